@@ -1,0 +1,133 @@
+package sample
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// ReadFile reads the result file at path. A damaged line is skipped and named
+// in File.Notes; a file without any sample is an error.
+func ReadFile(path string) (*File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read result file: %w", err)
+	}
+	return parse(path, data)
+}
+
+// Read reads a result file from r; name is used in messages.
+func Read(name string, r io.Reader) (*File, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read result file %s: %w", name, err)
+	}
+	return parse(name, data)
+}
+
+func parse(path string, data []byte) (*File, error) {
+	f := &File{Path: path}
+	byName := map[string]*Case{}
+	get := func(name string) *Case {
+		c := byName[name]
+		if c == nil {
+			c = &Case{Name: name, Values: map[string][]float64{}}
+			byName[name] = c
+			f.Cases = append(f.Cases, c)
+		}
+		return c
+	}
+	if len(data) == 0 {
+		return nil, fmt.Errorf("read result file %s: it is empty", path)
+	}
+	// A line without its newline is what a killed process leaves: even when
+	// it parses, its last figure or unit may be cut, so it does not count.
+	if end := bytes.LastIndexByte(data, '\n'); end != len(data)-1 {
+		f.Notes = append(f.Notes, fmt.Sprintf("the end is missing: the last line is cut (%q) and was skipped; the run did not finish", clip(data[end+1:])))
+		data = data[:end+1]
+	}
+	r := benchfmt.NewReader(bytes.NewReader(data), path)
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.Result:
+			f.sample(get(string(rec.Name)), rec)
+		case *benchfmt.UnitMetadata:
+			if rec.Key == "better" {
+				f.Units = append(f.Units, Unit{Name: rec.OrigUnit, Better: rec.Value})
+			}
+		case *benchfmt.SyntaxError:
+			f.Notes = append(f.Notes, "skipped a damaged line: "+rec.Error())
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("read result file: %w", err)
+	}
+	if err := f.comments(data, get); err != nil {
+		return nil, err
+	}
+	if len(f.Cases) == 0 && len(f.NotMeasured) == 0 {
+		return nil, fmt.Errorf("read result file %s: it holds no sample (is it a file that isoperf bench wrote?)", path)
+	}
+	return f, nil
+}
+
+func (f *File) sample(c *Case, rec *benchfmt.Result) {
+	if f.Config == nil {
+		for _, cfg := range rec.Config {
+			f.Config = append(f.Config, Pair{cfg.Key, string(cfg.Value)})
+		}
+	}
+	for _, v := range rec.Values {
+		value, unit := v.Value, v.Unit
+		if v.OrigUnit != "" {
+			value, unit = v.OrigValue, v.OrigUnit
+		}
+		if !slices.Contains(c.Units, unit) {
+			c.Units = append(c.Units, unit)
+		}
+		c.Values[unit] = append(c.Values[unit], value)
+	}
+}
+
+// comments reads the lines that benchfmt passes over.
+func (f *File) comments(data []byte, get func(string) *Case) error {
+	for line := range bytes.Lines(data) {
+		rest, ok := bytes.CutPrefix(line, []byte("# "))
+		if !ok {
+			continue
+		}
+		kind, text, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+		switch string(kind) {
+		case "isoperf":
+			if f.Fingerprint == nil && json.Valid(text) {
+				f.Fingerprint = bytes.Clone(text)
+			}
+		case "failed", "not-measured":
+			var n Note
+			if err := json.Unmarshal(text, &n); err != nil {
+				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
+				continue
+			}
+			if string(kind) == "failed" {
+				c := get(n.Case)
+				c.Failures = append(c.Failures, n.Why)
+			} else {
+				f.NotMeasured = append(f.NotMeasured, n)
+			}
+		}
+	}
+	return nil
+}
+
+func clip(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return string(b[:most]) + "…"
+	}
+	return string(bytes.TrimSpace(b))
+}

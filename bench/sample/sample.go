@@ -1,0 +1,133 @@
+// Package sample is the result file: what every measurement writes and every
+// report reads.
+//
+//	harness ──Writer──► file in the Go benchmark format ──Read──► File ──► reports
+//
+// One line is one sample, with several units; configuration lines stand
+// above; everything that is not a sample (the fingerprint, failures, what
+// could not be measured) is a comment line of JSON, so that benchstat reads
+// the same file as it is:
+//
+//	goos: linux
+//	kernel: 6.18.44
+//	# isoperf {"version":"…","start":"…"}
+//	Unit clone-ns better=lower
+//	BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617834 clone-ns 639720 reap-ns
+//	# failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"…"}
+//	# not-measured {"case":"Clone/flag=time","why":"…"}
+//
+// A line is written, whole, before the next sample starts: what was measured
+// is in the file even if the process is killed. A line without its newline is
+// not read, and File.Notes says so.
+//
+// Units are base units with the suffixes -ns, -B, -B/s, -ratio, -count and
+// -ns/B; they are scaled only when they are printed.
+package sample
+
+import "strings"
+
+// Value is one figure of a sample, in base units (nanoseconds, bytes, …).
+type Value struct {
+	Unit  string
+	Value float64
+}
+
+// Pair is one configuration line. Two files with different pairs are not
+// comparable: benchstat splits its tables there.
+type Pair struct{ Key, Value string }
+
+// Unit is the metadata of a unit.
+type Unit struct {
+	Name   string
+	Better string // "lower", "higher", or "" where neither is better
+}
+
+// Header is what stands above the samples.
+type Header struct {
+	Config      []Pair
+	Fingerprint any // marshalled into the one "# isoperf {…}" line
+	Units       []Unit
+}
+
+// Note is something that is not a sample: a failed operation, or a case that
+// could not be measured.
+type Note struct {
+	Case string `json:"case"`
+	Why  string `json:"why"`
+}
+
+// Case is all samples of one name in one file.
+type Case struct {
+	Name     string               // as in the file, without "Benchmark"
+	Units    []string             // in order of first appearance
+	Values   map[string][]float64 // by unit, in order of measurement
+	Failures []string             // why each failed operation failed; never timed
+}
+
+// Family is the first part of the name: "Clone" of "Clone/flag=net".
+func (c *Case) Family() string {
+	family, _, _ := strings.Cut(c.Name, "/")
+	return family
+}
+
+// Param is the value of key in the name ("net" for "flag" in
+// "Clone/flag=net"), or "" when the name does not have it.
+func (c *Case) Param(key string) string {
+	for part := range strings.SplitSeq(c.Name, "/") {
+		if k, v, ok := strings.Cut(part, "="); ok && k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// N is the number of samples.
+func (c *Case) N() int {
+	n := 0
+	for _, v := range c.Values {
+		n = max(n, len(v))
+	}
+	return n
+}
+
+// File is one result file in memory.
+type File struct {
+	Path        string
+	Config      []Pair
+	Fingerprint []byte // the JSON of the first "# isoperf" line; nil when there is none
+	Units       []Unit
+	Cases       []*Case // in order of first appearance
+	NotMeasured []Note
+	Notes       []string // about the file: a truncated end, lines that were skipped
+}
+
+// Case returns the case called name, or nil.
+func (f *File) Case(name string) *Case {
+	for _, c := range f.Cases {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// Family returns the cases whose first name part is family.
+func (f *File) Family(family string) []*Case {
+	var cases []*Case
+	for _, c := range f.Cases {
+		if c.Family() == family {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// Key returns the value of a configuration key, or "".
+func (f *File) Key(key string) string {
+	for _, p := range f.Config {
+		if p.Key == key {
+			return p.Value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,108 @@
+package sample
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// Writer appends to one result file. It is not safe for concurrent use.
+type Writer struct {
+	file   *os.File
+	out    *benchfmt.Writer
+	result benchfmt.Result
+}
+
+// Create makes the file at path, which must not exist yet, and writes the
+// header.
+func Create(path string, h Header) (*Writer, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("create result file: %w", err)
+	}
+	w := &Writer{file: f, out: benchfmt.NewWriter(f)}
+	if err := w.header(h); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Writer) header(h Header) error {
+	for _, p := range h.Config {
+		if p.Value == "" {
+			continue // an empty value would delete the key
+		}
+		if _, err := fmt.Fprintf(w.file, "%s: %s\n", p.Key, p.Value); err != nil {
+			return w.fail(err)
+		}
+	}
+	if err := w.comment("isoperf", h.Fingerprint); err != nil {
+		return err
+	}
+	for _, u := range h.Units {
+		if u.Better == "" {
+			continue
+		}
+		meta := &benchfmt.UnitMetadata{
+			UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: u.Name, Key: "better"},
+			OrigUnit:        u.Name,
+			Value:           u.Better,
+		}
+		if err := w.out.Write(meta); err != nil {
+			return w.fail(err)
+		}
+	}
+	return nil
+}
+
+// Path is the file's path, as given to Create.
+func (w *Writer) Path() string { return w.file.Name() }
+
+// Sample writes one sample; it is in the file when Sample returns.
+func (w *Writer) Sample(name string, values []Value) error {
+	r := &w.result
+	r.Name, r.Iters, r.Values = benchfmt.Name(name), 1, r.Values[:0]
+	for _, v := range values {
+		r.Values = append(r.Values, benchfmt.Value{Value: v.Value, Unit: v.Unit})
+	}
+	if err := w.out.Write(r); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// Failed records an operation that failed. It has no time.
+func (w *Writer) Failed(name, why string) error {
+	return w.comment("failed", Note{name, why})
+}
+
+// NotMeasured records a case that cannot be measured here.
+func (w *Writer) NotMeasured(name, why string) error {
+	return w.comment("not-measured", Note{name, why})
+}
+
+func (w *Writer) comment(kind string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the %s line: %w", kind, err)
+	}
+	if _, err := fmt.Fprintf(w.file, "# %s %s\n", kind, text); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+func (w *Writer) fail(err error) error {
+	return fmt.Errorf("write result file %s: %w (what was written before is kept)", w.Path(), err)
+}
+
+// Close closes the file.
+func (w *Writer) Close() error {
+	if err := w.file.Close(); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}

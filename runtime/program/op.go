@@ -1,0 +1,176 @@
+package program
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Op is one system call of a program.
+type Op struct {
+	// Name is what timelines and errors call the op ("mount proc").
+	Name string
+	// Call is the system call's number, or one of the controls below.
+	Call Call
+	Args [6]Arg
+	// Text is the call with symbolic arguments, for printing. Empty: made
+	// from Call and Args.
+	Text string
+	// Accept lists up to four errnos that do not end the program. An op that
+	// fails otherwise ends it: the child exits, and Wait returns an *OpError.
+	Accept []syscall.Errno
+	// Skip is the number of ops to pass over after an accepted errno. 0 goes
+	// on with the next op; a negative number goes back, which makes a poll.
+	Skip int
+}
+
+// Call is a system call number, or a control when it is negative.
+type Call int32
+
+// Controls are what the loop does beside plain system calls.
+const (
+	callWait  Call = -1 // wait until a word of the arena has a value
+	callTell  Call = -2 // store a word and wake the launcher
+	callAgain Call = -3 // clone3; the second child goes on, the first exits
+	callWatch Call = -4 // let the kernel mark the life word at exec and exit
+)
+
+// Ref names an op of a program.
+type Ref int
+
+// Arg is an argument of an op: a number, a pointer to data in the arena, or
+// the result of an earlier op.
+type Arg struct {
+	kind argKind
+	word uintptr
+	data *block
+	ref  Ref
+}
+
+type argKind uint8
+
+const (
+	argNumber argKind = iota
+	argData
+	argResult
+	argHeader // the address of a field of the arena's header; word is its offset
+)
+
+// block is data that an op points to; it is laid out when the program is
+// loaded.
+type block struct {
+	bytes []byte
+	words []Arg // when not nil: the block is a vector of words
+	text  string
+}
+
+func (b *block) size() uintptr {
+	if b.words != nil {
+		return uintptr(len(b.words)) * 8
+	}
+	return uintptr(len(b.bytes))
+}
+
+// Int is a number as an argument.
+func Int[T ~int | ~int32 | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64 | ~uintptr](n T) Arg {
+	return Arg{word: uintptr(n)}
+}
+
+// String is a pointer to s, with a NUL at its end.
+func String(s string) Arg {
+	return Arg{kind: argData, data: &block{bytes: append([]byte(s), 0), text: strconv.Quote(s)}}
+}
+
+// Bytes is a pointer to a copy of b.
+func Bytes(b []byte) Arg {
+	return Arg{kind: argData, data: &block{bytes: append([]byte(nil), b...), text: fmt.Sprintf("[%d bytes]", len(b))}}
+}
+
+// Buffer is a pointer to n zero bytes that ops can write; Process.Buffer
+// reads them.
+func Buffer(n int) Arg {
+	return Arg{kind: argData, data: &block{bytes: make([]byte, n), text: fmt.Sprintf("buffer[%d]", n)}}
+}
+
+// Words is a pointer to a vector of machine words, each an argument of its
+// own: an argv, an iovec, a struct that holds pointers.
+func Words(words ...Arg) Arg {
+	if words == nil {
+		words = []Arg{}
+	}
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.String()
+	}
+	return Arg{kind: argData, data: &block{words: words, text: "{" + strings.Join(texts, ", ") + "}"}}
+}
+
+// Strings is a vector of strings that ends with NULL, as execve takes it.
+func Strings(list []string) Arg {
+	words := make([]Arg, 0, len(list)+1)
+	texts := make([]string, len(list))
+	for i, s := range list {
+		words = append(words, String(s))
+		texts[i] = strconv.Quote(s)
+	}
+	a := Words(append(words, Int(0))...)
+	a.data.text = "[" + strings.Join(texts, ", ") + "]"
+	return a
+}
+
+// Result is the result of an earlier op, for example a descriptor.
+func Result(r Ref) Arg { return Arg{kind: argResult, ref: r} }
+
+// String shows the argument as a program is printed.
+func (a Arg) String() string {
+	switch a.kind {
+	case argData:
+		return a.data.text
+	case argResult:
+		return "result of op " + strconv.Itoa(int(a.ref)+1)
+	case argHeader:
+		return fmt.Sprintf("header+%d", a.word)
+	}
+	if n := int64(a.word); n < 0 && n > -4096 {
+		return strconv.FormatInt(n, 10)
+	}
+	if a.word >= 1<<16 {
+		return fmt.Sprintf("%#x", a.word)
+	}
+	return strconv.FormatUint(uint64(a.word), 10)
+}
+
+// String is the op as a program is printed.
+func (op Op) String() string {
+	var b strings.Builder
+	b.WriteString(op.Text)
+	if op.Text == "" {
+		fmt.Fprintf(&b, "syscall_%d(", op.Call)
+		last := len(op.Args)
+		for last > 0 && op.Args[last-1] == (Arg{}) {
+			last--
+		}
+		for i, a := range op.Args[:last] {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(a.String())
+		}
+		b.WriteString(")")
+	}
+	if len(op.Accept) > 0 {
+		names := make([]string, len(op.Accept))
+		for i, e := range op.Accept {
+			names[i] = errnoName(e)
+		}
+		fmt.Fprintf(&b, "  or %s", strings.Join(names, ", "))
+		switch {
+		case op.Skip > 0:
+			fmt.Fprintf(&b, ": skip %d", op.Skip)
+		case op.Skip < 0:
+			fmt.Fprintf(&b, ": back %d", -op.Skip)
+		}
+	}
+	return b.String()
+}

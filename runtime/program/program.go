@@ -1,0 +1,247 @@
+package program
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/namespace"
+	"isoperf/runtime/program/inherit"
+)
+
+// Mode is how the child is launched; see the package comment.
+type Mode uint8
+
+// The launch modes.
+const (
+	VM Mode = iota
+	Stub
+	Fork
+)
+
+// String is the name that result files use.
+func (m Mode) String() string { return [...]string{"vm", "stub", "fork"}[m] }
+
+var modeFlags = [...]uint64{VM: unix.CLONE_VM, Stub: unix.CLONE_VM, Fork: 0}
+
+// Program is a list of ops for a child, and how the child is cloned. The zero
+// value is not useful; see New. A program may be loaded any number of times.
+type Program struct {
+	Mode  Mode
+	Flags uint64 // CLONE_NEW*, added to what the engine itself sets
+	// Cgroup is a descriptor of a cgroup v2 directory in which the child is
+	// born (CLONE_INTO_CGROUP, Linux 5.7); 0: the launcher's.
+	Cgroup int
+
+	ops     []Op
+	early   int // how many of ops run before the stub is entered
+	kept    []int
+	tells   uint32
+	gates   uint32
+	watched bool // the kernel marks exec and exit in the arena
+	bond    bool // DieWithParent
+	err     error
+}
+
+// New is an empty program.
+func New(mode Mode, flags uint64) *Program { return &Program{Mode: mode, Flags: flags} }
+
+// Add appends an op and names its result.
+func (p *Program) Add(op Op) Ref {
+	p.ops = append(p.ops, op)
+	return Ref(len(p.ops) - 1)
+}
+
+// Early appends an op that runs before the stub is entered, while the child
+// still has all descriptors of the launcher; in the other modes it is the
+// first op. It must come before every other op.
+func (p *Program) Early(op Op) Ref {
+	if len(p.ops) > p.early {
+		p.fail("Early must come before every other op")
+	}
+	p.early++
+	return p.Add(op)
+}
+
+// Stdio makes the launcher's descriptors the child's 0, 1 and 2.
+func (p *Program) Stdio(in, out, err int) {
+	var from [3]Arg
+	for i, fd := range []int{in, out, err} {
+		from[i] = Int(fd)
+		if fd < i { // it would be overwritten before its turn
+			from[i] = Result(p.Early(Op{
+				Name: "save", Call: unix.SYS_FCNTL, Args: [6]Arg{Int(fd), Int(unix.F_DUPFD_CLOEXEC), Int(3)},
+				Text: fmt.Sprintf("fcntl(%d, F_DUPFD_CLOEXEC, 3)", fd),
+			}))
+		}
+	}
+	for i, fd := range []int{in, out, err} {
+		if fd == i {
+			p.Inherit(fd)
+			continue
+		}
+		p.Early(Op{
+			Name: "stdio", Call: unix.SYS_DUP3, Args: [6]Arg{from[i], Int(i)},
+			Text: fmt.Sprintf("dup3(%v, %d, 0)", from[i], i),
+		})
+	}
+}
+
+// Inherit lets the command have a descriptor of the launcher, under the same
+// number.
+func (p *Program) Inherit(fd int) {
+	p.Early(setCloexec(fd, false))
+}
+
+// Keep lets the ops use a descriptor of the launcher; the command does not
+// get it.
+func (p *Program) Keep(fd int) { p.kept = append(p.kept, fd) }
+
+func setCloexec(fd int, on bool) Op {
+	name, flag, text := "inherit", 0, "0"
+	if on {
+		name, flag, text = "hide", unix.FD_CLOEXEC, "FD_CLOEXEC"
+	}
+	return Op{
+		Name: name, Call: unix.SYS_FCNTL, Args: [6]Arg{Int(fd), Int(unix.F_SETFD), Int(flag)},
+		Text: fmt.Sprintf("fcntl(%d, F_SETFD, %s)", fd, text),
+	}
+}
+
+// Ops is the program's list, in order.
+func (p *Program) Ops() []Op { return p.ops }
+
+// Tell is a message of the child to the launcher; see Process.Await.
+type Tell uint32
+
+// Tell adds a message to the launcher: everything before it has been done.
+func (p *Program) Tell(name string) Tell {
+	p.watched = true
+	p.tells++
+	p.Add(Op{
+		Name: name, Call: callTell, Text: fmt.Sprintf("tell %d: %s", p.tells, name),
+		Args: [6]Arg{{kind: argHeader, word: offsetTell}, Int(futexWake), Int(1<<31 - 1), {}, {}, Int(p.tells)},
+	})
+	return Tell(p.tells)
+}
+
+// Gate is a point at which the child waits for the launcher; see Process.Open.
+type Gate uint32
+
+// Wait adds a gate. While it waits, the child looks ten times a second
+// whether the launcher's process is alive, and exits when it is not.
+func (p *Program) Wait(name string) Gate {
+	p.watched = true
+	p.gates++
+	p.Add(Op{
+		Name: name, Call: callWait, Text: fmt.Sprintf("wait %d: %s", p.gates, name),
+		Args: [6]Arg{{kind: argHeader, word: offsetOpen}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(p.gates)},
+	})
+	return Gate(p.gates)
+}
+
+// DieWithParent arms SIGKILL for the end of the launching thread
+// (PR_SET_PDEATHSIG) and has the launcher confirm it; Start answers by itself.
+// A change of credentials disarms it: add Rearm after one.
+func (p *Program) DieWithParent() {
+	if p.tells+p.gates > 0 {
+		p.fail("DieWithParent must come before the first Tell and Wait")
+	}
+	p.bond = true
+	p.Rearm()
+	p.Tell("armed")
+	p.gates++ // gate 1 is opened by Start, and Exec waits for it
+}
+
+// Rearm arms the death signal again, after an op that changed credentials.
+func (p *Program) Rearm() {
+	p.Add(Prctl("die with parent", unix.PR_SET_PDEATHSIG, Int(unix.SIGKILL)))
+}
+
+// Again adds a second clone: a new child, with the flags, goes on with the
+// program as the launcher's child, and the first one exits. Joining a pid
+// namespace takes it, since setns(2) moves only children there.
+func (p *Program) Again(flags uint64) Ref {
+	ref := p.Add(Op{
+		Name: "clone again", Call: callAgain,
+		Text: "clone3({" + namespace.FlagString(flags|unix.CLONE_PARENT) + "})",
+		Args: [6]Arg{Words(Int(flags|unix.CLONE_PARENT), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0)), Int(88)},
+	})
+	p.Add(watch())
+	p.watched = true
+	return ref
+}
+
+// watch has the kernel mark the child's execve and exit in the arena: it
+// walks the robust futex list then; see get_robust_list(2).
+func watch() Op {
+	return Op{Name: "watch", Call: callWatch, Text: "gettid, set_robust_list: mark exec and exit"}
+}
+
+// Exec ends the program with the command at path. Before it, the child gets
+// what os/exec would give it: the original RLIMIT_NOFILE, which Go raises,
+// and the signal mask of the launching thread.
+func (p *Program) Exec(path string, argv, env []string) {
+	p.ready()
+	p.Add(Execve(path, argv, env))
+}
+
+// ExecAt is Exec of the file behind a descriptor.
+func (p *Program) ExecAt(fd Arg, argv, env []string) {
+	p.ready()
+	p.Add(Op{
+		Name: "execve", Call: sysExecveat,
+		Args: [6]Arg{fd, String(""), Strings(argv), Strings(env), Int(unix.AT_EMPTY_PATH)},
+		Text: fmt.Sprintf("execveat(%v, \"\", %v, [%d variables], AT_EMPTY_PATH)", fd, Strings(argv), len(env)),
+	})
+}
+
+func (p *Program) ready() {
+	p.watched = true
+	if soft, hard, raised := inherit.Nofile(); raised {
+		limit := Words(Int(soft), Int(hard))
+		p.Add(Op{
+			Name: "restore nofile", Call: unix.SYS_PRLIMIT64, Args: [6]Arg{{}, Int(unix.RLIMIT_NOFILE), limit},
+			Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
+		})
+	}
+	if p.bond {
+		p.Add(Op{
+			Name: "bond", Call: callWait, Text: "wait 1: the launcher was alive after the death signal was armed",
+			Args: [6]Arg{{kind: argHeader, word: offsetOpen}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(1)},
+		})
+	}
+	p.Add(Op{
+		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
+		Args: [6]Arg{Int(sigSetMask), {kind: argHeader, word: offsetOldMask}, {}, Int(8)},
+		Text: "rt_sigprocmask(SIG_SETMASK, the launcher's mask, NULL, 8)",
+	})
+}
+
+func (p *Program) fail(text string) {
+	if p.err == nil {
+		p.err = fmt.Errorf("build program: %s", text)
+	}
+}
+
+// Print writes the program, one op a line, as it is executed.
+func (p *Program) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "clone3({%s}), mode %s\n", namespace.FlagString(p.Flags|modeFlags[p.Mode]|unix.CLONE_PIDFD|unix.CLONE_CLEAR_SIGHAND), p.Mode)
+	for i, op := range p.ops {
+		fmt.Fprintf(&b, "%4d  %-18s %s\n", i+1, op.Name, op)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// errnoName is the errno's symbol, "ENOENT".
+func errnoName(e syscall.Errno) string {
+	if name := unix.ErrnoName(e); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(e))
+}

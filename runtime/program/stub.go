@@ -1,0 +1,123 @@
+package program
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const enterStub = "enter stub"
+
+// stubFile is the stub in a sealed memfd.
+type stubFile struct{ fd int }
+
+// sealed is made once in a process.
+var sealed struct {
+	sync.Once
+	file stubFile
+	err  error
+}
+
+func sealedStub(mode Mode) (*stubFile, error) {
+	if mode != Stub {
+		return nil, nil
+	}
+	sealed.Do(func() { sealed.file.fd, sealed.err = sealStub(StubELF()) })
+	return &sealed.file, sealed.err
+}
+
+// sealStub writes the stub into a memfd that nobody can change any more.
+func sealStub(elf []byte) (int, error) {
+	const mfdExec = 0x10 // Linux 6.3; before, every memfd was executable
+	fd, err := unix.MemfdCreate("isoperf-stub", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|mfdExec)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate("isoperf-stub", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("create the stub's memfd: %w (see vm.memfd_noexec)", err)
+	}
+	if _, err = unix.Write(fd, elf); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS,
+			unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("write and seal the stub: %w", err)
+	}
+	return fd, nil
+}
+
+// enter appends the ops that take the child into the stub. The descriptors of
+// the arena, the launcher and those that ops need survive this execve, and
+// only this one.
+func (s *stubFile) enter(ops []Op, a arena, kept []int) []Op {
+	kept = append([]int{parentFd()}, kept...)
+	for _, fd := range append(kept, a.fd) {
+		ops = append(ops, setCloexec(fd, false))
+	}
+	code := []byte{}
+	// One number: descriptor, pages, address; hexadecimal digits from the row
+	// of characters that begins with '0'.
+	n := uint64(a.fd)<<40 | uint64(a.size>>12)<<27 | uint64(a.addr>>12)
+	for shift := 60; shift >= 0; shift -= 4 {
+		code = append(code, '0'+byte(n>>shift)&15)
+	}
+	argv := Words(String("isoperf-init"), String(string(code)), Int(0))
+	ops = append(ops, Op{
+		Name: enterStub, Call: sysExecveat, Text: `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`,
+		Args: [6]Arg{Int(s.fd), String(""), argv, Words(Int(0)), Int(unix.AT_EMPTY_PATH)},
+	})
+	for _, fd := range kept {
+		ops = append(ops, setCloexec(fd, true))
+	}
+	return ops
+}
+
+// loopCode is the machine code of the loop: everything from its entry to the
+// mark behind it. It has no relocations.
+func loopCode() []byte {
+	const most = 4096
+	text := unsafe.Slice(at[byte](loopEntry()), most)
+	end := bytes.Index(text, []byte("ISOPERF\x00"))
+	if end < 0 {
+		return nil
+	}
+	return text[:end:end]
+}
+
+// StubELF is the stub: a static ELF whose text is the loop. It has no data,
+// no sections and no interpreter, and does nothing when it is executed
+// without an arena.
+func StubELF() []byte {
+	const (
+		vaddr  = 0x400000
+		header = 64 + 2*56
+	)
+	code := loopCode()
+	machine := uint16(62) // EM_X86_64
+	if runtime.GOARCH == "arm64" {
+		machine = 183 // EM_AARCH64
+	}
+	size := uint64(header + len(code))
+	var b bytes.Buffer
+	put := func(values ...any) {
+		for _, v := range values {
+			// A bytes.Buffer does not fail, and every value has a fixed size.
+			if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+				panic(err)
+			}
+		}
+	}
+	put([16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1})
+	put(uint16(2), machine, uint32(1), uint64(vaddr+header), uint64(64), uint64(0), uint32(0),
+		uint16(64), uint16(56), uint16(2), uint16(0), uint16(0), uint16(0))
+	put(uint32(1), uint32(5), uint64(0), uint64(vaddr), uint64(vaddr), size, size, uint64(0x10000)) // PT_LOAD r-x
+	put(uint32(0x6474e551), uint32(6), uint64(0), uint64(0), uint64(0), uint64(0), uint64(0), uint64(16))
+	b.Write(code)
+	return b.Bytes()
+}

@@ -1,0 +1,131 @@
+package program
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+)
+
+// Times are the four events of a start, in nanoseconds from the entry of
+// clone3.
+type Times struct {
+	Returned int64 // clone3 returned in the launcher
+	First    int64 // the child's first instruction
+	Reaped   int64 // waitid returned
+}
+
+// Times are those of the last start.
+func (img *Image) Times() Times {
+	settle()
+	h := img.arena.header()
+	return Times{
+		Returned: span(h.entered, h.returned),
+		First:    span(h.entered, img.arena.records(1)[0].stamp),
+		Reaped:   span(h.entered, h.ended),
+	}
+}
+
+// Span is one op of a timeline. Spans follow each other without a gap: one
+// begins where the one before it ended.
+type Span struct {
+	Name   string
+	Text   string
+	Start  int64 // CLOCK_MONOTONIC in nanoseconds
+	End    int64
+	Result int64 // what the kernel returned; -errno on failure
+	Own    bool  // an op of the program, not of the mode
+}
+
+// Timeline is what happened in one start. All instants are CLOCK_MONOTONIC in
+// nanoseconds, 0 when the event did not happen.
+type Timeline struct {
+	Entered  int64 // clone3 entered
+	Returned int64 // clone3 returned in the launcher
+	First    int64 // the child's first instruction
+	Reaped   int64 // waitid returned
+	Spans    []Span
+}
+
+// Timeline is that of the last start. Ops that did not run have no span; the
+// last one (execve or exit) has none either, since it does not return.
+func (img *Image) Timeline() Timeline {
+	settle()
+	h := img.arena.header()
+	records := img.arena.records(len(img.ops) + 1)
+	t := Timeline{
+		Entered: instant(h.entered), Returned: instant(h.returned),
+		First: instant(records[0].stamp), Reaped: instant(h.ended),
+	}
+	last := t.First
+	for i, op := range img.ops {
+		r := &records[i+1]
+		if r.stamp == 0 {
+			continue
+		}
+		end := instant(r.stamp)
+		t.Spans = append(t.Spans, Span{Name: op.Name, Text: op.String(), Start: last, End: end, Result: r.result, Own: i < img.program.early || i >= img.program.early+img.extra()})
+		last = end
+	}
+	return t
+}
+
+// Result is what an op returned, and whether it ran.
+func (img *Image) Result(r Ref) (result int64, ran bool) {
+	rec := img.arena.records(len(img.ops) + 1)[img.index(r)]
+	return rec.result, rec.stamp != 0
+}
+
+// Took is how long an op took in nanoseconds: from the end of the op before
+// it in the list, which must have run.
+func (img *Image) Took(r Ref) int64 {
+	settle()
+	records := img.arena.records(len(img.ops) + 1)
+	i := img.index(r)
+	return span(records[i-1].stamp, records[i].stamp)
+}
+
+// Between is the time between the ends of two ops in nanoseconds.
+func (img *Image) Between(from, to Ref) int64 {
+	settle()
+	records := img.arena.records(len(img.ops) + 1)
+	return span(records[img.index(from)].stamp, records[img.index(to)].stamp)
+}
+
+// Ended is when an op ended, CLOCK_MONOTONIC in nanoseconds; 0: it did not.
+func (img *Image) Ended(r Ref) int64 {
+	settle()
+	return instant(img.arena.records(len(img.ops) + 1)[img.index(r)].stamp)
+}
+
+// Buffer is what ops wrote into a Buffer argument; valid until the next start.
+func (img *Image) Buffer(a Arg) []byte {
+	if a.kind != argData || a.data.words != nil {
+		return nil
+	}
+	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), len(a.data.bytes))
+}
+
+// reachedLast says whether the op before the last one has run.
+func (img *Image) reachedLast() bool {
+	return img.arena.records(len(img.ops) + 1)[len(img.ops)-1].stamp != 0
+}
+
+// failure is the op that ended the program, or nil.
+func (img *Image) failure() error {
+	h := img.arena.header()
+	if h.failed == 0 {
+		return nil
+	}
+	index := int(uintptr(h.failed)-img.arena.addr-headerSize)/int(recordSize) - 1
+	if index < 0 || index >= len(img.ops) {
+		return fmt.Errorf("run program: the child wrote nonsense where the failed op should be")
+	}
+	r := img.arena.records(len(img.ops) + 1)[index+1]
+	op := img.ops[index]
+	errno := syscall.Errno(-r.result)
+	number := index + 1 // in the program, as it prints
+	if early := img.program.early; index >= early {
+		number = max(0, number-img.extra())
+	}
+	return &OpError{Index: number, Op: op, Errno: errno, Hint: opHint(op, errno)}
+}
