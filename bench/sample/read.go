@@ -70,6 +70,12 @@ func parse(path string, data []byte) (*File, error) {
 	if err := f.comments(data, get); err != nil {
 		return nil, err
 	}
+	switch {
+	case f.Ended == "" && len(f.Notes) == 0 && f.Fingerprint != nil:
+		f.Notes = append(f.Notes, "the end is missing: the run was cut short; what is here was measured and counts")
+	case f.Ended != "" && f.Ended != "done":
+		f.Notes = append(f.Notes, "the run ended early: "+f.Ended)
+	}
 	if len(f.Cases) == 0 && len(f.NotMeasured) == 0 {
 		return nil, fmt.Errorf("read result file %s: it holds no sample (is it a file that isoperf bench wrote?)", path)
 	}
@@ -107,6 +113,13 @@ func (f *File) comments(data []byte, get func(string) *Case) error {
 			if f.Fingerprint == nil && json.Valid(text) {
 				f.Fingerprint = bytes.Clone(text)
 			}
+		case "end":
+			var end Ending
+			if err := json.Unmarshal(text, &end); err != nil {
+				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
+				continue
+			}
+			f.Ended = end.Why
 		case "failed", "not-measured":
 			var n Note
 			if err := json.Unmarshal(text, &n); err != nil {

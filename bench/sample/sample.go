@@ -15,6 +15,7 @@
 //	BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617834 clone-ns 639720 reap-ns
 //	# failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"…"}
 //	# not-measured {"case":"Clone/flag=time","why":"…"}
+//	# end {"why":"done"}
 //
 // A line is written, whole, before the next sample starts: what was measured
 // is in the file even if the process is killed. A line without its newline is
@@ -54,6 +55,11 @@ type Header struct {
 type Note struct {
 	Case string `json:"case"`
 	Why  string `json:"why"`
+}
+
+// Ending is the last line of a run that ended in order.
+type Ending struct {
+	Why string `json:"why"`
 }
 
 // Case is all samples of one name in one file.
@@ -98,7 +104,8 @@ type File struct {
 	Units       []Unit
 	Cases       []*Case // in order of first appearance
 	NotMeasured []Note
-	Notes       []string // about the file: a truncated end, lines that were skipped
+	Ended       string   // why the run ended: "done", "interrupted", …; "": it was cut short
+	Notes       []string // about the file: a missing end, lines that were skipped
 }
 
 // Case returns the case called name, or nil.

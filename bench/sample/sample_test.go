@@ -1,0 +1,179 @@
+package sample
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/perf/benchfmt"
+)
+
+const name = "Clone/flag=net/mode=vm/pacing=burst"
+
+// write makes a file with three samples, a failure and a case that could not
+// be measured.
+func write(t *testing.T) (path string, data []byte) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "r.txt")
+	w, err := Create(path, Header{
+		Config:      []Pair{{"goos", "linux"}, {"kernel", "6.18"}, {"host", ""}},
+		Fingerprint: map[string]any{"version": "test"},
+		Units:       []Unit{{"clone-ns", "lower"}, {"reap-ns", "lower"}, {"memory-B", ""}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := w.Sample(name, []Value{{"clone-ns", float64(617834 + i)}, {"reap-ns", 639720}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"), w.End("done"), w.Close()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err = os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, data
+}
+
+func TestRoundTrip(t *testing.T) {
+	path, data := write(t)
+	want := `goos: linux
+kernel: 6.18
+# isoperf {"version":"test"}
+Unit clone-ns better=lower
+Unit reap-ns better=lower
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617834 clone-ns 639720 reap-ns
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617835 clone-ns 639720 reap-ns
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617836 clone-ns 639720 reap-ns
+# failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"EPERM"}
+# not-measured {"case":"Clone/flag=time","why":"no such\nnamespace"}
+# end {"why":"done"}
+`
+	if diff := cmp.Diff(want, string(data)); diff != "" {
+		t.Errorf("the file (-want +got):\n%s", diff)
+	}
+	f, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile := &File{
+		Path:        path,
+		Config:      []Pair{{"goos", "linux"}, {"kernel", "6.18"}},
+		Fingerprint: []byte(`{"version":"test"}`),
+		Units:       []Unit{{"clone-ns", "lower"}, {"reap-ns", "lower"}},
+		Cases: []*Case{{
+			Name: name, Units: []string{"clone-ns", "reap-ns"}, Failures: []string{"EPERM"},
+			Values: map[string][]float64{"clone-ns": {617834, 617835, 617836}, "reap-ns": {639720, 639720, 639720}},
+		}},
+		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
+		Ended:       "done",
+	}
+	if diff := cmp.Diff(wantFile, f); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+	c := f.Case(name)
+	if c.Family() != "Clone" || c.Param("mode") != "vm" || c.Param("nothing") != "" || c.N() != 3 {
+		t.Errorf("family %q, mode %q, n %d", c.Family(), c.Param("mode"), c.N())
+	}
+}
+
+// A file that is cut anywhere is read, its whole lines count, and it says
+// that the end is missing.
+func TestTruncated(t *testing.T) {
+	path, data := write(t)
+	start := bytes.Index(data, []byte("Benchmark"))
+	first := start + bytes.IndexByte(data[start:], '\n') + 1
+	for cut := first; cut < len(data); cut++ {
+		if err := os.WriteFile(path, data[:cut], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := ReadFile(path)
+		if err != nil {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		kept := data[start : bytes.LastIndexByte(data[:cut], '\n')+1]
+		whole := bytes.Count(append([]byte("\n"), kept...), []byte("\nBench"))
+		if n := f.Case(name).N(); n != whole {
+			t.Fatalf("cut at %d: %d samples, want %d", cut, n, whole)
+		}
+		if len(f.Notes) == 0 || !strings.Contains(f.Notes[0], "the end is missing") {
+			t.Fatalf("cut at %d: notes %q", cut, f.Notes)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, data[:cut]) {
+			t.Fatal("reading changed the file")
+		}
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "it is empty",
+		"hello\nworld\n":                     "holds no sample",
+		"goos: linux\n# isoperf {}\n":        "holds no sample",
+		"BenchmarkX 1 2\n":                   "holds no sample",
+		strings.Repeat("x", 1<<20) + "\n":    "token too long",
+		"\x00\xff\xfe binary \x00\n\x01\x02": "holds no sample",
+	} {
+		if _, err := Read("f.txt", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "f.txt") {
+			t.Errorf("reading %.20q: %v, want %q", text, err, want)
+		}
+	}
+	f, err := Read("f.txt", strings.NewReader("BenchmarkA 1 2 x-ns\nBenchmarkB 1 x\n# failed {\nBenchmarkA 1 3 x-ns\n"))
+	if err != nil || f.Case("A").N() != 2 || len(f.Notes) != 2 {
+		t.Errorf("damaged lines among good ones: %+v, %v", f, err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	f, err := Read("f.txt", strings.NewReader("# isoperf {}\nBenchmarkA 1 2 x-ns\n# end {\"why\":\"interrupted\"}\n"))
+	if err != nil || f.Ended != "interrupted" || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "interrupted") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// A plain file of `go test -bench` is read, too.
+func TestForeign(t *testing.T) {
+	f, err := Read("f.txt", strings.NewReader("goos: linux\nBenchmarkFoo-8 \t 100\t 12.5 ns/op\nPASS\n"))
+	if err != nil || f.Case("Foo-8").Values["ns/op"][0] != 12.5 || len(f.Notes) != 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// benchfmt, and so benchstat, reads every sample.
+func TestBenchfmtReads(t *testing.T) {
+	_, data := write(t)
+	r := benchfmt.NewReader(bytes.NewReader(data), "f")
+	n := 0
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.Result:
+			n++
+			if rec.GetConfig("kernel") != "6.18" {
+				t.Error("the configuration is lost")
+			}
+		case *benchfmt.SyntaxError:
+			t.Error(rec)
+		}
+	}
+	if n != 3 || r.Err() != nil {
+		t.Errorf("%d results, %v", n, r.Err())
+	}
+}
+
+func TestCreateErrors(t *testing.T) {
+	path, _ := write(t)
+	if _, err := Create(path, Header{}); err == nil {
+		t.Error("an existing file was overwritten")
+	}
+	if _, err := Create(filepath.Join(t.TempDir(), "no", "such", "dir"), Header{}); err == nil {
+		t.Error("a file in a missing folder was created")
+	}
+}
