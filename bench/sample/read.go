@@ -71,10 +71,10 @@ func parse(path string, data []byte) (*File, error) {
 		return nil, err
 	}
 	switch {
-	case f.Ended == "" && len(f.Notes) == 0 && f.Fingerprint != nil:
+	case f.End.Why == "" && len(f.Notes) == 0 && f.Fingerprint != nil:
 		f.Notes = append(f.Notes, "the end is missing: the run was cut short; what is here was measured and counts")
-	case f.Ended != "" && f.Ended != "done":
-		f.Notes = append(f.Notes, "the run ended early: "+f.Ended)
+	case f.End.Why != "" && f.End.Why != "done":
+		f.Notes = append(f.Notes, "the run ended early: "+f.End.Why)
 	}
 	if len(f.Cases) == 0 && len(f.NotMeasured) == 0 {
 		return nil, fmt.Errorf("read result file %s: it holds no sample (is it a file that isoperf bench wrote?)", path)
@@ -119,7 +119,7 @@ func (f *File) comments(data []byte, get func(string) *Case) error {
 				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
 				continue
 			}
-			f.Ended = end.Why
+			f.End = end
 		case "failed", "not-measured":
 			var n Note
 			if err := json.Unmarshal(text, &n); err != nil {

@@ -59,7 +59,10 @@ type Note struct {
 
 // Ending is the last line of a run that ended in order.
 type Ending struct {
-	Why string `json:"why"`
+	Why string `json:"why"` // "done", "interrupted", …; "" in memory: the run was cut short
+	// Steal is the share of CPU time that the host took for others during the
+	// run, 0 to 1; absent where the kernel does not tell.
+	Steal *float64 `json:"steal_ratio,omitempty"`
 }
 
 // Case is all samples of one name in one file.
@@ -104,7 +107,7 @@ type File struct {
 	Units       []Unit
 	Cases       []*Case // in order of first appearance
 	NotMeasured []Note
-	Ended       string   // why the run ended: "done", "interrupted", …; "": it was cut short
+	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
 }
 

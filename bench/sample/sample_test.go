@@ -31,7 +31,7 @@ func write(t *testing.T) (path string, data []byte) {
 			t.Fatal(err)
 		}
 	}
-	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"), w.End("done"), w.Close()} {
+	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"), w.End(Ending{Why: "done"}), w.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617836 clone-ns 639720 reap-ns
 			Values: map[string][]float64{"clone-ns": {617834, 617835, 617836}, "reap-ns": {639720, 639720, 639720}},
 		}},
 		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
-		Ended:       "done",
+		End:         Ending{Why: "done"},
 	}
 	if diff := cmp.Diff(wantFile, f); diff != "" {
 		t.Errorf("read back (-want +got):\n%s", diff)
@@ -134,7 +134,7 @@ func TestBadFiles(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	f, err := Read("f.txt", strings.NewReader("# isoperf {}\nBenchmarkA 1 2 x-ns\n# end {\"why\":\"interrupted\"}\n"))
-	if err != nil || f.Ended != "interrupted" || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "interrupted") {
+	if err != nil || f.End.Why != "interrupted" || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "interrupted") {
 		t.Errorf("%+v, %v", f, err)
 	}
 }

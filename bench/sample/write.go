@@ -84,11 +84,9 @@ func (w *Writer) NotMeasured(name, why string) error {
 	return w.comment("not-measured", Note{name, why})
 }
 
-// End records that the run ended in order, and why: "done", "interrupted",
-// "time". A file without it was cut short.
-func (w *Writer) End(why string) error {
-	return w.comment("end", Ending{why})
-}
+// End records that the run ended in order, and why. A file without it was cut
+// short.
+func (w *Writer) End(e Ending) error { return w.comment("end", e) }
 
 func (w *Writer) comment(kind string, v any) error {
 	text, err := json.Marshal(v)

@@ -1,0 +1,51 @@
+# Every target runs on its own; `make help` lists them.
+PREFIX  ?= /usr/local
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.buildVersion=$(VERSION) -X main.buildCommit=$(COMMIT)
+LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+export CGO_ENABLED = 0
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t16
+
+build: ## bin/isoperf and bin/isorun, static
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/isoperf
+	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION)' -o bin/ ./cmd/isorun
+
+bench: build ## the main job: what a namespace costs here, in half a minute
+	bin/isoperf bench
+
+test: ## every test; installs what they need first
+	scripts/setup
+	go test ./...
+	CGO_ENABLED=1 go test -race -short ./runtime/... ./bench/harness ./bench/sample
+
+lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	GOARCH=arm64 go vet ./...
+	go run $(LINT) run
+	shellcheck scripts/setup scripts/results scripts/arm64/run.sh .ci/run
+
+yardstick: ## the engine against the same system calls in C (gcc)
+	go run ./bench/yardstick
+
+test-arm64: ## the engine's tests on an emulated arm64 machine
+	scripts/arm64/run.sh
+
+results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
+	scripts/results
+
+clean: ## remove what make made
+	rm -rf bin results/*.txt.part
+
+install: build ## binaries, man pages and shell completion under PREFIX
+	install -D -t $(DESTDIR)$(PREFIX)/bin bin/isoperf bin/isorun
+	bin/isoperf man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/isoperf completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/isoperf
+	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
+	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
+
+.PHONY: help build bench test lint yardstick test-arm64 results clean install

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"isoperf/bench/clone"
+	"isoperf/bench/control"
+	"isoperf/bench/environment"
+	"isoperf/bench/harness"
+	"isoperf/bench/sample"
+	"isoperf/reports/answer"
+	"isoperf/runtime/program"
+)
+
+// benchFlags are the flags of bench.
+type benchFlags struct {
+	out     string
+	quick   bool
+	time    time.Duration
+	samples int
+	labels  []string
+	verbose bool
+}
+
+func (c *cli) bench() *cobra.Command {
+	var o benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench [PATTERN…]",
+		Short: "Measure, print the answer, write a result file",
+		Long: `Measure the cases that the patterns name (isoperf list shows them), print the
+answer in words and as a table, and keep every sample in a file that benchstat
+reads. Without a pattern: clone --quick.
+
+Each case is measured back to back ("burst"), and again 50 ms apart ("paced").
+Sampling goes on until the 95 % interval of each median is within 2 %, at most
+five times the samples; --quick, --samples and --time say otherwise. Ctrl-C ends
+the run in order: what was measured is kept, the exit status is 130.
+
+Without CAP_SYS_ADMIN all is measured inside one user namespace; such figures
+are marked and are not compared with root's.`,
+		Example: `  isoperf bench
+  isoperf bench clone/flag=net clone/flag=mnt --time 30s
+  isoperf bench sweep-mounts --out mounts.txt --label branch=main`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args, o.quick = []string{"clone"}, o.samples == 0 && o.time == 0
+			}
+			return c.runBench(args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.out, "out", "o", "", "result file (default ./isoperf-FAMILY-UTC.txt); it must not exist")
+	f.BoolVarP(&o.quick, "quick", "q", false, "few samples: about half a minute for clone")
+	f.DurationVarP(&o.time, "time", "t", 0, "stop after this time (30s, 5m)")
+	f.IntVarP(&o.samples, "samples", "n", 0, "take this many samples of each case")
+	f.StringArrayVarP(&o.labels, "label", "l", nil, "add a configuration line KEY=VALUE to the file (repeatable)")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
+	return cmd
+}
+
+// extent turns the flags into how much is measured, and when it is enough.
+func (o benchFlags) extent() (clone.Extent, harness.Options, error) {
+	rule := harness.Options{Time: o.time}
+	switch {
+	case o.samples < 0:
+		return clone.Extent{}, rule, usage("--samples %d: it must be at least 1", o.samples)
+	case o.time < 0:
+		return clone.Extent{}, rule, usage("--time %v: it must be positive", o.time)
+	case o.samples > 0:
+		return clone.Extent{Burst: o.samples, Paced: o.samples, Teardown: o.samples, Wide: !o.quick}, rule, nil
+	case o.quick:
+		return clone.Quick(), rule, nil
+	}
+	rule.Precision, rule.Most = 0.02, 5
+	return clone.Full(), rule, nil
+}
+
+func (c *cli) runBench(patterns []string, o benchFlags) error {
+	labels, err := parseLabels(o.labels)
+	if err != nil {
+		return err
+	}
+	extent, rule, err := o.extent()
+	if err != nil {
+		return err
+	}
+	selected, err := choose(extent, patterns)
+	if err != nil {
+		return err
+	}
+	if done, err := c.enterUserNamespace(); done || err != nil {
+		return err
+	}
+	cases := complete(selected, extent)
+	writer, err := createResult(o.out, selected, patterns, labels)
+	if err != nil {
+		return err
+	}
+	tally, err := c.measure(writer, cases, rule)
+	if err != nil {
+		return status{exitUsage, err}
+	}
+	f, err := sample.ReadFile(writer.Path())
+	if err != nil {
+		return status{exitUsage, err}
+	}
+	if err := answer.Write(c.stdout, f, answer.Options{Verbose: o.verbose, Width: width(c.stdout)}); err != nil {
+		return status{exitUsage, fmt.Errorf("print the answer: %w", err)}
+	}
+	switch {
+	case tally.Why == "interrupted":
+		return status{code: 130}
+	case tally.Samples == 0:
+		return status{exitUsage, fmt.Errorf("nothing could be measured here; isoperf doctor says why")}
+	}
+	return nil
+}
+
+// complete adds the null case to what it is the base of, and the controls.
+func complete(selected []chosen, e clone.Extent) []harness.Case {
+	have := map[string]bool{}
+	var cases []harness.Case
+	for _, s := range selected {
+		have[s.Name] = true
+	}
+	for _, base := range clone.Cases(e) {
+		if !strings.HasPrefix(base.Name, "Clone/flag=none/") || have[base.Name] {
+			continue
+		}
+		suffix := strings.TrimPrefix(base.Name, "Clone/flag=none")
+		for name := range have {
+			if strings.HasPrefix(name, "Clone/") && strings.HasSuffix(name, suffix) {
+				cases = append(cases, base)
+				break
+			}
+		}
+	}
+	for _, s := range selected {
+		cases = append(cases, s.Case)
+	}
+	return append(cases, control.Cases(max(6, min(30, e.Burst/4)))...)
+}
+
+// measure runs the cases into the file and ends it.
+func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Options) (harness.Tally, error) {
+	expect := harness.Estimate(cases)
+	if rule.Time > 0 {
+		expect = min(expect, rule.Time)
+	}
+	fmt.Fprintf(c.stderr, "%d cases, about %v; samples go to %s\n", len(cases), expect.Round(time.Second), w.Path())
+	h := &harness.Harness{Out: w, Progress: c.progress(w)}
+	closeDrain, err := c.drain(h, cases)
+	if err != nil {
+		return harness.Tally{}, err
+	}
+	before, timesErr := environment.ReadCPUTimes("/")
+	tally, err := h.Run(c.ctx, cases, rule)
+	c.clearProgress()
+	end := sample.Ending{Why: tally.Why}
+	if after, aerr := environment.ReadCPUTimes("/"); timesErr == nil && aerr == nil {
+		steal := environment.Steal(before, after)
+		end.Steal = &steal
+	}
+	for _, f := range []func() error{func() error { return w.End(end) }, w.Close, closeDrain} {
+		if ferr := f(); err == nil {
+			err = ferr
+		}
+	}
+	return tally, err
+}
+
+// drain gives the harness what waits for dropped network namespaces. Where a
+// user namespace cannot be made, it pauses instead, and says so.
+func (c *cli) drain(h *harness.Harness, cases []harness.Case) (func() error, error) {
+	drops := false
+	for i := range cases {
+		drops = drops || cases[i].Drops
+	}
+	if !drops {
+		return func() error { return nil }, nil
+	}
+	d, err := harness.NewDrain()
+	if err != nil {
+		const pause = 200 * time.Millisecond
+		fmt.Fprintf(c.stderr, "isoperf: cannot see when network namespaces are gone (%v); pausing %v after each run instead\n", err, pause)
+		h.Drain = func() error { time.Sleep(pause); return nil }
+		return func() error { return nil }, nil
+	}
+	h.Drain = d.Wait
+	return d.Close, nil
+}
+
+// fingerprint is the JSON line of a result file.
+type fingerprint struct {
+	environment.Environment
+	Clock    string   `json:"clock"` // what stamps are made of
+	Patterns []string `json:"patterns"`
+}
+
+// createResult makes the result file with its header.
+func createResult(path string, selected []chosen, patterns []string, labels []sample.Pair) (*sample.Writer, error) {
+	env, err := environment.Read("/")
+	if err != nil {
+		return nil, status{exitUsage, fmt.Errorf("read the machine's fingerprint: %w", err)}
+	}
+	now := time.Now().UTC()
+	env.Start = now.Format(time.RFC3339)
+	env.SetBuild(buildVersion, buildCommit)
+	if path == "" {
+		path = fmt.Sprintf("./isoperf-%s-%s.txt", commonFamily(selected), now.Format("20060102T150405Z"))
+	}
+	w, err := sample.Create(path, sample.Header{
+		Config:      append(env.Config(), labels...),
+		Fingerprint: fingerprint{env, program.ClockSource(), patterns},
+		Units:       units(),
+	})
+	if err != nil {
+		return nil, status{exitUsage, fmt.Errorf("%w (choose another with --out)", err)}
+	}
+	if err := giveToUser(path); err != nil {
+		return nil, status{exitUsage, err}
+	}
+	return w, nil
+}
+
+func units() []sample.Unit {
+	var list []sample.Unit
+	for _, name := range []string{
+		"clone-ns", "child-ns", "reap-ns", "unshare-ns", "setns-ns", "exit-ns", "close-ns", "gone-ns",
+		"wall-ns", "op-ns", "clock-ns", "compute-ns",
+	} {
+		list = append(list, sample.Unit{Name: name, Better: "lower"})
+	}
+	return list
+}
+
+func commonFamily(selected []chosen) string {
+	name := selected[0].family
+	for _, s := range selected {
+		if s.family != name {
+			return "mixed"
+		}
+	}
+	return name
+}
+
+// giveToUser makes a file that was written under sudo the user's own.
+func giveToUser(path string) error {
+	uid, err := strconv.Atoi(os.Getenv("SUDO_UID"))
+	if err != nil || os.Geteuid() != 0 {
+		return nil
+	}
+	gid, err := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if err != nil {
+		gid = -1
+	}
+	if err := os.Chown(path, uid, gid); err != nil {
+		return fmt.Errorf("give the result file to the user of sudo: %w", err)
+	}
+	return nil
+}
+
+var labelKey = regexp.MustCompile(`^[a-z][^\s:A-Z]*$`)
+
+func parseLabels(labels []string) ([]sample.Pair, error) {
+	var pairs []sample.Pair
+	for _, l := range labels {
+		key, value, ok := strings.Cut(l, "=")
+		if !ok || value == "" || !labelKey.MatchString(key) || strings.ContainsAny(value, "\n\r") {
+			return nil, usage("--label %q: it must be KEY=VALUE, with a key that begins with a lower-case letter and has no capitals, spaces or colons", l)
+		}
+		pairs = append(pairs, sample.Pair{Key: key, Value: value})
+	}
+	return pairs, nil
+}
+
+// progress shows the run between samples: one line on a terminal, and once,
+// after the first round, the figures so far.
+func (c *cli) progress(w *sample.Writer) func(harness.State) {
+	var drawn time.Time
+	return func(s harness.State) {
+		if s.FirstLook {
+			c.clearProgress()
+			if f, err := sample.ReadFile(w.Path()); err == nil {
+				preview(c.stderr, f)
+			}
+			return
+		}
+		if !terminal(c.stderr) || time.Since(drawn) < 100*time.Millisecond {
+			return
+		}
+		drawn = time.Now()
+		line := fmt.Sprintf("%3d %%  %s left  %s", 100*s.Done/max(1, s.Want), s.Left.Round(time.Second), listName(s.Case))
+		fmt.Fprintf(c.stderr, "\r\033[K%.*s", width(c.stderr)-1, line)
+	}
+}
+
+func (c *cli) clearProgress() {
+	if terminal(c.stderr) {
+		fmt.Fprint(c.stderr, "\r\033[K")
+	}
+}
+
+// preview prints the figures so far, when there are any to show.
+func preview(w io.Writer, f *sample.File) {
+	if len(f.Family("Clone")) == 0 {
+		return
+	}
+	// A preview that cannot be printed is no reason to end the run.
+	if err := answer.Preview(w, f); err != nil {
+		fmt.Fprintf(w, "isoperf: first look: %v\n", err)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"path"
+	"strings"
+	"unicode"
+
+	"isoperf/bench/clone"
+	"isoperf/bench/control"
+	"isoperf/bench/harness"
+)
+
+// family is a group of cases that can be asked for by one name.
+type family struct {
+	name  string // as patterns and file names spell it
+	about string
+	cases func(clone.Extent) []harness.Case
+}
+
+// families is the table of all that bench can measure, in the order of list.
+func families() []family {
+	return []family{
+		{"clone", "namespaces: clone, unshare, setns and teardown of each", clone.Cases},
+		{"sweep-creators", "clone against the number of threads that create at once", clone.Creators},
+		{"sweep-mounts", "a mount namespace against the mounts that are there", clone.Mounts},
+		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
+		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
+		{"sweep-gap", "clone against the pause before it", clone.Gaps},
+		{"engine", "what the engine itself costs per start", func(e clone.Extent) []harness.Case { return control.Engine(e.Burst) }},
+	}
+}
+
+// listName is how list and patterns spell a case: "sweep-gap/gap=1ms/flag=net"
+// for SweepGap/gap=1ms/flag=net.
+func listName(name string) string {
+	first, rest, _ := strings.Cut(name, "/")
+	var b strings.Builder
+	for i, r := range first {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String() + "/" + rest
+}
+
+// matches says whether a pattern names a case: as a prefix that ends at a
+// slash or at the end, or as a glob.
+func matches(pattern, name string) bool {
+	pattern = strings.TrimSuffix(strings.ToLower(pattern), "/")
+	if strings.ContainsAny(pattern, "*?[") {
+		// A glob may stop before the end of the name, as a prefix may.
+		parts := strings.Count(pattern, "/") + 1
+		head := strings.Join(strings.SplitN(name, "/", parts+1)[:min(parts, strings.Count(name, "/")+1)], "/")
+		ok, err := path.Match(pattern, head)
+		return ok && err == nil
+	}
+	return name == pattern || strings.HasPrefix(name, pattern+"/")
+}
+
+// chosen is a case and the family it belongs to.
+type chosen struct {
+	harness.Case
+	family string
+}
+
+// choose returns the cases that the patterns name; all for no pattern. A
+// pattern may be a family's name, which stands for all of its cases. A pattern
+// that names nothing exactly is taken as a plain prefix.
+func choose(e clone.Extent, patterns []string) ([]chosen, error) {
+	var all, some []chosen
+	for _, f := range families() {
+		for _, c := range f.cases(e) {
+			all = append(all, chosen{c, f.name})
+		}
+	}
+	if len(patterns) == 0 {
+		return all, nil
+	}
+	wanted := make([]bool, len(all))
+	for _, p := range patterns {
+		found := false
+		for _, test := range []func(chosen) bool{
+			func(c chosen) bool { return c.family == p || matches(p, listName(c.Name)) },
+			func(c chosen) bool { return strings.HasPrefix(listName(c.Name), strings.ToLower(p)) },
+		} {
+			for i, c := range all {
+				if test(c) {
+					wanted[i], found = true, true
+				}
+			}
+			if found {
+				break
+			}
+		}
+		if !found {
+			return nil, unknownPattern(p)
+		}
+	}
+	for i, c := range all {
+		if wanted[i] {
+			some = append(some, c)
+		}
+	}
+	return some, nil
+}
+
+// unknownPattern names what could have been meant.
+func unknownPattern(p string) error {
+	var names []string
+	for _, f := range families() {
+		names = append(names, f.name)
+	}
+	names = append(names, "unshare", "setns", "teardown")
+	head, _, _ := strings.Cut(p, "/")
+	if near := nearest(head, names); near != "" && near != head {
+		return usage("no case matches %q (did you mean %q? isoperf list shows all names)", p, near)
+	}
+	return usage("no case matches %q (isoperf list shows all names; families: %s)", p, strings.Join(names, ", "))
+}

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package main
+
+import (
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+// elsewhere stands for a command that measures Linux.
+func elsewhere(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short + " (Linux only)",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage("%s measures Linux and cannot run on %s; isoperf report works here, on files from a Linux machine", cmd.Name(), runtime.GOOS)
+		},
+	}
+}
+
+func (c *cli) doctor() *cobra.Command { return elsewhere("doctor", "Say what can be measured here") }
+func (c *cli) list() *cobra.Command {
+	return elsewhere("list", "List the cases that bench can measure")
+}
+func (c *cli) bench() *cobra.Command { return elsewhere("bench", "Measure, and write a result file") }

@@ -1,0 +1,155 @@
+// Isoperf measures what Linux isolation costs: it is the profiler's command
+// line, a thin layer over the packages that measure and report.
+//
+//	args ─► run ─► doctor   what can be measured here          (Linux)
+//	             ─► list     the cases, by name                 (Linux)
+//	             ─► bench    cases ─► samples ─► result file    (Linux)
+//	             └► report   result files ─► tables and plots   (anywhere)
+//
+// One file a subcommand, all over run(ctx, args, stdin, stdout, stderr) int.
+// The answer goes to standard output, progress and warnings to standard
+// error. Exit status: 0 done, 1 a check failed, 2 usage or cannot run at all.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// status is an error that carries an exit status; a nil error inside prints
+// nothing.
+type status struct {
+	code int
+	err  error
+}
+
+func (s status) Error() string { return s.err.Error() }
+func (s status) Unwrap() error { return s.err }
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error {
+	return status{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// cli is what the subcommands share.
+type cli struct {
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// run is the whole program; it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &cli{ctx, stdin, stdout, stderr}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var s status
+	if !errors.As(err, &s) {
+		// What cobra itself refuses: an unknown command or flag.
+		s = status{exitUsage, err}
+	}
+	if s.err != nil {
+		fmt.Fprintf(stderr, "isoperf: %s\n", strings.TrimSpace(err.Error()))
+		if s.code == exitUsage {
+			fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.CommandPath())
+		}
+	}
+	return s.code
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "isoperf",
+		Short: "Measure what Linux isolation costs, and whether it holds",
+		Long: `Isoperf measures what Linux isolation costs: clone with each namespace flag,
+joining and destroying namespaces, and how the costs grow. It says how far the
+figures can be trusted, and keeps every sample in a file that benchstat reads.`,
+		Example: `  isoperf bench                     what a namespace costs here, in half a minute
+  isoperf doctor                    what can be measured here, and what not
+  isoperf list sweep                the cases whose names begin with sweep
+  isoperf report FILE --dir out     tables and pictures of a result file`,
+		Version:                    version(),
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			text := fmt.Sprintf("unknown command %q", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				text += fmt.Sprintf(" (did you mean %q?)", near[0])
+			}
+			return usage("%s", text)
+		},
+	}
+	root.SetVersionTemplate("isoperf {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err)} })
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(c.doctor(), c.list(), c.bench(), c.report(), c.man(), cloneTopic())
+	return root
+}
+
+// nearFlag adds "did you mean" to an unknown flag.
+func nearFlag(cmd *cobra.Command, err error) error {
+	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
+	if !ok {
+		return err
+	}
+	probe := &cobra.Command{SuggestionsMinimumDistance: 2}
+	cmd.Flags().VisitAll(flagNames(probe))
+	if near := probe.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("%w (did you mean --%s?)", err, near[0])
+	}
+	return err
+}
+
+// buildVersion and buildCommit are set by the linker; empty: what the Go
+// toolchain knows.
+var buildVersion, buildCommit string
+
+func version() string {
+	v, commit := buildVersion, buildCommit
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
+		v = info.Main.Version
+	}
+	if v == "" {
+		v = "devel"
+	}
+	if commit != "" {
+		v += " (" + commit + ")"
+	}
+	return v
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"isoperf/bench/sample"
+	"isoperf/reports/answer"
+	"isoperf/reports/page"
+)
+
+func (c *cli) report() *cobra.Command {
+	var dir, pageName, plots, title string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "report FILE…",
+		Short: "Show result files: the answer in words, tables and pictures",
+		Long: `Without --dir, print each file's answer as bench did. With --dir, write
+RESULTS.md and its pictures (SVG and PNG) for all files together. A file that
+was cut short is read as far as it goes, and the report says so. The files are
+not changed. Works on any system.`,
+		Example: `  isoperf report isoperf-clone-20261123T1447Z.txt
+  isoperf report isoperf-*.txt --dir out`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("report needs a result file (isoperf bench writes one)")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			files, err := readFiles(args)
+			if err != nil {
+				return status{exitUsage, err}
+			}
+			if dir == "" {
+				return c.answers(files, verbose)
+			}
+			for _, f := range files {
+				for _, note := range f.Notes {
+					fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
+				}
+			}
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return status{exitUsage, fmt.Errorf("make the report's folder: %w", err)}
+			}
+			if err := (page.Options{Page: pageName, Plots: plots, Title: title}).Write(dir, files); err != nil {
+				return status{exitUsage, fmt.Errorf("write the report: %w", err)}
+			}
+			fmt.Fprintf(c.stdout, "%s/%s, pictures in %s/%s\n", dir, pageName, dir, plots)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "write the page and its pictures into this folder")
+	f.StringVar(&pageName, "page", "RESULTS.md", "the page's name in the folder")
+	f.StringVar(&plots, "plots", "plots", "the pictures' folder in the folder")
+	f.StringVar(&title, "title", "Results", "the page's title")
+	f.BoolVarP(&verbose, "verbose", "v", false, "print every case and unit")
+	return cmd
+}
+
+func readFiles(paths []string) ([]*sample.File, error) {
+	var files []*sample.File
+	for _, path := range paths {
+		f, err := sample.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (c *cli) answers(files []*sample.File, verbose bool) error {
+	for i, f := range files {
+		if i > 0 {
+			fmt.Fprintln(c.stdout)
+		}
+		if len(files) > 1 {
+			fmt.Fprintf(c.stdout, "%s:\n", f.Path)
+		}
+		if err := answer.Write(c.stdout, f, answer.Options{Verbose: verbose, Width: width(c.stdout)}); err != nil {
+			return status{exitUsage, fmt.Errorf("print the answer of %s: %w", f.Path, err)}
+		}
+	}
+	return nil
+}
+
+// flagNames collects the names of flags as commands, for suggestions.
+func flagNames(into *cobra.Command) func(*pflag.Flag) {
+	return func(f *pflag.Flag) {
+		into.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	}
+}

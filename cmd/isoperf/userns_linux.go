@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// insideUserNamespace marks the process that enterUserNamespace started.
+const insideUserNamespace = "ISOPERF_INSIDE_USER_NAMESPACE"
+
+// enterUserNamespace runs this command again inside a user namespace, as its
+// root, when the process may not create namespaces otherwise. done says that
+// the command has run there; err is then its exit status.
+func (c *cli) enterUserNamespace() (done bool, err error) {
+	if sysAdmin() {
+		return false, nil
+	}
+	if os.Getenv(insideUserNamespace) != "" {
+		return false, status{exitUsage, errors.New("there is no CAP_SYS_ADMIN, even in a user namespace: a security module or seccomp filter takes it away; isoperf doctor says more")}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return false, status{exitUsage, fmt.Errorf("find this program: %w", err)}
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), insideUserNamespace+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout, c.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // for Pdeathsig
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return false, status{exitUsage, fmt.Errorf("create a user namespace, without which namespaces take root: %w; isoperf doctor says what refuses it", err)}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	interrupted := c.ctx.Done()
+	for {
+		select {
+		case <-interrupted:
+			// It ends in order and prints what it has.
+			if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return true, status{exitUsage, fmt.Errorf("interrupt the measuring process: %w", err)}
+			}
+			interrupted = nil
+		case err := <-ended:
+			var exit *exec.ExitError
+			switch {
+			case err == nil:
+				return true, nil
+			case errors.As(err, &exit) && exit.ExitCode() > 0:
+				return true, status{code: exit.ExitCode()}
+			}
+			return true, status{exitUsage, fmt.Errorf("measure inside a user namespace: %w", err)}
+		}
+	}
+}
+
+// sysAdmin says whether CAP_SYS_ADMIN is effective.
+func sysAdmin() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	return data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+}

@@ -1,0 +1,153 @@
+// Isorun starts a command in new namespaces through the engine's stub, and
+// stands for it: it forwards signals and exits with the command's status. It
+// imports runtime packages only, since its own start-up is part of its speed.
+//
+//	isorun unshare [--namespaces LIST] [--plan] [--timeline] [--] CMD [ARG…]
+//
+// Own failures exit with 125; a command that cannot be executed with 126, one
+// that is not found with 127; a command that a signal ended with 128 plus the
+// signal's number.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"isoperf/runtime/namespace"
+	"isoperf/runtime/program"
+)
+
+// Exit statuses of isorun itself, as docker and podman have them.
+const (
+	exitOwn           = 125
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+const usage = `isorun starts a command in new namespaces.
+
+Usage:
+  isorun unshare [flags] [--] CMD [ARG…]
+
+Flags:
+%s
+Examples:
+  isorun unshare --namespaces pid,net,uts -- sh -c 'echo $$'
+  isorun unshare --namespaces all,-user --plan -- true
+
+Exit status: the command's; 125 when isorun itself failed, 126 when CMD cannot
+be executed, 127 when it is not found, 128+N when signal N ended it.
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := pflag.NewFlagSet("isorun", pflag.ContinueOnError)
+	flags.SetInterspersed(false)
+	flags.SortFlags = false
+	flags.SetOutput(io.Discard)
+	list := flags.StringP("namespaces", "n", "mnt,pid,net,uts,ipc,cgroup", "namespaces to create: user pid net mnt uts ipc cgroup time, all, none")
+	plan := flags.Bool("plan", false, "print the program of system calls, run nothing")
+	timeline := flags.Bool("timeline", false, "print on standard error when each op ended")
+	showVersion := flags.Bool("version", false, "print the version")
+	help := func(w io.Writer) { fmt.Fprintf(w, usage, flags.FlagUsages()) }
+	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
+
+	if len(args) > 0 && args[0] == "unshare" {
+		args = args[1:]
+	} else if len(args) == 0 || args[0][0] != '-' {
+		help(stderr)
+		return exitOwn
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		help(stdout)
+		return 0
+	case err != nil:
+		return fail(exitOwn, fmt.Errorf("%w (isorun --help)", err))
+	case *showVersion:
+		fmt.Fprintln(stdout, "isorun", version())
+		return 0
+	case flags.NArg() == 0:
+		return fail(exitOwn, errors.New("no command (isorun --help)"))
+	}
+	bits, err := namespace.ParseList(*list)
+	if err != nil {
+		return fail(exitOwn, err)
+	}
+	path, err := exec.LookPath(flags.Arg(0))
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fail(exitNotExecutable, err)
+	case err != nil:
+		return fail(exitNotFound, err)
+	}
+	p := build(bits, path, flags.Args())
+	if *plan {
+		if err := p.Print(stdout); err != nil {
+			return fail(exitOwn, err)
+		}
+		return 0
+	}
+	return start(p, *timeline, stderr)
+}
+
+// build is the program: everything in the clone but the user namespace, which
+// the stub unshares, since an execve would take its capabilities away.
+func build(bits uint64, path string, argv []string) *program.Program {
+	p := program.New(program.Stub, bits)
+	p.Stdio(0, 1, 2)
+	p.DieWithParent()
+	p.Exec(path, argv, os.Environ())
+	return p
+}
+
+// start runs the program and stands for it.
+func start(p *program.Program, timeline bool, stderr io.Writer) int {
+	runtime.LockOSThread() // the child dies with this thread
+	proc, err := program.Start(p)
+	if err != nil {
+		fmt.Fprintf(stderr, "isorun: %v\n", err)
+		return exitOwn
+	}
+	stop := program.Forward(proc)
+	status, err := proc.Wait()
+	stop()
+	if timeline {
+		for _, s := range proc.Timeline().Spans {
+			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "isorun: %v\n", err)
+		switch {
+		case errors.Is(err, syscall.ENOENT):
+			return exitNotFound
+		case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOEXEC):
+			return exitNotExecutable
+		}
+		return exitOwn
+	}
+	return status.ExitCode()
+}
+
+// buildVersion is set by the linker; empty: what the Go toolchain knows.
+var buildVersion string
+
+func version() string {
+	if buildVersion != "" {
+		return buildVersion
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}

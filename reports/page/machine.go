@@ -1,0 +1,163 @@
+package page
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"isoperf/bench/sample"
+	"isoperf/reports/plot"
+	"isoperf/reports/table"
+)
+
+// machine is the configuration, which makes results comparable or not, and
+// the fingerprint, which explains them.
+func (r *report) machine(f *sample.File) error {
+	t := table.Table{Header: []string{"key", "value"}}
+	config := slices.SortedFunc(slices.Values(f.Config), func(a, b sample.Pair) int { return strings.Compare(a.Key, b.Key) })
+	for _, p := range config {
+		t.Rows = append(t.Rows, []string{p.Key, p.Value})
+	}
+	if len(t.Rows) > 0 {
+		r.printf("Configuration: results are compared only where all of it is the same.\n\n")
+		if err := table.Markdown(&r.out, t); err != nil {
+			return fmt.Errorf("write the configuration: %w", err)
+		}
+	}
+	configured := len(t.Rows) > 0
+	t.Rows = r.fingerprints(f)
+	if len(t.Rows) == 0 {
+		if !configured {
+			r.printf("The files do not say where they were measured.\n")
+		}
+		return nil
+	}
+	r.printf("\nFingerprint: the state of the machine when the run began.\n\n")
+	if err := table.Markdown(&r.out, t); err != nil {
+		return fmt.Errorf("write the fingerprint: %w", err)
+	}
+	return nil
+}
+
+// fingerprints joins those of the files of one machine: a key has one value,
+// or the values of the files in their order.
+func (r *report) fingerprints(f *sample.File) [][]string {
+	values := map[string][]string{}
+	var keys []string
+	for _, one := range r.files {
+		if !plot.Comparable(one, f) {
+			continue
+		}
+		var doc any
+		if json.Unmarshal(one.Fingerprint, &doc) != nil {
+			continue
+		}
+		flat := map[string]string{}
+		flatten(flat, "", doc)
+		for key, value := range flat {
+			if len(values[key]) == 0 {
+				keys = append(keys, key)
+			}
+			if !slices.Contains(values[key], value) {
+				values[key] = append(values[key], value)
+			}
+		}
+	}
+	slices.Sort(keys)
+	var rows [][]string
+	for _, key := range keys {
+		rows = append(rows, []string{key, several(values[key])})
+	}
+	return rows
+}
+
+// several lists a few values, or the first and last of many.
+func several(values []string) string {
+	const most = 4
+	if len(values) > most {
+		return fmt.Sprintf("%s … %s (%d values)", values[0], values[len(values)-1], len(values))
+	}
+	return strings.Join(values, "; ")
+}
+
+// flatten writes the leaves of a JSON document under their path: "clock.ns".
+func flatten(into map[string]string, path string, doc any) {
+	switch v := doc.(type) {
+	case map[string]any:
+		for key, value := range v {
+			flatten(into, strings.TrimPrefix(path+"."+key, "."), value)
+		}
+	case []any:
+		var words []string
+		for _, item := range v {
+			text, err := json.Marshal(item)
+			if s, ok := item.(string); ok {
+				text = []byte(s)
+			} else if err != nil {
+				continue
+			}
+			words = append(words, string(text))
+		}
+		into[path] = strings.Join(words, ", ")
+	case string:
+		into[path] = v
+	case nil:
+		into[path] = "-"
+	default:
+		text, err := json.Marshal(v)
+		if err == nil {
+			into[path] = string(text)
+		}
+	}
+}
+
+// difference says in what a machine differs from the others of the page.
+func (r *report) difference(i int) string {
+	var parts []string
+	for _, p := range r.groups[i].Config {
+		for _, other := range r.groups {
+			if other.Key(p.Key) != p.Value {
+				parts = append(parts, p.Key+" "+p.Value)
+				break
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return "no configuration of its own"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// reproduce says how to make the samples and the page again.
+func (r *report) reproduce() {
+	r.section("How to reproduce")
+	r.printf("The samples behind this page, in the Go benchmark format:\n\n")
+	for _, f := range r.files {
+		samples := 0
+		for _, c := range f.Cases {
+			samples += c.N()
+		}
+		r.printf("- `%s`: %s of %s%s\n", filepath.Base(f.Path), plural(samples, "sample", "samples"), plural(len(f.Cases), "case", "cases"), version(f))
+	}
+	r.printf("\n```sh\nisoperf doctor             # what this machine lets you measure, and what to change\n" +
+		"isoperf list               # the cases\n" +
+		"isoperf bench              # measure; writes a result file\n" +
+		"isoperf report FILE        # this page and its pictures\n" +
+		"benchstat FILE             # the Go tool reads the same file\n```\n\n")
+	r.printf("Intervals have a confidence of 95 %%: of a median by order statistics, of an increment by Hodges and Lehmann. " +
+		"No sample is dropped and nothing is subtracted; a failed operation is counted and never timed. `-` is a figure that is not known.\n")
+}
+
+// version is the program's, as the file states it.
+func version(f *sample.File) string {
+	var doc struct{ Version, Commit string }
+	if json.Unmarshal(f.Fingerprint, &doc) != nil || doc.Version == "" {
+		return ""
+	}
+	if doc.Commit == "" {
+		return ", isoperf " + escape(doc.Version)
+	}
+	return fmt.Sprintf(", isoperf %s (commit %s)", escape(doc.Version), escape(doc.Commit))
+}
