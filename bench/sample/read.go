@@ -47,7 +47,9 @@ func parse(path string, data []byte) (*File, error) {
 	}
 	// A line without its newline is what a killed process leaves: even when
 	// it parses, its last figure or unit may be cut, so it does not count.
-	if end := bytes.LastIndexByte(data, '\n'); end != len(data)-1 {
+	end := bytes.LastIndexByte(data, '\n')
+	cut := end != len(data)-1
+	if cut {
 		f.Notes = append(f.Notes, fmt.Sprintf("the end is missing: the last line is cut (%q) and was skipped; the run did not finish", clip(data[end+1:])))
 		data = data[:end+1]
 	}
@@ -67,11 +69,9 @@ func parse(path string, data []byte) (*File, error) {
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("read result file: %w", err)
 	}
-	if err := f.comments(data, get); err != nil {
-		return nil, err
-	}
+	f.comments(data, get)
 	switch {
-	case f.End.Why == "" && len(f.Notes) == 0 && f.Fingerprint != nil:
+	case f.End.Why == "" && !cut && f.Fingerprint != nil:
 		f.Notes = append(f.Notes, "the end is missing: the run was cut short; what is here was measured and counts")
 	case f.End.Why != "" && f.End.Why != "done":
 		f.Notes = append(f.Notes, "the run ended early: "+f.End.Why)
@@ -101,7 +101,7 @@ func (f *File) sample(c *Case, rec *benchfmt.Result) {
 }
 
 // comments reads the lines that benchfmt passes over.
-func (f *File) comments(data []byte, get func(string) *Case) error {
+func (f *File) comments(data []byte, get func(string) *Case) {
 	for line := range bytes.Lines(data) {
 		rest, ok := bytes.CutPrefix(line, []byte("# "))
 		if !ok {
@@ -134,7 +134,6 @@ func (f *File) comments(data []byte, get func(string) *Case) error {
 			}
 		}
 	}
-	return nil
 }
 
 func clip(b []byte) string {

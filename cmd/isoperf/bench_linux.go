@@ -157,10 +157,7 @@ func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Optio
 	}
 	fmt.Fprintf(c.stderr, "%d cases, about %v; samples go to %s\n", len(cases), expect.Round(time.Second), w.Path())
 	h := &harness.Harness{Out: w, Progress: c.progress(w)}
-	closeDrain, err := c.drain(h, cases)
-	if err != nil {
-		return harness.Tally{}, err
-	}
+	closeDrain := c.drain(h, cases)
 	before, timesErr := environment.ReadCPUTimes("/")
 	tally, err := h.Run(c.ctx, cases, rule)
 	c.clearProgress()
@@ -179,23 +176,23 @@ func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Optio
 
 // drain gives the harness what waits for dropped network namespaces. Where a
 // user namespace cannot be made, it pauses instead, and says so.
-func (c *cli) drain(h *harness.Harness, cases []harness.Case) (func() error, error) {
+func (c *cli) drain(h *harness.Harness, cases []harness.Case) (closing func() error) {
 	drops := false
 	for i := range cases {
 		drops = drops || cases[i].Drops
 	}
 	if !drops {
-		return func() error { return nil }, nil
+		return func() error { return nil }
 	}
 	d, err := harness.NewDrain()
 	if err != nil {
 		const pause = 200 * time.Millisecond
 		fmt.Fprintf(c.stderr, "isoperf: cannot see when network namespaces are gone (%v); pausing %v after each run instead\n", err, pause)
 		h.Drain = func() error { time.Sleep(pause); return nil }
-		return func() error { return nil }, nil
+		return func() error { return nil }
 	}
 	h.Drain = d.Wait
-	return d.Close, nil
+	return d.Close
 }
 
 // fingerprint is the JSON line of a result file.

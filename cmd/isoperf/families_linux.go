@@ -47,7 +47,7 @@ func listName(name string) string {
 // matches says whether a pattern names a case: as a prefix that ends at a
 // slash or at the end, or as a glob.
 func matches(pattern, name string) bool {
-	pattern = strings.TrimSuffix(strings.ToLower(pattern), "/")
+	pattern, name = strings.TrimSuffix(strings.ToLower(pattern), "/"), strings.ToLower(name)
 	if strings.ContainsAny(pattern, "*?[") {
 		// A glob may stop before the end of the name, as a prefix may.
 		parts := strings.Count(pattern, "/") + 1
@@ -82,7 +82,7 @@ func choose(e clone.Extent, patterns []string) ([]chosen, error) {
 		found := false
 		for _, test := range []func(chosen) bool{
 			func(c chosen) bool { return c.family == p || matches(p, listName(c.Name)) },
-			func(c chosen) bool { return strings.HasPrefix(listName(c.Name), strings.ToLower(p)) },
+			func(c chosen) bool { return strings.HasPrefix(strings.ToLower(listName(c.Name)), strings.ToLower(p)) },
 		} {
 			for i, c := range all {
 				if test(c) {

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"isoperf": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata"})
+}
+
+// isoperf builds the program, so that it can be started as other users and
+// killed.
+func isoperf(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "isoperf-test-") // where every user may go
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "isoperf")
+	build := exec.Command("go", "build", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// startBench starts a long bench and returns when its file has samples.
+func startBench(t *testing.T, bin string, out string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd := exec.Command(bin, "bench", "clone", "--samples", "5000", "--out", out)
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if data, err := os.ReadFile(out); err == nil && bytes.Count(data, []byte("\nBenchmark")) > 200 {
+			return cmd, &text
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	t.Fatalf("there are no samples after 30 s:\n%s", text.String())
+	return nil, nil
+}
+
+// A run that is killed leaves a file that report reads, with a note; and no
+// process that it started.
+func TestKilled(t *testing.T) {
+	bin := isoperf(t)
+	out := filepath.Join(filepath.Dir(bin), "r.txt")
+	cmd, _ := startBench(t, bin, out)
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	before, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := exec.Command(bin, "report", out).CombinedOutput()
+	if err != nil || !strings.Contains(string(text), "the end is missing") || !strings.Contains(string(text), "none (base)") {
+		t.Errorf("report: %v\n%s", err, text)
+	}
+	if text, err := exec.Command(bin, "report", out, "--dir", filepath.Dir(bin)+"/report").CombinedOutput(); err != nil || !strings.Contains(string(text), "the end is missing") {
+		t.Errorf("report --dir: %v\n%s", err, text)
+	}
+	if after, err := os.ReadFile(out); err != nil || !bytes.Equal(before, after) {
+		t.Error("report changed the file")
+	}
+	noneLeft(t, bin)
+}
+
+// A run that is interrupted ends in order.
+func TestInterrupted(t *testing.T) {
+	bin := isoperf(t)
+	out := filepath.Join(filepath.Dir(bin), "r.txt")
+	cmd, text := startBench(t, bin, out)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(text.String(), "interrupted") {
+		t.Errorf("exit status %d\n%s", code, text.String())
+	}
+	data, err := os.ReadFile(out)
+	if err != nil || !bytes.Contains(data, []byte(`# end {"why":"interrupted"`)) {
+		t.Errorf("the file has no end: %v", err)
+	}
+	noneLeft(t, bin)
+}
+
+// noneLeft fails when a process of the stub outlives its launcher.
+func noneLeft(t *testing.T, bin string) {
+	t.Helper()
+	var left []string
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		left = nil
+		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range lines {
+			// A process that is gone meanwhile is not left.
+			data, err := os.ReadFile(path)
+			if err == nil && (bytes.HasPrefix(data, []byte("isoperf-init\x00")) || bytes.HasPrefix(data, []byte(bin))) {
+				left = append(left, path)
+			}
+		}
+		if left == nil {
+			return
+		}
+	}
+	t.Errorf("processes are left: %v", left)
+}
+
+// An ordinary user gets the whole table, inside one user namespace.
+func TestOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("this test is run by an ordinary user itself")
+	}
+	bin := isoperf(t)
+	out := filepath.Join(filepath.Dir(bin), "r.txt")
+	cmd := exec.Command(bin, "bench", "clone", "--samples", "6", "--quick", "--out", out)
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	cmd.Dir = filepath.Dir(bin)
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, want := range []string{"inside a user namespace", "net  ", "all  "} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing:\n%s", want, text)
+		}
+	}
+	data, err := os.ReadFile(out)
+	if err != nil || !bytes.Contains(data, []byte("privilege: userns\n")) || bytes.Contains(data, []byte("\n# failed")) || bytes.Contains(data, []byte("\n# not-measured")) {
+		t.Errorf("the file: %v\n%s", err, data)
+	}
+}
