@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/idmap"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
 )
@@ -44,7 +45,7 @@ func NewQuota(kind namespace.Namespace) (*Quota, error) {
 	}
 	q := &Quota{kind: kind, holder: holder}
 	if err = holder.Await(made); err == nil {
-		if err = mapSelf(holder.Pid()); err == nil {
+		if err = idmap.Self(holder.Pid()); err == nil {
 			holder.Open(mapped)
 			err = holder.Await(ready)
 		}
@@ -59,22 +60,6 @@ func NewQuota(kind namespace.Namespace) (*Quota, error) {
 		return nil, fmt.Errorf("hold the user namespace: %w", err)
 	}
 	return q, nil
-}
-
-// mapSelf maps the launcher's own ids, and no other, to root of a user
-// namespace: without a map nobody in it may make another one.
-func mapSelf(pid int) error {
-	for _, f := range []struct{ name, text string }{
-		{"uid_map", fmt.Sprintf("0 %d 1\n", os.Geteuid())},
-		{"setgroups", "deny"},
-		{"gid_map", fmt.Sprintf("0 %d 1\n", os.Getegid())},
-	} {
-		path := fmt.Sprintf("/proc/%d/%s", pid, f.name)
-		if err := os.WriteFile(path, []byte(f.text), 0); err != nil {
-			return fmt.Errorf("write %q: %w", f.text, err)
-		}
-	}
-	return nil
 }
 
 func firstError(errs ...error) error {

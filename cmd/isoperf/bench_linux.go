@@ -57,11 +57,11 @@ are marked and are not compared with root's.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.out, "out", "o", "", "result file (default ./isoperf-FAMILY-UTC.txt); it must not exist")
+	f.StringVarP(&o.out, "out", "o", "", "result `FILE` (default ./isoperf-FAMILY-UTC.txt); it must not exist")
 	f.BoolVarP(&o.quick, "quick", "q", false, "few samples: about half a minute for clone")
-	f.DurationVarP(&o.time, "time", "t", 0, "stop after this time (30s, 5m)")
-	f.IntVarP(&o.samples, "samples", "n", 0, "take this many samples of each case")
-	f.StringArrayVarP(&o.labels, "label", "l", nil, "add a configuration line KEY=VALUE to the file (repeatable)")
+	f.DurationVarP(&o.time, "time", "t", 0, "stop after this `TIME` (30s, 5m)")
+	f.IntVarP(&o.samples, "samples", "n", 0, "take `N` samples of each case")
+	f.StringArrayVarP(&o.labels, "label", "l", nil, "add the configuration line `KEY=VALUE` to the file (repeatable)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
 }
@@ -106,20 +106,20 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	}
 	tally, err := c.measure(writer, cases, rule)
 	if err != nil {
-		return status{exitUsage, err}
+		return cannot(err)
 	}
 	f, err := sample.ReadFile(writer.Path())
 	if err != nil {
-		return status{exitUsage, err}
+		return cannot(err)
 	}
 	if err := answer.Write(c.stdout, f, answer.Options{Verbose: o.verbose, Width: width(c.stdout)}); err != nil {
-		return status{exitUsage, fmt.Errorf("print the answer: %w", err)}
+		return cannot(fmt.Errorf("print the answer: %w", err))
 	}
 	switch {
 	case tally.Why == "interrupted":
 		return status{code: 130}
 	case tally.Samples == 0:
-		return status{exitUsage, fmt.Errorf("nothing could be measured here; isoperf doctor says why")}
+		return cannot(fmt.Errorf("nothing could be measured here; isoperf doctor says why"))
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ type fingerprint struct {
 func createResult(path string, selected []chosen, patterns []string, labels []sample.Pair) (*sample.Writer, error) {
 	env, err := environment.Read("/")
 	if err != nil {
-		return nil, status{exitUsage, fmt.Errorf("read the machine's fingerprint: %w", err)}
+		return nil, cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
 	}
 	now := time.Now().UTC()
 	env.Start = now.Format(time.RFC3339)
@@ -220,10 +220,10 @@ func createResult(path string, selected []chosen, patterns []string, labels []sa
 		Units:       units(),
 	})
 	if err != nil {
-		return nil, status{exitUsage, fmt.Errorf("%w (choose another with --out)", err)}
+		return nil, cannot(fmt.Errorf("%w (choose another with --out)", err))
 	}
 	if err := giveToUser(path); err != nil {
-		return nil, status{exitUsage, err}
+		return nil, cannot(err)
 	}
 	return w, nil
 }

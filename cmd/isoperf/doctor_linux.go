@@ -44,7 +44,7 @@ func (c *cli) examine(host *feature.Host, asJSON bool) error {
 	findings := append(findingsOf(results), noiseFloor())
 	env, err := environment.Read(host.Root)
 	if err != nil {
-		return status{exitUsage, fmt.Errorf("read the machine's fingerprint: %w", err)}
+		return cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
 	}
 	summary := checkup.Summary{
 		Machine: fmt.Sprintf("Linux %s, %s, %s, %s", env.Kernel, env.CPU, env.Virt, env.Privilege),
@@ -65,7 +65,7 @@ func (c *cli) examine(host *feature.Host, asJSON bool) error {
 		write = checkup.JSON
 	}
 	if err := write(c.stdout, findings, summary); err != nil {
-		return status{exitUsage, fmt.Errorf("print the findings: %w", err)}
+		return cannot(fmt.Errorf("print the findings: %w", err))
 	}
 	if failed {
 		return status{code: exitFailed}

@@ -44,14 +44,18 @@ const (
 type status struct {
 	code int
 	err  error
+	help bool // the command line is at fault: name --help
 }
 
 func (s status) Error() string { return s.err.Error() }
 func (s status) Unwrap() error { return s.err }
 
+// cannot is an error that leaves nothing to do.
+func cannot(err error) error { return status{code: exitUsage, err: err} }
+
 // usage is an error of the command line.
 func usage(format string, args ...any) error {
-	return status{exitUsage, fmt.Errorf(format, args...)}
+	return status{exitUsage, fmt.Errorf(format, args...), true}
 }
 
 // cli is what the subcommands share.
@@ -77,11 +81,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var s status
 	if !errors.As(err, &s) {
 		// What cobra itself refuses: an unknown command or flag.
-		s = status{exitUsage, err}
+		s = status{exitUsage, err, true}
 	}
 	if s.err != nil {
 		fmt.Fprintf(stderr, "isoperf: %s\n", strings.TrimSpace(err.Error()))
-		if s.code == exitUsage {
+		if s.help {
 			fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.CommandPath())
 		}
 	}
@@ -115,8 +119,14 @@ figures can be trusted, and keeps every sample in a file that benchstat reads.`,
 			return usage("%s", text)
 		},
 	}
+	// The library spells every switch "--quick[=true|false]"; the name is enough.
+	const spelled = "[=true|false]"
+	cobra.AddTemplateFunc("plain", func(flags string) string {
+		return strings.ReplaceAll(flags, spelled, strings.Repeat(" ", len(spelled)))
+	})
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsages | plain |"))
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err)} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(c.doctor(), c.list(), c.bench(), c.report(), c.man(), cloneTopic())
 	return root

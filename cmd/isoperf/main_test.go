@@ -108,6 +108,38 @@ func TestInterrupted(t *testing.T) {
 	noneLeft(t, bin)
 }
 
+// A full disk ends the run with a message; what was written before is read.
+func TestFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		skip(t, "mounting a small tmpfs takes root")
+	}
+	bin := isoperf(t)
+	dir := filepath.Dir(bin)
+	script := "mount -t tmpfs -o size=32k tmpfs " + dir + "/disk && " +
+		bin + " bench clone/flag=none --samples 5000 --out " + dir + "/disk/r.txt; code=$?; cp " + dir + "/disk/r.txt " + dir + "; exit $code"
+	if err := os.Mkdir(filepath.Join(dir, "disk"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	text, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(string(text), "no space left on device") {
+		t.Errorf("exit status %d\n%s", cmd.ProcessState.ExitCode(), text)
+	}
+	if text, err := exec.Command(bin, "report", filepath.Join(dir, "r.txt")).CombinedOutput(); err != nil || !strings.Contains(string(text), "the end is missing") {
+		t.Errorf("report: %v\n%s", err, text)
+	}
+}
+
+// skip ends a test that cannot run here; where all must run, it fails.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("ISOPERF_MUST_RUN") == "1" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // noneLeft fails when a process of the stub outlives its launcher.
 func noneLeft(t *testing.T, bin string) {
 	t.Helper()

@@ -16,12 +16,12 @@ func (c *cli) man() *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return status{exitUsage, fmt.Errorf("make the folder of man pages: %w", err)}
+				return cannot(fmt.Errorf("make the folder of man pages: %w", err))
 			}
 			header := &doc.GenManHeader{Section: "1", Source: "isoperf", Manual: "isoperf"}
 			cmd.Root().DisableAutoGenTag = true
 			if err := doc.GenManTree(cmd.Root(), header, args[0]); err != nil {
-				return status{exitUsage, fmt.Errorf("write man pages: %w", err)}
+				return cannot(fmt.Errorf("write man pages: %w", err))
 			}
 			return nil
 		},

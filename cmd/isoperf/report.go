@@ -33,7 +33,7 @@ not changed. Works on any system.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			files, err := readFiles(args)
 			if err != nil {
-				return status{exitUsage, err}
+				return cannot(err)
 			}
 			if dir == "" {
 				return c.answers(files, verbose)
@@ -44,20 +44,20 @@ not changed. Works on any system.`,
 				}
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return status{exitUsage, fmt.Errorf("make the report's folder: %w", err)}
+				return cannot(fmt.Errorf("make the report's folder: %w", err))
 			}
 			if err := (page.Options{Page: pageName, Plots: plots, Title: title}).Write(dir, files); err != nil {
-				return status{exitUsage, fmt.Errorf("write the report: %w", err)}
+				return cannot(fmt.Errorf("write the report: %w", err))
 			}
 			fmt.Fprintf(c.stdout, "%s/%s, pictures in %s/%s\n", dir, pageName, dir, plots)
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&dir, "dir", "", "write the page and its pictures into this folder")
-	f.StringVar(&pageName, "page", "RESULTS.md", "the page's name in the folder")
-	f.StringVar(&plots, "plots", "plots", "the pictures' folder in the folder")
-	f.StringVar(&title, "title", "Results", "the page's title")
+	f.StringVar(&dir, "dir", "", "write the page and its pictures into this `FOLDER`")
+	f.StringVar(&pageName, "page", "RESULTS.md", "the page's `NAME` in the folder")
+	f.StringVar(&plots, "plots", "plots", "the pictures' `FOLDER` in the folder")
+	f.StringVar(&title, "title", "Results", "the page's `TITLE`")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
 }
@@ -83,7 +83,7 @@ func (c *cli) answers(files []*sample.File, verbose bool) error {
 			fmt.Fprintf(c.stdout, "%s:\n", f.Path)
 		}
 		if err := answer.Write(c.stdout, f, answer.Options{Verbose: verbose, Width: width(c.stdout)}); err != nil {
-			return status{exitUsage, fmt.Errorf("print the answer of %s: %w", f.Path, err)}
+			return cannot(fmt.Errorf("print the answer of %s: %w", f.Path, err))
 		}
 	}
 	return nil

@@ -22,11 +22,11 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 		return false, nil
 	}
 	if os.Getenv(insideUserNamespace) != "" {
-		return false, status{exitUsage, errors.New("there is no CAP_SYS_ADMIN, even in a user namespace: a security module or seccomp filter takes it away; isoperf doctor says more")}
+		return false, cannot(errors.New("there is no CAP_SYS_ADMIN, even in a user namespace: a security module or seccomp filter takes it away; isoperf doctor says more"))
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return false, status{exitUsage, fmt.Errorf("find this program: %w", err)}
+		return false, cannot(fmt.Errorf("find this program: %w", err))
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Env = append(os.Environ(), insideUserNamespace+"=1")
@@ -40,7 +40,7 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 	runtime.LockOSThread() // for Pdeathsig
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return false, status{exitUsage, fmt.Errorf("create a user namespace, without which namespaces take root: %w; isoperf doctor says what refuses it", err)}
+		return false, cannot(fmt.Errorf("create a user namespace, without which namespaces take root: %w; isoperf doctor says what refuses it", err))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -50,7 +50,7 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 		case <-interrupted:
 			// It ends in order and prints what it has.
 			if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				return true, status{exitUsage, fmt.Errorf("interrupt the measuring process: %w", err)}
+				return true, cannot(fmt.Errorf("interrupt the measuring process: %w", err))
 			}
 			interrupted = nil
 		case err := <-ended:
@@ -61,7 +61,7 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 			case errors.As(err, &exit) && exit.ExitCode() > 0:
 				return true, status{code: exit.ExitCode()}
 			}
-			return true, status{exitUsage, fmt.Errorf("measure inside a user namespace: %w", err)}
+			return true, cannot(fmt.Errorf("measure inside a user namespace: %w", err))
 		}
 	}
 }

@@ -20,7 +20,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/idmap"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
 )
@@ -90,28 +92,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return fail(exitNotFound, err)
 	}
-	p := build(bits, path, flags.Args())
+	p, mapped := build(bits, path, flags.Args())
 	if *plan {
 		if err := p.Print(stdout); err != nil {
 			return fail(exitOwn, err)
 		}
 		return 0
 	}
-	return start(p, *timeline, stderr)
+	return start(p, mapped, *timeline, stderr)
 }
 
-// build is the program: everything in the clone but the user namespace, which
-// the stub unshares, since an execve would take its capabilities away.
-func build(bits uint64, path string, argv []string) *program.Program {
+// build is the program. In a new user namespace the command waits until its
+// ids are mapped: an execve without a map gives all capabilities up.
+func build(bits uint64, path string, argv []string) (*program.Program, program.Gate) {
 	p := program.New(program.Stub, bits)
 	p.Stdio(0, 1, 2)
 	p.DieWithParent()
+	var mapped program.Gate
+	if bits&unix.CLONE_NEWUSER != 0 {
+		mapped = p.Wait("ids mapped")
+	}
 	p.Exec(path, argv, os.Environ())
-	return p
+	return p, mapped
 }
 
 // start runs the program and stands for it.
-func start(p *program.Program, timeline bool, stderr io.Writer) int {
+func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Writer) int {
 	runtime.LockOSThread() // the child dies with this thread
 	proc, err := program.Start(p)
 	if err != nil {
@@ -119,6 +125,14 @@ func start(p *program.Program, timeline bool, stderr io.Writer) int {
 		return exitOwn
 	}
 	stop := program.Forward(proc)
+	if mapped != 0 {
+		if err := idmap.Self(proc.Pid()); err != nil {
+			fmt.Fprintf(stderr, "isorun: map ids: %v\n", err)
+			// It dies here, or has died; either way Wait collects it.
+			_ = proc.Signal(syscall.SIGKILL)
+		}
+		proc.Open(mapped)
+	}
 	status, err := proc.Wait()
 	stop()
 	if timeline {
