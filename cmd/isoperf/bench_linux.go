@@ -3,9 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -247,22 +245,6 @@ func commonFamily(selected []chosen) string {
 		}
 	}
 	return name
-}
-
-// giveToUser makes a file that was written under sudo the user's own.
-func giveToUser(path string) error {
-	uid, err := strconv.Atoi(os.Getenv("SUDO_UID"))
-	if err != nil || os.Geteuid() != 0 {
-		return nil
-	}
-	gid, err := strconv.Atoi(os.Getenv("SUDO_GID"))
-	if err != nil {
-		gid = -1
-	}
-	if err := os.Chown(path, uid, gid); err != nil {
-		return fmt.Errorf("give the result file to the user of sudo: %w", err)
-	}
-	return nil
 }
 
 var labelKey = regexp.MustCompile(`^[a-z][^\s:A-Z]*$`)

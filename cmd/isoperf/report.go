@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,11 +44,19 @@ not changed. Works on any system.`,
 					fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
 				}
 			}
+			_, statErr := os.Stat(dir)
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return cannot(fmt.Errorf("make the report's folder: %w", err))
 			}
 			if err := (page.Options{Page: pageName, Plots: plots, Title: title}).Write(dir, files); err != nil {
 				return cannot(fmt.Errorf("write the report: %w", err))
+			}
+			made := []string{filepath.Join(dir, pageName), filepath.Join(dir, plots)}
+			if statErr != nil {
+				made = []string{dir}
+			}
+			if err := giveToUser(made...); err != nil {
+				return cannot(err)
 			}
 			fmt.Fprintf(c.stdout, "%s/%s, pictures in %s/%s\n", dir, pageName, dir, plots)
 			return nil
