@@ -38,7 +38,7 @@ type Environment struct {
 	GOARCH        string `json:"goarch"`
 	Host          string `json:"host"`           // host name
 	Kernel        string `json:"kernel"`         // uname -r
-	KernelVersion string `json:"kernel_version"` // the whole of /proc/version
+	KernelVersion string `json:"kernel_version"` // uname -v, the end of /proc/version
 	CPU           string `json:"cpu"`            // model
 	CPUs          int    `json:"cpus"`           // online
 	CPUsAllowed   string `json:"cpus_allowed"`   // that this process may use, as a list: "0-3,8"

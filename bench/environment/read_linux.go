@@ -66,7 +66,11 @@ func Read(root string) (Environment, error) {
 	e.Controllers = append(e.Controllers, cgroups.Controllers()...)
 	e.Kernel = known(m.text("/proc/sys/kernel/osrelease"))
 	e.Host = known(m.text("/proc/sys/kernel/hostname"))
-	e.KernelVersion = known(m.text("/proc/version"))
+	// Who built the kernel, and where, is nobody's business.
+	if _, version, ok := strings.Cut(m.text("/proc/version"), "#"); ok {
+		e.KernelVersion = "#" + version
+	}
+	e.KernelVersion = known(e.KernelVersion)
 	e.CPU, e.CPUs = m.cpu(), m.cpus()
 	e.CPUsAllowed = known(m.field("/proc/self/status", "Cpus_allowed_list"))
 	e.MemoryBytes, e.SwapBytes = m.memory("MemTotal"), m.memory("SwapTotal")

@@ -60,7 +60,7 @@ func TestReadServer(t *testing.T) {
 	}
 	want := Environment{
 		GOOS: "linux", Host: "lab7", Kernel: "6.12.48-amd64",
-		KernelVersion: "Linux version 6.12.48-amd64 (gcc) #1 SMP PREEMPT_DYNAMIC Debian",
+		KernelVersion: "#1 SMP PREEMPT_DYNAMIC Debian",
 		CPU:           "Xeon 9", CPUs: 2, CPUsAllowed: "0-1", MemoryBytes: 16384, SwapBytes: 2048,
 		Virt: "none", Privilege: "root",
 		HZ: 250, Preempt: "dynamic (full)", Clocksource: "tsc", Governor: "performance powersave", SMT: "on",

@@ -49,7 +49,7 @@ func Open(path string, flags int) Op {
 	return Op{
 		Name: "open " + path, Call: unix.SYS_OPENAT,
 		Args: [6]Arg{Int(unix.AT_FDCWD), String(path), Int(flags | unix.O_CLOEXEC), Int(0o644)},
-		Text: fmt.Sprintf("openat(AT_FDCWD, %q, %#o)", path, flags|unix.O_CLOEXEC),
+		Text: fmt.Sprintf("openat(AT_FDCWD, %q, %s)", path, openFlags(flags|unix.O_CLOEXEC)),
 	}
 }
 
@@ -72,19 +72,23 @@ func Mount(source, target, fstype string, flags uintptr, data string) Op {
 	switch {
 	case flags&unix.MS_BIND != 0:
 		name = "bind " + target
+	case flags&(unix.MS_PRIVATE|unix.MS_SLAVE|unix.MS_SHARED|unix.MS_UNBINDABLE) != 0:
+		name = "propagation " + target
+	case flags&unix.MS_MOVE != 0:
+		name = "move to " + target
 	case fstype == "":
 		name = "remount " + target
 	}
 	return Op{
 		Name: name, Call: unix.SYS_MOUNT,
 		Args: [6]Arg{optional(source), String(target), optional(fstype), Int(flags), optional(data)},
-		Text: fmt.Sprintf("mount(%v, %q, %v, %s, %v)", optional(source), target, optional(fstype), mountFlags(flags), optional(data)),
+		Text: fmt.Sprintf("mount(%s, %q, %s, %s, %s)", orNull(source), target, orNull(fstype), mountFlags(flags), orNull(data)),
 	}
 }
 
 // Umount is umount2(2).
 func Umount(target string, flags int) Op {
-	return Op{Name: "umount " + target, Call: unix.SYS_UMOUNT2, Args: [6]Arg{String(target), Int(flags)}, Text: fmt.Sprintf("umount2(%q, %#x)", target, flags)}
+	return Op{Name: "umount " + target, Call: unix.SYS_UMOUNT2, Args: [6]Arg{String(target), Int(flags)}, Text: fmt.Sprintf("umount2(%q, %s)", target, umountFlags(flags))}
 }
 
 // PivotRoot is pivot_root(2).
@@ -125,7 +129,10 @@ func Pause() Op {
 	return Op{Name: "pause", Call: unix.SYS_PPOLL, Text: "ppoll(NULL, 0, NULL, NULL)"}
 }
 
-// CloseRange closes every descriptor from first to last (Linux 5.9).
+// CloseRange closes every descriptor from first to last (Linux 5.9). Among them
+// is one of the launcher's process, by which a child that waits at a gate, or
+// to Confirm, sees that the launcher is alive: without it, it exits after a
+// tenth of a second.
 func CloseRange(first, last uint32) Op {
 	return Op{Name: "close_range", Call: unix.SYS_CLOSE_RANGE, Args: [6]Arg{Int(first), Int(last)}, Text: fmt.Sprintf("close_range(%d, %d, 0)", first, last)}
 }
@@ -140,6 +147,34 @@ func optional(s string) Arg {
 		return Arg{}
 	}
 	return String(s)
+}
+
+func orNull(s string) string {
+	if s == "" {
+		return "NULL"
+	}
+	return strconv.Quote(s)
+}
+
+// openFlags prints the flags of open(2) by name, the access mode first.
+func openFlags(flags int) string {
+	text := [...]string{"O_RDONLY", "O_WRONLY", "O_RDWR", "3"}[flags&unix.O_ACCMODE]
+	if rest := uint64(flags &^ unix.O_ACCMODE); rest != 0 {
+		text += "|" + namespace.Symbols(rest, []namespace.Symbol{
+			{Bit: unix.O_CREAT, Name: "O_CREAT"}, {Bit: unix.O_EXCL, Name: "O_EXCL"}, {Bit: unix.O_TRUNC, Name: "O_TRUNC"},
+			{Bit: unix.O_APPEND, Name: "O_APPEND"}, {Bit: unix.O_NONBLOCK, Name: "O_NONBLOCK"}, {Bit: unix.O_NOCTTY, Name: "O_NOCTTY"},
+			{Bit: unix.O_DIRECTORY, Name: "O_DIRECTORY"}, {Bit: unix.O_NOFOLLOW, Name: "O_NOFOLLOW"},
+			{Bit: unix.O_PATH, Name: "O_PATH"}, {Bit: unix.O_CLOEXEC, Name: "O_CLOEXEC"},
+		})
+	}
+	return text
+}
+
+func umountFlags(flags int) string {
+	return namespace.Symbols(uint64(flags), []namespace.Symbol{
+		{Bit: unix.MNT_FORCE, Name: "MNT_FORCE"}, {Bit: unix.MNT_DETACH, Name: "MNT_DETACH"},
+		{Bit: unix.MNT_EXPIRE, Name: "MNT_EXPIRE"}, {Bit: unix.UMOUNT_NOFOLLOW, Name: "UMOUNT_NOFOLLOW"},
+	})
 }
 
 // mountFlags prints the flags of mount(2) by name.

@@ -4,8 +4,8 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +13,12 @@ import (
 // The loop stamps with the CPU's counter where the kernel's own clock is that
 // counter (tsc, arch_sys_counter), at some 10 ns a stamp, and otherwise with
 // the clock_gettime system call. Stamps become nanoseconds of CLOCK_MONOTONIC
-// by a line through two readings of both clocks.
+// by a line: through a reading of both clocks just before the start, with the
+// counter's mean rate since the first reading. So it does not matter that the
+// kernel corrects the speed of its clock (NTP) between one start and another.
+//
+// A child that entered a time namespace with offsets stamps with those when
+// the source is clock_gettime.
 const (
 	sourceCounter = 0
 	sourceSyscall = 1
@@ -25,20 +30,26 @@ type anchor struct {
 	ns    int64
 }
 
-// clocks is set once, by setUp; later anchors only make the line longer.
+// clocks is set once, by setUp; later anchors only make the rate more exact.
 var clocks struct {
 	once   sync.Once
 	err    error
 	source uint64
 	parent int // a pidfd of this process
-	mu     sync.Mutex
 	base   anchor
-	rate   atomic.Pointer[float64] // nanoseconds per tick
-	last   anchor
+
+	mu   sync.Mutex
+	last anchor
+	rate float64 // nanoseconds per tick; 0: not known yet
 }
 
 // counter reads the CPU's counter.
 func counter() uint64
+
+// nanotime is CLOCK_MONOTONIC in nanoseconds, without a system call.
+//
+//go:linkname nanotime runtime.nanotime
+func nanotime() int64
 
 // setUp finds the clock and opens what every start needs, once.
 func setUp() error {
@@ -56,23 +67,18 @@ func setUp() error {
 }
 
 // stampNow is a stamp as the loop makes it.
-func stampNow() uint64 {
-	if clocks.source == sourceCounter {
+func stampNow(source uint64) uint64 {
+	if source == sourceCounter {
 		return counter()
 	}
-	return uint64(monotonic())
+	return uint64(nanotime())
 }
 
 func parentFd() int { return clocks.parent }
 
-// monotonic is CLOCK_MONOTONIC in nanoseconds.
-func monotonic() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0 // the kernel has had this clock since 2.6
-	}
-	return ts.Nano()
-}
+// Now is CLOCK_MONOTONIC in nanoseconds, to be compared with Ended and with
+// timelines.
+func Now() int64 { return nanotime() }
 
 // readAnchor takes the tightest of five readings.
 func readAnchor() anchor {
@@ -80,7 +86,7 @@ func readAnchor() anchor {
 	width := ^uint64(0)
 	for range 5 {
 		before := counter()
-		ns := monotonic()
+		ns := nanotime()
 		if after := counter(); after-before < width {
 			width = after - before
 			best = anchor{before + width/2, ns}
@@ -89,43 +95,56 @@ func readAnchor() anchor {
 	return best
 }
 
-// settle makes the line through base and now, when now is far enough from
-// the last one to improve it.
-func settle() {
-	if clocks.source != sourceCounter {
-		return
-	}
-	if clocks.rate.Load() != nil && counter()-clocks.last.ticks < 2*(clocks.last.ticks-clocks.base.ticks) {
-		return
-	}
+// tickLength is nanoseconds per tick of the counter: the mean from the first
+// anchor to one that is taken anew whenever the stretch has become three times
+// as long.
+func tickLength() float64 {
 	clocks.mu.Lock()
 	defer clocks.mu.Unlock()
-	now := readAnchor()
-	if now.ticks <= clocks.base.ticks {
-		return
+	base, last := clocks.base, clocks.last
+	if clocks.rate != 0 && counter()-last.ticks < 2*(last.ticks-base.ticks) {
+		return clocks.rate
 	}
-	rate := float64(now.ns-clocks.base.ns) / float64(now.ticks-clocks.base.ticks)
+	now := readAnchor()
+	for now.ticks <= base.ticks || now.ns <= base.ns {
+		now = readAnchor()
+	}
 	clocks.last = now
-	clocks.rate.Store(&rate)
+	clocks.rate = float64(now.ns-base.ns) / float64(now.ticks-base.ticks)
+	return clocks.rate
+}
+
+// line turns stamps into nanoseconds. Its zero value is for stamps that are
+// nanoseconds of CLOCK_MONOTONIC.
+type line struct {
+	anchor anchor
+	rate   float64 // nanoseconds per tick; 0: stamps are nanoseconds
+}
+
+func newLine(source uint64, a anchor) line {
+	if source != sourceCounter {
+		return line{}
+	}
+	return line{a, tickLength()}
 }
 
 // span is the time between two stamps in nanoseconds; 0 when one is missing.
-func span(from, to uint64) int64 {
-	if from == 0 || to == 0 {
+func (l line) span(from, to uint64) int64 {
+	switch {
+	case from == 0 || to == 0:
 		return 0
-	}
-	if clocks.source != sourceCounter {
+	case l.rate == 0:
 		return int64(to - from)
 	}
-	return int64(float64(int64(to-from)) * *clocks.rate.Load())
+	return int64(float64(int64(to-from)) * l.rate)
 }
 
 // instant is a stamp as CLOCK_MONOTONIC nanoseconds; 0 when it is missing.
-func instant(stamp uint64) int64 {
-	if stamp == 0 || clocks.source != sourceCounter {
+func (l line) instant(stamp uint64) int64 {
+	if stamp == 0 || l.rate == 0 {
 		return int64(stamp)
 	}
-	return clocks.base.ns + int64(float64(int64(stamp-clocks.base.ticks))**clocks.rate.Load())
+	return l.anchor.ns + int64(float64(int64(stamp-l.anchor.ticks))*l.rate)
 }
 
 // ClockSource says what stamps are made of: "counter" or "clock_gettime".

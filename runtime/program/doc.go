@@ -23,8 +23,17 @@
 // is the sealed memfd.
 //
 // Fork: the child gets a copy of the launcher's memory, whose page tables
-// cost time in proportion to what the launcher has touched. For comparison,
-// and for what refuses shared memory (unshare of a user namespace).
+// cost time in proportion to what the launcher has touched; while they are
+// copied, no thread of the launcher can map memory, the garbage collector's
+// neither. For comparison, and for what refuses shared memory (setns to a time
+// namespace).
+//
+// Two kinds of namespace know the modes apart. A time namespace that is cloned
+// is entered at once in mode fork, at the stub's execve in mode stub, and in
+// mode vm only at the command's, so its offsets can still be set. A user
+// namespace that is cloned gives the child all capabilities in it, which an
+// execve takes from a user without a map: in mode stub it has none. Unshare it
+// there.
 //
 // # Why assembly
 //
@@ -38,11 +47,21 @@
 //
 // All signals are blocked across the clone and given back by the last op
 // before execve. A program with DieWithParent sets PR_SET_PDEATHSIG, tells the
-// launcher, and does not execve before the launching thread has answered: an
-// answer proves that the thread was alive after the signal was armed, so there
-// is no moment at which a killed launcher leaves an orphan. PR_SET_PDEATHSIG
-// fires when the launching thread ends, not the process: start such programs
-// from a Launcher, whose thread does not end.
+// launcher, and does not execve before the launcher has seen that: a launcher
+// that has seen it was alive after the signal was armed, so there is no moment
+// at which a killed launcher leaves an orphan. A change of credentials disarms
+// the signal, and a second clone starts without it; Rearm and Again do the same
+// once more. A child that waits for a launcher that is gone exits.
+//
+// PR_SET_PDEATHSIG fires when the launching thread ends, not the process: start
+// such programs from a Launcher, whose thread does not end.
+//
+// # What is trusted
+//
+// Load checks a program, since the loop trusts what it walks. A child in mode
+// stub can write its arena until execve, and so can who may ptrace it; what the
+// launcher reads there it checks (the failed op's place, the second child's
+// number), or only reports.
 //
 // Linux 5.10 or newer; amd64 and arm64.
 package program

@@ -11,7 +11,7 @@ import (
 
 // OpError is an op that failed with an errno that it does not accept.
 type OpError struct {
-	Index int // the op's number in the program, from 1; 0 or that of an early op: an op of the mode
+	Index int // the op's number in the program, from 1, as Print shows it; 0: an op that the mode adds
 	Op    Op
 	Errno syscall.Errno
 	Hint  string // what to do about it; may be empty
@@ -19,7 +19,10 @@ type OpError struct {
 
 // Error names the op, the call and the errno, and says what to do.
 func (e *OpError) Error() string {
-	text := fmt.Sprintf("op %d, %s: %s: %v (%s)", e.Index, e.Op.Name, e.Op, e.Errno, errnoName(e.Errno))
+	text := fmt.Sprintf("%s: %s: %v (%s)", e.Op.Name, e.Op, e.Errno, errnoName(e.Errno))
+	if e.Index != 0 {
+		text = fmt.Sprintf("op %d, %s", e.Index, text)
+	}
 	if e.Hint != "" {
 		text += "; " + e.Hint
 	}
@@ -70,6 +73,10 @@ func cloneHint(flags uint64, errno syscall.Errno) string {
 		return "this kernel does not know one of the flags, or they exclude each other: Linux 5.10 or newer is needed (isoperf doctor)"
 	case unix.ENOSYS:
 		return "clone3 is hidden, usually by a container's seccomp filter: run outside it, or with --security-opt seccomp=unconfined"
+	case unix.EBADF, unix.ENODEV:
+		return "the descriptor to be born into is not one of a cgroup v2 directory, or the cgroup was removed"
+	case unix.EACCES:
+		return "this user may not move processes into the cgroup: it has to be delegated (isoperf doctor)"
 	case unix.EBUSY, unix.EOPNOTSUPP:
 		return "the cgroup cannot take the process: it is not a leaf, or its type is domain invalid"
 	}

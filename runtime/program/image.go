@@ -2,10 +2,8 @@ package program
 
 import (
 	"fmt"
-	"os"
-	"sync"
+	"strconv"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +27,8 @@ type header struct {
 	start     uint64 // the record whose completion is "born"
 	resume    uint64 // the record of the stub's execveat
 	failed    uint64 // the record that failed unaccepted; 0: none
-	again     int64  // what clone3 returned to the first child
+	again     int32  // the second child, as the launcher sees it; the kernel writes it
+	bond      uint32 // launcher to child: the last message it has seen
 	robust    [3]uint64
 	entry     uint64
 	life      uint32 // thread id and FUTEX_WAITERS; FUTEX_OWNER_DIED after exec or exit
@@ -75,93 +74,9 @@ const (
 	offsetOpen      = unsafe.Offsetof(header{}.open)
 	offsetStopAfter = unsafe.Offsetof(header{}.stopAfter)
 	offsetOldMask   = unsafe.Offsetof(header{}.oldMask)
+	offsetBond      = unsafe.Offsetof(header{}.bond)
+	offsetAgain     = unsafe.Offsetof(header{}.again)
 )
-
-// arena is memory at the same address in the launcher and in the stub.
-type arena struct {
-	addr, size uintptr
-	fd         int // the memfd behind it, or -1
-}
-
-// Arenas live in a part of the address space that neither Go, nor the race
-// detector, nor the stub uses.
-const arenaBase = 0x10_0000_0000 // 64 GiB
-
-var arenas = struct {
-	sync.Mutex
-	next uintptr
-	free map[arenaClass][]arena
-}{next: arenaBase, free: map[arenaClass][]arena{}}
-
-type arenaClass struct {
-	size uintptr
-	file bool
-}
-
-// newArena maps at least size bytes, shared, or takes an arena that an image
-// gave back.
-func newArena(size uintptr, file bool) (arena, error) {
-	class := arenaClass{uintptr(os.Getpagesize()), file}
-	for class.size < size {
-		class.size *= 2
-	}
-	arenas.Lock()
-	defer arenas.Unlock()
-	if list := arenas.free[class]; len(list) > 0 {
-		a := list[len(list)-1]
-		arenas.free[class] = list[:len(list)-1]
-		return a, nil
-	}
-	a := arena{size: class.size, fd: -1}
-	flags := uintptr(unix.MAP_SHARED | unix.MAP_FIXED_NOREPLACE)
-	if file {
-		fd, err := unix.MemfdCreate("isoperf-arena", unix.MFD_CLOEXEC)
-		if err != nil {
-			return a, fmt.Errorf("create the arena's memfd: %w", err)
-		}
-		if err := unix.Ftruncate(fd, int64(class.size)); err != nil {
-			unix.Close(fd)
-			return a, fmt.Errorf("size the arena's memfd to %d bytes: %w", class.size, err)
-		}
-		a.fd = fd
-	} else {
-		flags |= unix.MAP_ANONYMOUS
-	}
-	for {
-		addr := arenas.next
-		arenas.next += class.size
-		got, _, errno := syscall.Syscall6(unix.SYS_MMAP, addr, class.size,
-			unix.PROT_READ|unix.PROT_WRITE, flags, uintptr(a.fd), 0)
-		switch {
-		case errno == unix.EEXIST:
-			continue // something else lives there
-		case errno != 0:
-			if a.fd >= 0 {
-				unix.Close(a.fd)
-			}
-			return a, fmt.Errorf("map an arena of %d bytes: %w", class.size, errno)
-		}
-		a.addr = got
-		return a, nil
-	}
-}
-
-// release gives the arena back for the next image of its size.
-func (a arena) release() {
-	class := arenaClass{a.size, a.fd >= 0}
-	arenas.Lock()
-	arenas.free[class] = append(arenas.free[class], a)
-	arenas.Unlock()
-}
-
-// at is the memory at an address of the arena, which Go does not manage.
-func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
-
-func (a arena) header() *header { return at[header](a.addr) }
-
-func (a arena) records(n int) []record {
-	return unsafe.Slice(at[record](a.addr+headerSize), n)
-}
 
 // Image is a program in an arena, ready to be started, any number of times,
 // one at a time. It is not safe for concurrent use.
@@ -170,7 +85,8 @@ type Image struct {
 	arena   arena
 	ops     []Op // with those that the mode adds
 	offsets map[*block]uintptr
-	born    bool // a process of this image has not been reaped
+	anchor  anchor // both clocks, read just before the last start
+	born    bool   // a process of this image has not been reaped
 }
 
 // plan is the list of ops as it runs: the early ones, what the mode needs,
@@ -179,9 +95,13 @@ func (p *Program) plan(a arena, stub *stubFile) []Op {
 	ops := append([]Op(nil), p.ops[:p.early]...)
 	if p.Mode == Stub {
 		ops = stub.enter(ops, a, p.kept)
+	} else {
+		for _, fd := range p.kept {
+			ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
+		}
 	}
 	if p.watched {
-		ops = append(ops, watch())
+		ops = append(ops, watch(), setName())
 	}
 	return append(ops, p.ops[p.early:]...)
 }
@@ -200,8 +120,8 @@ func (img *Image) index(r Ref) int {
 
 // Load lays the program out in an arena.
 func Load(p *Program) (*Image, error) {
-	if p.err != nil {
-		return nil, p.err
+	if err := p.check(); err != nil {
+		return nil, err
 	}
 	if err := setUp(); err != nil {
 		return nil, err
@@ -216,8 +136,8 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if most := uintptr(8191 * 4096); p.Mode == Stub && end+stackSize > most/2 {
-		return nil, fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", end, most/2-stackSize)
+	if most := uintptr(arenaMost); end+stackSize > most {
+		return nil, fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", end, most-stackSize)
 	}
 	a, err := newArena(end+stackSize, p.Mode == Stub)
 	if err != nil {
@@ -225,22 +145,21 @@ func Load(p *Program) (*Image, error) {
 	}
 	img := &Image{program: p, arena: a}
 	img.ops = p.plan(a, stub)
-	img.offsets, end, err = layout(img.ops)
-	if err == nil {
-		clear(unsafe.Slice(at[byte](a.addr), end))
-		err = img.write()
-	}
-	if err != nil {
+	if img.offsets, end, err = layout(img.ops); err != nil {
 		a.release()
 		return nil, err
 	}
+	clear(unsafe.Slice(at[byte](a.addr), end))
+	img.write()
 	return img, nil
 }
 
-// layout places every block behind the header and the records.
+// layout places every block behind the header and the records. Beside those
+// of the ops there are two: the first is "born", the last ends the child when
+// the program has not.
 func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 	offsets = map[*block]uintptr{}
-	end = headerSize + uintptr(len(ops)+1)*recordSize
+	end = headerSize + uintptr(len(ops)+2)*recordSize
 	var place func(op Op, b *block)
 	place = func(op Op, b *block) {
 		if _, ok := offsets[b]; ok || b == nil {
@@ -248,6 +167,9 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 		}
 		offsets[b] = end
 		end += (b.size() + 7) &^ 7
+		if b.cut {
+			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.text)
+		}
 		for _, w := range b.words {
 			if w.kind == argResult {
 				err = fmt.Errorf("load op %q: a vector cannot hold the result of an op", op.Name)
@@ -264,9 +186,9 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 }
 
 // write fills the arena.
-func (img *Image) write() error {
+func (img *Image) write() {
 	a, h := img.arena, img.arena.header()
-	records := a.records(len(img.ops) + 1)
+	records := a.records(len(img.ops) + 2)
 	base := a.addr + headerSize // of records[0], which stands for "born"
 	h.clock = clocks.source
 	h.start = uint64(base)
@@ -277,22 +199,16 @@ func (img *Image) write() error {
 	h.parent = unix.PollFd{Fd: int32(parentFd()), Events: unix.POLLIN}
 	h.stopAfter[1] = 100e6
 	h.clone = cloneArgs{
-		flags:     img.program.Flags | modeFlags[img.program.Mode] | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
+		flags:     img.program.cloneFlags(),
 		pidfd:     uint64(a.addr + unsafe.Offsetof(header{}.pidfd)),
 		stack:     uint64(a.addr + a.size - stackSize),
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
-	if img.program.Cgroup != 0 {
-		h.clone.flags |= unix.CLONE_INTO_CGROUP
-	}
 	for i, op := range img.ops {
 		r := &records[i+1]
 		if op.Name == enterStub {
 			h.resume = uint64(base + uintptr(i+1)*recordSize)
-		}
-		if len(op.Accept) > len(r.accept) {
-			return fmt.Errorf("load op %d (%s): it accepts %d errnos, the most is %d", i+1, op.Name, len(op.Accept), len(r.accept))
 		}
 		r.call, r.skip = int32(op.Call), int16(op.Skip)
 		for j, e := range op.Accept {
@@ -306,7 +222,8 @@ func (img *Image) write() error {
 			img.fill(arg.data)
 		}
 	}
-	return nil
+	end := &records[len(img.ops)+1]
+	end.call, end.args[0] = unix.SYS_EXIT_GROUP, 0
 }
 
 // word is the argument as the loop reads it.
@@ -346,7 +263,7 @@ func (img *Image) reset() {
 	for i := range records {
 		records[i].stamp = 0
 	}
-	h.failed, h.again = 0, 0
+	h.failed, h.again, h.bond = 0, 0, 0
 	atomic.StoreUint32(&h.life, 0)
 	atomic.StoreUint32(&h.tell, 0)
 	atomic.StoreUint32(&h.open, 0)

@@ -202,7 +202,6 @@ again:
 	SYSCALL
 	TESTQ AX, AX
 	JLE   done                // the second child, or an error
-	MOVQ  AX, header_again(R12)
 	XORL  DI, DI
 	MOVL  $231, AX
 	SYSCALL

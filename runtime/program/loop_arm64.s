@@ -200,7 +200,6 @@ again:
 	SVC
 	CMP  $0, R0
 	BLE  done                  // the second child, or an error
-	MOVD R0, header_again(R19)
 	MOVD $0, R0
 	MOVD $94, R8
 	SVC

@@ -63,6 +63,7 @@ type block struct {
 	bytes []byte
 	words []Arg // when not nil: the block is a vector of words
 	text  string
+	cut   bool // a string that the kernel would see only a part of
 }
 
 func (b *block) size() uintptr {
@@ -79,7 +80,7 @@ func Int[T ~int | ~int32 | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64 | ~uintp
 
 // String is a pointer to s, with a NUL at its end.
 func String(s string) Arg {
-	return Arg{kind: argData, data: &block{bytes: append([]byte(s), 0), text: strconv.Quote(s)}}
+	return Arg{kind: argData, data: &block{bytes: append([]byte(s), 0), text: strconv.Quote(s), cut: strings.ContainsRune(s, 0)}}
 }
 
 // Bytes is a pointer to a copy of b.

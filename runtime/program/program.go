@@ -3,8 +3,11 @@ package program
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +34,7 @@ var modeFlags = [...]uint64{VM: unix.CLONE_VM, Stub: unix.CLONE_VM, Fork: 0}
 // value is not useful; see New. A program may be loaded any number of times.
 type Program struct {
 	Mode  Mode
-	Flags uint64 // CLONE_NEW*, added to what the engine itself sets
+	Flags uint64 // CLONE_NEW*, added to what the engine itself sets; 0: none
 	// Cgroup is a descriptor of a cgroup v2 directory in which the child is
 	// born (CLONE_INTO_CGROUP, Linux 5.7); 0: the launcher's.
 	Cgroup int
@@ -43,6 +46,8 @@ type Program struct {
 	gates   uint32
 	watched bool // the kernel marks exec and exit in the arena
 	bond    bool // DieWithParent
+	armed   Tell // the message after the last time the death signal was armed
+	again   bool
 	err     error
 }
 
@@ -93,21 +98,23 @@ func (p *Program) Stdio(in, out, err int) {
 // Inherit lets the command have a descriptor of the launcher, under the same
 // number.
 func (p *Program) Inherit(fd int) {
-	p.Early(setCloexec(fd, false))
+	p.Early(setCloexec(fd, strconv.Itoa(fd), false))
 }
 
 // Keep lets the ops use a descriptor of the launcher; the command does not
 // get it.
 func (p *Program) Keep(fd int) { p.kept = append(p.kept, fd) }
 
-func setCloexec(fd int, on bool) Op {
+// setCloexec sets whether the next execve closes a descriptor, which is
+// printed as what it is.
+func setCloexec(fd int, what string, on bool) Op {
 	name, flag, text := "inherit", 0, "0"
 	if on {
 		name, flag, text = "hide", unix.FD_CLOEXEC, "FD_CLOEXEC"
 	}
 	return Op{
 		Name: name, Call: unix.SYS_FCNTL, Args: [6]Arg{Int(fd), Int(unix.F_SETFD), Int(flag)},
-		Text: fmt.Sprintf("fcntl(%d, F_SETFD, %s)", fd, text),
+		Text: fmt.Sprintf("fcntl(%s, F_SETFD, %s)", what, text),
 	}
 }
 
@@ -144,34 +151,67 @@ func (p *Program) Wait(name string) Gate {
 }
 
 // DieWithParent arms SIGKILL for the end of the launching thread
-// (PR_SET_PDEATHSIG) and has the launcher confirm it; Start answers by itself.
-// A change of credentials disarms it: add Rearm after one.
+// (PR_SET_PDEATHSIG). The kernel sends nothing when that thread has ended
+// before, so the child tells when it has armed the signal, and Exec waits until
+// the launcher has seen that; Start answers by itself. Before an op of its own
+// that may wait for ever, a program should Confirm.
 func (p *Program) DieWithParent() {
-	if p.tells+p.gates > 0 {
-		p.fail("DieWithParent must come before the first Tell and Wait")
+	if p.tells+p.gates > 0 || p.again {
+		p.fail("DieWithParent must come before the first Tell, Wait and Again")
 	}
 	p.bond = true
 	p.Rearm()
-	p.Tell("armed")
-	p.gates++ // gate 1 is opened by Start, and Exec waits for it
 }
 
-// Rearm arms the death signal again, after an op that changed credentials.
+// Rearm arms the death signal again, after an op that changed credentials,
+// which disarms it. With DieWithParent the launcher has to answer once more: it
+// does when it next calls Await, WaitExec or Wait.
 func (p *Program) Rearm() {
-	p.Add(Prctl("die with parent", unix.PR_SET_PDEATHSIG, Int(unix.SIGKILL)))
+	p.Add(Op{
+		Name: "die with parent", Call: unix.SYS_PRCTL, Args: [6]Arg{Int(unix.PR_SET_PDEATHSIG), Int(unix.SIGKILL)},
+		Text: "prctl(PR_SET_PDEATHSIG, SIGKILL)",
+	})
+	if p.bond {
+		p.armed = p.Tell("armed")
+	}
+}
+
+// Confirm waits until the launcher has shown that it was alive after the death
+// signal was armed. A launcher that was not is gone soon, and so is the child.
+// Without DieWithParent it does nothing.
+func (p *Program) Confirm() {
+	if !p.bond {
+		return
+	}
+	p.Add(Op{
+		Name: "confirm", Call: callWait, Text: fmt.Sprintf("wait until the launcher has seen tell %d", p.armed),
+		Args: [6]Arg{{kind: argHeader, word: offsetBond}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(uint32(p.armed))},
+	})
 }
 
 // Again adds a second clone: a new child, with the flags, goes on with the
 // program as the launcher's child, and the first one exits. Joining a pid
-// namespace takes it, since setns(2) moves only children there.
+// namespace takes it, since setns(2) moves only children there. A program can
+// do it once, and not as the init of a new pid namespace.
 func (p *Program) Again(flags uint64) Ref {
+	if p.again {
+		p.fail("Again can be used once")
+	}
+	p.again, p.watched = true, true
+	// The first child's end must not look like the second's.
+	p.Add(Op{Name: "unwatch", Call: unix.SYS_SET_ROBUST_LIST, Args: [6]Arg{{}, Int(24)}, Text: "set_robust_list(NULL, 24)"})
+	flags |= unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
+	args := make([]Arg, unsafe.Sizeof(cloneArgs{})/8)
+	args[0] = Int(flags)
+	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = Arg{kind: argHeader, word: offsetAgain}
 	ref := p.Add(Op{
-		Name: "clone again", Call: callAgain,
-		Text: "clone3({" + namespace.FlagString(flags|unix.CLONE_PARENT) + "})",
-		Args: [6]Arg{Words(Int(flags|unix.CLONE_PARENT), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0), Int(0)), Int(88)},
+		Name: "clone again", Call: callAgain, Text: "clone3({" + namespace.FlagString(flags) + "})",
+		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
 	})
 	p.Add(watch())
-	p.watched = true
+	if p.bond {
+		p.Rearm()
+	}
 	return ref
 }
 
@@ -179,6 +219,21 @@ func (p *Program) Again(flags uint64) Ref {
 // walks the robust futex list then; see get_robust_list(2).
 func watch() Op {
 	return Op{Name: "watch", Call: callWatch, Text: "gettid, set_robust_list: mark exec and exit"}
+}
+
+// What the child is called until it executes the command: its first argument
+// (in mode stub), and its name, which no file can have.
+const (
+	initName = "isoperf-init"
+	initComm = "isoperf/init"
+)
+
+// setName gives the child its name.
+func setName() Op {
+	return Op{
+		Name: "name", Call: unix.SYS_PRCTL, Args: [6]Arg{Int(unix.PR_SET_NAME), String(initComm)},
+		Text: fmt.Sprintf("prctl(PR_SET_NAME, %q)", initComm),
+	}
 }
 
 // Exec ends the program with the command at path. Before it, the child gets
@@ -208,12 +263,7 @@ func (p *Program) ready() {
 			Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
 		})
 	}
-	if p.bond {
-		p.Add(Op{
-			Name: "bond", Call: callWait, Text: "wait 1: the launcher was alive after the death signal was armed",
-			Args: [6]Arg{{kind: argHeader, word: offsetOpen}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(1)},
-		})
-	}
+	p.Confirm()
 	p.Add(Op{
 		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
 		Args: [6]Arg{Int(sigSetMask), {kind: argHeader, word: offsetOldMask}, {}, Int(8)},
@@ -227,12 +277,22 @@ func (p *Program) fail(text string) {
 	}
 }
 
-// Print writes the program, one op a line, as it is executed.
+// Print writes the program, one op a line, as it is executed. The ops that the
+// mode adds have no number.
 func (p *Program) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "clone3({%s}), mode %s\n", namespace.FlagString(p.Flags|modeFlags[p.Mode]|unix.CLONE_PIDFD|unix.CLONE_CLEAR_SIGHAND), p.Mode)
-	for i, op := range p.ops {
-		fmt.Fprintf(&b, "%4d  %-18s %s\n", i+1, op.Name, op)
+	fmt.Fprintf(&b, "clone3({%s}), mode %s\n", namespace.FlagString(p.cloneFlags()), p.Mode)
+	img := Image{program: p, ops: p.plan(arena{fd: -1}, &stubFile{fd: -1})}
+	width := 0
+	for _, op := range img.ops {
+		width = max(width, utf8.RuneCountInString(op.Name))
+	}
+	for i, op := range img.ops {
+		number := "-"
+		if n := img.number(i); n != 0 {
+			number = strconv.Itoa(n)
+		}
+		fmt.Fprintf(&b, "%4s  %-*s  %s\n", number, width, op.Name, op)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -2,9 +2,7 @@ package program
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	_ "unsafe" // for linkname
 
@@ -39,16 +37,6 @@ func launchBlocking(h uintptr) {
 	exitsyscall()
 }
 
-// Process is a child that was started and has not been waited for.
-type Process struct {
-	img   *Image
-	pid   int
-	pidfd int
-	owned bool // the image is closed by Wait
-	done  bool
-	state Status
-}
-
 // Start loads a program and starts it once.
 func Start(p *Program) (*Process, error) {
 	img, err := Load(p)
@@ -68,12 +56,13 @@ func Start(p *Program) (*Process, error) {
 // again. With DieWithParent the calling thread must not end before the child:
 // lock the goroutine to its thread, or use a Launcher.
 func (img *Image) Start() (*Process, error) {
-	if img.born {
-		return nil, fmt.Errorf("start program: its image has a process that was not waited for")
+	if err := img.free(); err != nil {
+		return nil, err
 	}
 	img.reset()
 	h := img.arena.header()
 	h.reap = 0
+	img.anchor = readAnchor()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	launchBlocking(img.arena.addr)
@@ -83,22 +72,28 @@ func (img *Image) Start() (*Process, error) {
 	img.born = true
 	proc := &Process{img: img, pid: int(h.cloned), pidfd: int(h.pidfd)}
 	if img.program.bond {
-		// This thread is alive and the death signal is armed: say so.
-		if err := proc.Await(1); err == nil {
-			proc.Open(1)
-		} // otherwise the child has ended, and Wait says why
+		// This thread is alive and the death signal is armed: say so. When the
+		// child has ended before, Wait says why.
+		_ = proc.await(&h.tell, reaches(1))
 	}
 	return proc, nil
 }
 
 // Cycle starts the program and waits for its end in one stretch on one
 // thread, with nothing between clone3, waitid and their stamps: the way to
-// measure. The program must not wait for the launcher. A child that does not
-// exit with 0 is an error, and so is an op that failed.
+// measure. The program must not wait for the launcher, nor clone again. A child
+// that does not exit with 0 is an error, and so is an op that failed.
 func (img *Image) Cycle() (Times, error) {
+	if err := img.free(); err != nil {
+		return Times{}, err
+	}
+	if p := img.program; p.gates > 0 || p.bond || p.again {
+		return Times{}, fmt.Errorf("cycle program: it waits for the launcher, which waits for its end: use Start")
+	}
 	img.reset()
 	h := img.arena.header()
 	h.reap = 1
+	img.anchor = readAnchor()
 	runtime.LockOSThread()
 	launchBlocking(img.arena.addr)
 	runtime.UnlockOSThread()
@@ -119,156 +114,13 @@ func (img *Image) Cycle() (Times, error) {
 	return img.Times(), nil
 }
 
-// Pid is the process id, in the launcher's pid namespace.
-func (p *Process) Pid() int { return p.pid }
-
-// Pidfd is a descriptor of the process; it belongs to p.
-func (p *Process) Pidfd() int { return p.pidfd }
-
-// Await waits for a message of the child. It is an error when the child ends
-// before it.
-func (p *Process) Await(t Tell) error {
-	h := p.img.arena.header()
-	err := p.await(&h.tell, func(v uint32) bool { return v >= uint32(t) })
-	if err != nil {
-		return fmt.Errorf("await message %d: %w", t, err)
+// free says whether the image can be started.
+func (img *Image) free() error {
+	switch {
+	case img.arena.size == 0:
+		return fmt.Errorf("start program: its image is closed")
+	case img.born:
+		return fmt.Errorf("start program: its image has a process that was not waited for")
 	}
 	return nil
 }
-
-// Open lets the child pass a gate, and all gates before it.
-func (p *Process) Open(g Gate) {
-	word := &p.img.arena.header().open
-	if atomic.LoadUint32(word) < uint32(g) {
-		atomic.StoreUint32(word, uint32(g))
-		futex(word, futexWake, 1<<31-1, nil)
-	}
-}
-
-// WaitExec returns when the command runs: the kernel has replaced the child's
-// memory, by execve. It is an error when the child ends before.
-func (p *Process) WaitExec() error {
-	h := p.img.arena.header()
-	const ownerDied = 0x4000_0000
-	err := p.await(&h.life, func(v uint32) bool { return v&ownerDied != 0 })
-	if err == nil && h.failed == 0 && p.img.reachedLast() {
-		return nil
-	}
-	if ferr := p.img.failure(); ferr != nil {
-		return ferr
-	}
-	return fmt.Errorf("wait for execve: the child ended before it")
-}
-
-// await waits for a word of the arena. The kernel or the child wakes it; ten
-// times a second it looks itself whether the child is still there.
-func (p *Process) await(word *uint32, reached func(uint32) bool) error {
-	tenth := unix.Timespec{Nsec: 100e6}
-	for {
-		v := atomic.LoadUint32(word)
-		if reached(v) {
-			return nil
-		}
-		switch errno := futex(word, futexWait, v, &tenth); errno {
-		case 0, unix.EAGAIN, unix.EINTR:
-			continue
-		case unix.ETIMEDOUT:
-		default:
-			return fmt.Errorf("futex: %w", errno)
-		}
-		if p.ended() && !reached(atomic.LoadUint32(word)) {
-			return fmt.Errorf("process %d ended before it", p.pid)
-		}
-	}
-}
-
-// ended says whether the child is a zombie.
-func (p *Process) ended() bool {
-	fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
-}
-
-// Signal sends a signal to the process. It cannot reach another process by
-// mistake, since it goes through the pidfd.
-func (p *Process) Signal(sig syscall.Signal) error {
-	if p.done {
-		return os.ErrProcessDone
-	}
-	switch err := unix.PidfdSendSignal(p.pidfd, unix.Signal(sig), nil, 0); err {
-	case nil:
-		return nil
-	case unix.ESRCH:
-		return os.ErrProcessDone
-	default:
-		return fmt.Errorf("send signal %v to process %d: %w", sig, p.pid, err)
-	}
-}
-
-// Wait waits for the end of the process and collects it. An op that failed is
-// an *OpError, beside the status.
-func (p *Process) Wait() (Status, error) {
-	if p.done {
-		return p.state, p.img.failure()
-	}
-	h := p.img.arena.header()
-	if err := waitid(p.pidfd, h); err != nil {
-		return Status{}, fmt.Errorf("wait for process %d: %w", p.pid, err)
-	}
-	h.ended = stampNow()
-	if h.again > 0 {
-		if err := p.adopt(int(h.again)); err != nil {
-			return Status{}, err
-		}
-		if err := waitid(p.pidfd, h); err != nil {
-			return Status{}, fmt.Errorf("wait for process %d: %w", p.pid, err)
-		}
-		h.ended = stampNow()
-	}
-	unix.Close(p.pidfd)
-	p.state, p.done = readStatus(h), true
-	p.img.born = false
-	return p.state, p.img.failure()
-}
-
-// Adopt follows a program past its "clone again": it waits for the first
-// child and makes p the second one, so that Pid, Signal and Wait mean the
-// process that goes on. Wait does it by itself.
-func (p *Process) Adopt() error {
-	h := p.img.arena.header()
-	if err := waitid(p.pidfd, h); err != nil {
-		return fmt.Errorf("wait for process %d: %w", p.pid, err)
-	}
-	if h.again <= 0 {
-		if err := p.img.failure(); err != nil {
-			return err
-		}
-		return fmt.Errorf("adopt the second child of process %d: it ended before the clone", p.pid)
-	}
-	return p.adopt(int(h.again))
-}
-
-func (p *Process) adopt(pid int) error {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return fmt.Errorf("open a descriptor of process %d: %w", pid, err)
-	}
-	unix.Close(p.pidfd)
-	p.pid, p.pidfd = pid, pidfd
-	p.img.arena.header().again = 0
-	return nil
-}
-
-// Release gives the process's memory back after Wait; timelines and buffers
-// must have been read. It does nothing to a process that still runs.
-func (p *Process) Release() {
-	if p.done && p.owned {
-		p.img.Close()
-	}
-}
-
-// Buffer is what ops wrote into a Buffer argument.
-func (p *Process) Buffer(a Arg) []byte { return p.img.Buffer(a) }
-
-// Timeline is when each op ended; complete after Wait.
-func (p *Process) Timeline() Timeline { return p.img.Timeline() }

@@ -71,11 +71,12 @@ func readStatus(h *header) Status {
 	return s
 }
 
-// waitid waits for the process behind a pidfd, whatever its exit signal.
-func waitid(pidfd int, h *header) error {
+// waitid waits for the end of the process behind a pidfd, whatever its exit
+// signal.
+func waitid(pidfd int, h *header, options uintptr) error {
 	for {
 		_, _, errno := syscall.Syscall6(unix.SYS_WAITID, unix.P_PIDFD, uintptr(pidfd),
-			uintptr(unsafe.Pointer(&h.info)), unix.WEXITED|unix.WALL, uintptr(unsafe.Pointer(&h.rusage)), 0)
+			uintptr(unsafe.Pointer(&h.info)), unix.WEXITED|unix.WALL|options, uintptr(unsafe.Pointer(&h.rusage)), 0)
 		switch errno {
 		case 0:
 			return nil

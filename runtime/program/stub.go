@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"unsafe"
 
@@ -56,9 +57,9 @@ func sealStub(elf []byte) (int, error) {
 // the arena, the launcher and those that ops need survive this execve, and
 // only this one.
 func (s *stubFile) enter(ops []Op, a arena, kept []int) []Op {
-	kept = append([]int{parentFd()}, kept...)
-	for _, fd := range append(kept, a.fd) {
-		ops = append(ops, setCloexec(fd, false))
+	ops = append(ops, setCloexec(a.fd, "arena", false), setCloexec(parentFd(), "launcher", false))
+	for _, fd := range kept {
+		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), false))
 	}
 	code := []byte{}
 	// One number: descriptor, pages, address; hexadecimal digits from the row
@@ -67,13 +68,14 @@ func (s *stubFile) enter(ops []Op, a arena, kept []int) []Op {
 	for shift := 60; shift >= 0; shift -= 4 {
 		code = append(code, '0'+byte(n>>shift)&15)
 	}
-	argv := Words(String("isoperf-init"), String(string(code)), Int(0))
+	argv := Words(String(initName), String(string(code)), Int(0))
 	ops = append(ops, Op{
 		Name: enterStub, Call: sysExecveat, Text: `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`,
 		Args: [6]Arg{Int(s.fd), String(""), argv, Words(Int(0)), Int(unix.AT_EMPTY_PATH)},
 	})
+	ops = append(ops, setCloexec(parentFd(), "launcher", true))
 	for _, fd := range kept {
-		ops = append(ops, setCloexec(fd, true))
+		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
 	}
 	return ops
 }

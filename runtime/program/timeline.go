@@ -14,14 +14,16 @@ type Times struct {
 	Reaped   int64 // waitid returned
 }
 
+// line is that of the last start's stamps.
+func (img *Image) line() line { return newLine(img.arena.header().clock, img.anchor) }
+
 // Times are those of the last start.
 func (img *Image) Times() Times {
-	settle()
-	h := img.arena.header()
+	h, l := img.arena.header(), img.line()
 	return Times{
-		Returned: span(h.entered, h.returned),
-		First:    span(h.entered, img.arena.records(1)[0].stamp),
-		Reaped:   span(h.entered, h.ended),
+		Returned: l.span(h.entered, h.returned),
+		First:    l.span(h.entered, img.arena.records(1)[0].stamp),
+		Reaped:   l.span(h.entered, h.ended),
 	}
 }
 
@@ -49,12 +51,11 @@ type Timeline struct {
 // Timeline is that of the last start. Ops that did not run have no span; the
 // last one (execve or exit) has none either, since it does not return.
 func (img *Image) Timeline() Timeline {
-	settle()
-	h := img.arena.header()
+	h, l := img.arena.header(), img.line()
 	records := img.arena.records(len(img.ops) + 1)
 	t := Timeline{
-		Entered: instant(h.entered), Returned: instant(h.returned),
-		First: instant(records[0].stamp), Reaped: instant(h.ended),
+		Entered: l.instant(h.entered), Returned: l.instant(h.returned),
+		First: l.instant(records[0].stamp), Reaped: l.instant(h.ended),
 	}
 	last := t.First
 	for i, op := range img.ops {
@@ -62,8 +63,8 @@ func (img *Image) Timeline() Timeline {
 		if r.stamp == 0 {
 			continue
 		}
-		end := instant(r.stamp)
-		t.Spans = append(t.Spans, Span{Name: op.Name, Text: op.String(), Start: last, End: end, Result: r.result, Own: i < img.program.early || i >= img.program.early+img.extra()})
+		end := l.instant(r.stamp)
+		t.Spans = append(t.Spans, Span{Name: op.Name, Text: op.String(), Start: last, End: end, Result: r.result, Own: img.number(i) != 0})
 		last = end
 	}
 	return t
@@ -78,23 +79,20 @@ func (img *Image) Result(r Ref) (result int64, ran bool) {
 // Took is how long an op took in nanoseconds: from the end of the op before
 // it in the list, which must have run.
 func (img *Image) Took(r Ref) int64 {
-	settle()
 	records := img.arena.records(len(img.ops) + 1)
 	i := img.index(r)
-	return span(records[i-1].stamp, records[i].stamp)
+	return img.line().span(records[i-1].stamp, records[i].stamp)
 }
 
 // Between is the time between the ends of two ops in nanoseconds.
 func (img *Image) Between(from, to Ref) int64 {
-	settle()
 	records := img.arena.records(len(img.ops) + 1)
-	return span(records[img.index(from)].stamp, records[img.index(to)].stamp)
+	return img.line().span(records[img.index(from)].stamp, records[img.index(to)].stamp)
 }
 
 // Ended is when an op ended, CLOCK_MONOTONIC in nanoseconds; 0: it did not.
 func (img *Image) Ended(r Ref) int64 {
-	settle()
-	return instant(img.arena.records(len(img.ops) + 1)[img.index(r)].stamp)
+	return img.line().instant(img.arena.records(len(img.ops) + 1)[img.index(r)].stamp)
 }
 
 // Buffer is what ops wrote into a Buffer argument; valid until the next start.
@@ -123,9 +121,18 @@ func (img *Image) failure() error {
 	r := img.arena.records(len(img.ops) + 1)[index+1]
 	op := img.ops[index]
 	errno := syscall.Errno(-r.result)
-	number := index + 1 // in the program, as it prints
-	if early := img.program.early; index >= early {
-		number = max(0, number-img.extra())
+	return &OpError{Index: img.number(index), Op: op, Errno: errno, Hint: opHint(op, errno)}
+}
+
+// number is that of an op in the program, as it prints, from 1; 0: the op is
+// one of the mode.
+func (img *Image) number(index int) int {
+	switch early, extra := img.program.early, img.extra(); {
+	case index < early:
+		return index + 1
+	case index < early+extra:
+		return 0
+	default:
+		return index - extra + 1
 	}
-	return &OpError{Index: number, Op: op, Errno: errno, Hint: opHint(op, errno)}
 }
