@@ -214,6 +214,11 @@ func (t *thread) Sample(n int, emit func([]sample.Value, error)) {
 	finished := make(chan struct{})
 	t.work <- func(img *program.Image) {
 		defer close(finished)
+		// Handing the work over has woken this thread: let it settle again.
+		harness.Rest(harness.Settle)
+		for range harness.WarmUp {
+			_, _ = cycle(img) // a failure will show again
+		}
 		for range n {
 			emit(cycle(img))
 		}
@@ -327,7 +332,7 @@ func openGap(bits uint64, gap time.Duration) (harness.Sampler, error) {
 		return nil, err
 	}
 	one := func() ([]sample.Value, error) {
-		time.Sleep(gap)
+		harness.Rest(gap)
 		t, err := img.Cycle()
 		if err != nil {
 			return nil, err

@@ -190,3 +190,34 @@ func (t *teardown) endVictim() (held *os.File, exited int64, err error) {
 	}
 	return held, reaped - t.victim.Ended(t.last), nil
 }
+
+// TimeNamespace says what a child in mode vm does with a new time namespace:
+// "entered" (as on Linux 6.1), "created" (it enters at execve, as on 6.18), or
+// "unknown: why".
+func TimeNamespace() string {
+	p := program.New(program.VM, unix.CLONE_NEWTIME)
+	ready := p.Tell("cloned")
+	gate := p.Wait("looked at")
+	p.Add(program.Exit(0))
+	proc, err := program.Start(p)
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	defer proc.Release()
+	err = proc.Await(ready)
+	inside, ierr := os.Readlink(fmt.Sprintf("/proc/%d/ns/time", proc.Pid()))
+	outside, oerr := os.Readlink("/proc/self/ns/time")
+	proc.Open(gate)
+	if _, werr := proc.Wait(); err == nil {
+		err = werr
+	}
+	for _, e := range []error{err, ierr, oerr} {
+		if e != nil {
+			return "unknown: " + e.Error()
+		}
+	}
+	if inside == outside {
+		return "created"
+	}
+	return "entered"
+}

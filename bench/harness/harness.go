@@ -8,7 +8,7 @@
 // Two pacings, because the same call can cost a hundred times more when it is
 // not made in a tight loop: burst, in short runs of back-to-back samples whose
 // cases are interleaved; and paced, with a pause between any two operations of
-// the run. Each run starts with one operation that is not recorded, so that
+// the run. Each run starts with two operations that are not recorded, so that
 // every burst sample follows one of its own kind.
 //
 // Rounds go through the cases forwards and backwards in turn (ABBA), so that a
@@ -25,6 +25,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"isoperf/bench/sample"
 )
 
@@ -34,6 +36,27 @@ const Gap = 50 * time.Millisecond
 
 // RunLength is the number of recorded samples of a burst run.
 const RunLength = 10
+
+// Settle is the pause before a burst run, and WarmUp the operations at its
+// beginning that are not recorded. What ran last leaves Go threads and a CPU
+// awake, onto which the launcher may be drawn when its child ends: the same
+// clone then takes twice as long. It lasts about 200 microseconds, as long as
+// a virtual CPU polls before it sleeps.
+const (
+	Settle = 500 * time.Microsecond
+	WarmUp = 2
+)
+
+// Rest pauses the calling thread itself. time.Sleep would hand its place to
+// another thread, and wake a third when the time is up; and a goroutine that
+// does nothing but system calls is taken for a hog after 10 ms, and woken for,
+// unless it yields first.
+func Rest(d time.Duration) {
+	runtime.Gosched()
+	ts := unix.NsecToTimespec(int64(d))
+	for unix.Nanosleep(&ts, &ts) == unix.EINTR {
+	}
+}
 
 // Case is one row of an experiment.
 type Case struct {
@@ -156,10 +179,8 @@ type run struct {
 // context ends it between two samples.
 func (h *Harness) Run(ctx context.Context, cases []Case, o Options) (Tally, error) {
 	if h.Clock.Now == nil {
-		h.Clock = Clock{time.Now, time.Sleep}
+		h.Clock = Clock{time.Now, Rest}
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	// Between rounds garbage is collected by hand, never beside a sample.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	r := &run{Harness: h, ctx: ctx, o: o, start: h.Clock.Now()}
@@ -277,18 +298,20 @@ func (r *run) visit(e *entry) {
 		}()
 	}
 	n := min(e.run(), e.most(r.o)-e.n)
-	if e.Paced {
+	discard := func([]sample.Value, error) {}
+	switch {
+	case !e.Paced:
+		r.Clock.Sleep(Settle)
+		e.sampler.Sample(WarmUp, discard)
+	case !e.warm:
+		r.pace()
+		e.sampler.Sample(1, discard)
+		r.last = r.Clock.Now()
+		fallthrough
+	default:
 		r.pace()
 	}
-	if !e.Paced || !e.warm {
-		// The operation before the first recorded one.
-		e.sampler.Sample(1, func([]sample.Value, error) {})
-		e.warm = true
-		if e.Paced {
-			r.last = r.Clock.Now()
-			r.pace()
-		}
-	}
+	e.warm = true
 	e.sampler.Sample(n, func(v []sample.Value, err error) { r.record(e, v, err) })
 	r.last = r.Clock.Now()
 }

@@ -35,8 +35,13 @@ func (l *log) NotMeasured(name, why string) error {
 
 func (l *log) harness() *Harness {
 	return &Harness{Out: l, Clock: Clock{
-		Now:   func() time.Time { return l.now },
-		Sleep: func(d time.Duration) { l.now = l.now.Add(d); l.add("sleep %v", d) },
+		Now: func() time.Time { return l.now },
+		Sleep: func(d time.Duration) {
+			l.now = l.now.Add(d)
+			if d != Settle {
+				l.add("sleep %v", d)
+			}
+		},
 	}}
 }
 
@@ -94,20 +99,20 @@ func (l *log) samples(name string) int {
 	return n
 }
 
-// Rounds go forwards and backwards; a burst run begins with one operation
-// that is not recorded.
+// Rounds go forwards and backwards; a burst run begins with
+// operations that are not recorded.
 func TestInterleaving(t *testing.T) {
 	l := &log{}
 	tally, err := l.harness().Run(t.Context(), []Case{l.scripted("A", 4), l.scripted("B", 4), l.scripted("C", 2)}, Options{})
 	if err != nil || tally != (Tally{Samples: 10, Why: "done"}) {
 		t.Fatalf("%+v, %v", tally, err)
 	}
-	want := "A x1, A x2, B x1, B x2, C x1, C x2, B x1, B x2, A x1, A x2, close A, close B, close C"
+	want := "A x2, A x2, B x2, B x2, C x2, C x2, B x2, B x2, A x2, A x2, close A, close B, close C"
 	if got := l.visits(); got != want {
 		t.Errorf("visits:\n got %s\nwant %s", got, want)
 	}
-	if !slices.Contains(l.lines, "sample A 2") || slices.Contains(l.lines, "sample A 1") {
-		t.Errorf("the first operation of a run counts: %v", l.lines)
+	if !slices.Contains(l.lines, "sample A 3") || slices.Contains(l.lines, "sample A 2") {
+		t.Errorf("the first operations of a run count: %v", l.lines)
 	}
 }
 
@@ -143,7 +148,7 @@ func TestDrained(t *testing.T) {
 	if _, err := h.Run(t.Context(), []Case{a, b, l.scripted("C", 2)}, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := l.visits(), "A x1, A x2, drain, B x1, B x2, C x1, C x2, close A, close B, close C"; got != want {
+	if got, want := l.visits(), "A x2, A x2, drain, B x2, B x2, C x2, C x2, close A, close B, close C"; got != want {
 		t.Errorf("visits:\n got %s\nwant %s", got, want)
 	}
 }
@@ -156,7 +161,7 @@ func TestBallast(t *testing.T) {
 	if _, err := l.harness().Run(t.Context(), []Case{a, l.scripted("B", 2)}, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := l.visits(), "A x1, A x2, close A, B x1, B x2, A x1, A x2, close A, close B"; got != want {
+	if got, want := l.visits(), "A x2, A x2, close A, B x2, B x2, A x2, A x2, close A, close B"; got != want {
 		t.Errorf("visits:\n got %s\nwant %s", got, want)
 	}
 }
@@ -166,7 +171,7 @@ func TestBallast(t *testing.T) {
 func TestFailures(t *testing.T) {
 	l := &log{}
 	a, b := l.scripted("A", 4), l.scripted("B", 1000)
-	a.Open = func() (Sampler, error) { return &script{l: l, name: "A", failAt: 3}, nil }
+	a.Open = func() (Sampler, error) { return &script{l: l, name: "A", failAt: 7}, nil }
 	b.Open = func() (Sampler, error) { return &script{l: l, name: "B", failAt: -1}, nil }
 	c := l.scripted("C", 4)
 	c.Open = func() (Sampler, error) { return nil, NotMeasured{"no such kernel"} }
@@ -209,7 +214,7 @@ func TestPrecision(t *testing.T) {
 func TestEnds(t *testing.T) {
 	t.Run("time", func(t *testing.T) {
 		l := &log{}
-		tally, err := l.harness().Run(t.Context(), []Case{l.scripted("A", 100)}, Options{Time: 7 * time.Millisecond})
+		tally, err := l.harness().Run(t.Context(), []Case{l.scripted("A", 100)}, Options{Time: 11 * time.Millisecond})
 		if err != nil || tally.Why != "the time was up" || tally.Samples != 6 || l.lines[len(l.lines)-1] != "close A" {
 			t.Errorf("%+v, %v, %v", tally, err, l.lines)
 		}

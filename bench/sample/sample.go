@@ -25,7 +25,10 @@
 // -ns/B; they are scaled only when they are printed.
 package sample
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Value is one figure of a sample, in base units (nanoseconds, bytes, …).
 type Value struct {
@@ -130,6 +133,16 @@ func (f *File) Family(family string) []*Case {
 		}
 	}
 	return cases
+}
+
+// Recorded is a text of the fingerprint, or "" when it is not there.
+func (f *File) Recorded(key string) string {
+	var all map[string]json.RawMessage
+	var text string
+	if json.Unmarshal(f.Fingerprint, &all) != nil || json.Unmarshal(all[key], &text) != nil {
+		return ""
+	}
+	return text
 }
 
 // Key returns the value of a configuration key, or "".

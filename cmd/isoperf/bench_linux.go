@@ -198,6 +198,8 @@ type fingerprint struct {
 	environment.Environment
 	Clock    string   `json:"clock"` // what stamps are made of
 	Patterns []string `json:"patterns"`
+	// TimeVM is what a child in mode vm does with a new time namespace.
+	TimeVM string `json:"time_namespace_vm"`
 }
 
 // createResult makes the result file with its header.
@@ -214,7 +216,7 @@ func createResult(path string, selected []chosen, patterns []string, labels []sa
 	}
 	w, err := sample.Create(path, sample.Header{
 		Config:      append(env.Config(), labels...),
-		Fingerprint: fingerprint{env, program.ClockSource(), patterns},
+		Fingerprint: fingerprint{env, program.ClockSource(), patterns, clone.TimeNamespace()},
 		Units:       units(),
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ until another one may be made where only one may exist).
 
 (1) Time namespaces. With shared memory (vm) the child creates one but does not
 enter it: /proc/PID/ns/time_for_children is new, /proc/PID/ns/time is not, until
-execve. Only a child with memory of its own (fork) enters at once.`,
+execve. Only a child with memory of its own (fork) enters at once. Linux 6.1 let
+both enter; each result file records what its kernel did (time_namespace_vm).`,
 	}
 }

@@ -36,6 +36,9 @@ type cloneView struct {
 	base   stats.Summary
 	paced  stats.Summary // null case of the paced column; N is 0 when there is none
 	rows   []cloneRow
+	// A child that shares memory enters its new time namespace at once, as on
+	// Linux 6.1; newer kernels only create it then.
+	timeEntered bool
 }
 
 type cloneRow struct {
@@ -47,7 +50,7 @@ type cloneRow struct {
 
 // newCloneView is nil when the file has no null case of clone.
 func newCloneView(f *sample.File) *cloneView {
-	v := &cloneView{}
+	v := &cloneView{timeEntered: f.Recorded("time_namespace_vm") == "entered"}
 	for _, pacing := range []string{"burst", "paced"} {
 		for _, mode := range []string{"vm", "stub", "fork"} {
 			if v.mode == "" && len(reaped(f, "none", mode, pacing)) > 0 {

@@ -91,7 +91,11 @@ func (v *cloneView) footnotes() []string {
 		notes = append(notes, waitNote(waiting))
 	}
 	if timed && v.mode == "vm" {
-		notes = append(notes, "(1) with shared memory the child creates but does not enter it; see `isoperf help clone`.")
+		note := "(1) with shared memory the child creates but does not enter it; see `isoperf help clone`."
+		if v.timeEntered {
+			note = "(1) this kernel lets a child that shares memory enter it at once; newer ones do not; see `isoperf help clone`."
+		}
+		notes = append(notes, note)
 	}
 	if v.mode != "vm" {
 		notes = append(notes, "Measured with mode="+v.mode+": there is no null case of mode=vm in this file.")

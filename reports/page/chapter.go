@@ -121,20 +121,24 @@ func (r *report) chapter(c chapter, f *sample.File, figures []plot.Figure) error
 			return fmt.Errorf("write the tables of %s: %w", c.family, err)
 		}
 	}
-	r.footnotes(c, cases)
+	r.footnotes(c, f, cases)
 	r.absent(c.family, f)
 	return nil
 }
 
 // footnotes are what a reader must know about some rows.
-func (r *report) footnotes(c chapter, cases []*sample.Case) {
+func (r *report) footnotes(c chapter, f *sample.File, cases []*sample.Case) {
 	var notes []string
 	entersNot := func(k *sample.Case) bool {
 		flag := k.Param("flag")
 		return k.Param("mode") == "vm" && (flag == "time" || flag == "all" || flag == "all-but-user")
 	}
 	if c.family == "Clone" && slices.ContainsFunc(cases, entersNot) {
-		notes = append(notes, "Time namespaces: in mode vm the child creates one (also as part of `all`) but does not enter it; only mode fork enters it.")
+		note := "Time namespaces: in mode vm the child creates one (also as part of `all`) but does not enter it; only mode fork enters it."
+		if f.Recorded("time_namespace_vm") == "entered" {
+			note = "Time namespaces: this kernel lets a child enter its new one at once in every mode; newer kernels only in mode fork."
+		}
+		notes = append(notes, note)
 	}
 	if c.family == "SweepMemory" {
 		notes = append(notes, "Go's os/exec gives up shared memory as soon as a user namespace is asked for, so it copies the page tables of the parent; that is the price of the way to start, not of the namespace.")
