@@ -1,0 +1,55 @@
+package program
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// cloneFlags are all flags of the program's clone3.
+func (p *Program) cloneFlags() uint64 {
+	flags := p.Flags | modeFlags[p.Mode] | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND
+	if p.Cgroup != 0 {
+		flags |= unix.CLONE_INTO_CGROUP
+	}
+	return flags
+}
+
+// check finds what would lead the loop astray: it trusts what it walks.
+func (p *Program) check() error {
+	if p.err != nil {
+		return p.err
+	}
+	if p.Flags&unix.CLONE_PARENT != 0 {
+		return fmt.Errorf("load program: with CLONE_PARENT the launcher could not wait for the child")
+	}
+	if p.Flags&unix.CLONE_VFORK != 0 && p.gates+p.tells > 0 {
+		return fmt.Errorf("load program: with CLONE_VFORK the launcher sleeps until execve; a program that waits for it, or tells it something, would wait for ever")
+	}
+	for i, op := range p.ops {
+		if err := p.checkOp(i, op); err != nil {
+			return fmt.Errorf("load op %d (%s): %w", i+1, op.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p *Program) checkOp(i int, op Op) error {
+	if most := len(record{}.accept); len(op.Accept) > most {
+		return fmt.Errorf("it accepts %d errnos, the most is %d", len(op.Accept), most)
+	}
+	// An early op stays among the early ones: past them the stub is entered.
+	first, last := p.early, len(p.ops)
+	if i < p.early {
+		first, last = 0, p.early
+	}
+	if to := i + 1 + op.Skip; to < first || to > last || op.Skip != int(int16(op.Skip)) {
+		return fmt.Errorf("skip %d leads to op %d, outside %d to %d", op.Skip, to+1, first+1, last+1)
+	}
+	for _, arg := range op.Args {
+		if arg.kind == argResult && (arg.ref < 0 || int(arg.ref) >= i) {
+			return fmt.Errorf("it uses the result of op %d, which does not come before it", arg.ref+1)
+		}
+	}
+	return nil
+}
