@@ -41,7 +41,7 @@ func refused(flags uint64, errno syscall.Errno, advice string, before, after fun
 		for _, err := range []error{startErr, cycleErr} {
 			var clone *CloneError
 			if !errors.As(err, &clone) || clone.Errno != errno || !strings.Contains(err.Error(), advice) {
-				return fmt.Errorf("mode %v: %v; want %v and the advice %q", mode, err, errno, advice)
+				return fmt.Errorf("mode %v: %w; want %v and the advice %q", mode, err, errno, advice)
 			}
 		}
 		fmt.Println(startErr)
@@ -207,7 +207,7 @@ func TestArenas(t *testing.T) {
 	for i, size := range []int{arenaMost / 2, 1, 1, 1} {
 		p := New(Stub, 0)
 		last := Buffer(size)
-		p.Add(Op{Name: "getrandom", Call: unix.SYS_GETRANDOM, Args: [6]Arg{last, Int(size), {}}})
+		fill := p.Add(Op{Name: "getrandom", Call: unix.SYS_GETRANDOM, Args: [6]Arg{last, Int(size), {}}})
 		p.Add(Exit(3))
 		proc, err := Start(p)
 		if i == 3 {
@@ -221,6 +221,9 @@ func TestArenas(t *testing.T) {
 		}
 		defer proc.Release()
 		mustExit(t, proc, 3)
+		if n, _ := proc.img.Result(fill); n != int64(size) {
+			t.Errorf("the child could write %d bytes of %d", n, size)
+		}
 	}
 }
 

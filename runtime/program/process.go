@@ -170,7 +170,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	if p.done {
 		return os.ErrProcessDone
 	}
-	switch err := unix.PidfdSendSignal(p.pidfd, unix.Signal(sig), nil, 0); err {
+	switch err := unix.PidfdSendSignal(p.pidfd, sig, nil, 0); err {
 	case nil:
 		return nil
 	case unix.ESRCH:
