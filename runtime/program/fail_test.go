@@ -41,7 +41,7 @@ func refused(flags uint64, errno syscall.Errno, advice string, before, after fun
 		for _, err := range []error{startErr, cycleErr} {
 			var clone *CloneError
 			if !errors.As(err, &clone) || clone.Errno != errno || !strings.Contains(err.Error(), advice) {
-				return fmt.Errorf("mode %v: %w; want %v and the advice %q", mode, err, errno, advice)
+				return fmt.Errorf("mode %v: %w; want %s and the advice %q", mode, err, errnoName(errno), advice)
 			}
 		}
 		fmt.Println(startErr)
