@@ -93,7 +93,7 @@ func cost(bits uint64, mode program.Mode) time.Duration {
 		c += 200 * time.Microsecond
 	}
 	if bits&unix.CLONE_NEWNET != 0 {
-		c += 7 * time.Millisecond // with its part of the drain
+		c += 500 * time.Microsecond
 	}
 	return c
 }

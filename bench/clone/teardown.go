@@ -69,8 +69,8 @@ func teardownCase(n namespace.Namespace, samples int) harness.Case {
 	return harness.Case{
 		Name:    "Teardown/flag=" + n.Name,
 		Samples: samples,
-		Run:     2,
-		Cost:    25 * time.Millisecond,
+		Run:     5,
+		Cost:    40 * time.Millisecond,
 		Drops:   n.Flag == unix.CLONE_NEWNET,
 		Open:    func() (harness.Sampler, error) { return openTeardown(n) },
 	}

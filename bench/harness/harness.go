@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -37,24 +38,40 @@ const Gap = 50 * time.Millisecond
 // RunLength is the number of recorded samples of a burst run.
 const RunLength = 10
 
-// Settle is the pause before a burst run, and WarmUp the operations at its
-// beginning that are not recorded. What ran last leaves Go threads and a CPU
-// awake, onto which the launcher may be drawn when its child ends: the same
-// clone then takes twice as long. It lasts about 200 microseconds, as long as
-// a virtual CPU polls before it sleeps.
+// What ran last keeps CPUs awake, onto which the launcher may be drawn when
+// its child ends: the same clone then takes twice as long (about 50 instead of
+// 22 microseconds). A virtual CPU polls some 200 microseconds before it sleeps;
+// but Go's monitor goes on waking every 20 microseconds for milliseconds after
+// it has found anything to do, and then ever less. So a burst run begins with
+// a pause, and with operations that are not recorded.
 const (
-	Settle = 500 * time.Microsecond
-	WarmUp = 2
+	Settle  = 60 * time.Millisecond // after anything but samples: all is quiet again
+	Between = 2 * time.Millisecond  // between two runs
+	WarmUp  = 2                     // operations
 )
 
-// Rest pauses the calling thread itself. time.Sleep would hand its place to
-// another thread, and wake a third when the time is up; and a goroutine that
-// does nothing but system calls is taken for a hog after 10 ms, and woken for,
-// unless it yields first.
+// hidden is the part of a pause that the scheduler does not see.
+const hidden = 6 * time.Millisecond
+
+// Rest pauses the calling thread itself. time.Sleep would hand the thread's
+// place to another one, and wake a third when the time is up. The end of the
+// pause is hidden from the scheduler, which would otherwise wake its monitor
+// when the pause is over; and a goroutine that does nothing but system calls
+// is taken for a hog after 10 ms, unless it yields.
 func Rest(d time.Duration) {
 	runtime.Gosched()
-	ts := unix.NsecToTimespec(int64(d))
-	for unix.Nanosleep(&ts, &ts) == unix.EINTR {
+	if d > hidden {
+		ts := unix.NsecToTimespec(int64(d - hidden))
+		for unix.Nanosleep(&ts, &ts) == unix.EINTR {
+		}
+		runtime.Gosched()
+	}
+	ts := unix.NsecToTimespec(int64(min(d, hidden)))
+	for {
+		_, _, errno := unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), uintptr(unsafe.Pointer(&ts)), 0)
+		if errno != unix.EINTR {
+			return
+		}
 	}
 }
 
@@ -171,7 +188,9 @@ type run struct {
 	tally   Tally
 	err     error
 	looked  bool
-	dirty   bool // network namespaces were dropped since the last drain
+	// Something else than samples has run since the last run.
+	disturbed bool
+	dirty     bool // network namespaces were dropped since the last drain
 }
 
 // Run takes the samples. It returns what it came to, and an error only when
@@ -195,7 +214,7 @@ func (h *Harness) Run(ctx context.Context, cases []Case, o Options) (Tally, erro
 	switch {
 	case ctx.Err() != nil:
 		r.tally.Why = "interrupted"
-	case r.late():
+	case r.late() && r.short():
 		r.tally.Why = "the time was up"
 	default:
 		r.tally.Why = "done"
@@ -206,6 +225,16 @@ func (h *Harness) Run(ctx context.Context, cases []Case, o Options) (Tally, erro
 func (r *run) keep(err error) { r.err = errors.Join(r.err, err) }
 
 func (r *run) late() bool { return r.o.Time > 0 && r.Clock.Now().Sub(r.start) >= r.o.Time }
+
+// short says whether a case has fewer samples than it wants.
+func (r *run) short() bool {
+	for _, e := range r.entries {
+		if e.n < e.Samples {
+			return true
+		}
+	}
+	return false
+}
 
 func (r *run) stopped() bool { return r.err != nil || r.ctx.Err() != nil || r.late() }
 
@@ -252,6 +281,7 @@ func (r *run) rounds(paced bool) {
 	}
 	for round := 0; ; round++ {
 		runtime.GC()
+		r.disturbed = true
 		visited := false
 		for i := range mine {
 			e := mine[i]
@@ -285,10 +315,11 @@ func (r *run) visit(e *entry) {
 			r.keep(fmt.Errorf("drain before %s: %w", e.Name, err))
 			return
 		}
-		r.last = r.Clock.Now()
+		r.last, r.disturbed = r.Clock.Now(), true
 	}
 	r.dirty = e.Drops
 	if e.Ballast {
+		r.disturbed = true
 		if !r.begin(e) {
 			return
 		}
@@ -301,7 +332,7 @@ func (r *run) visit(e *entry) {
 	discard := func([]sample.Value, error) {}
 	switch {
 	case !e.Paced:
-		r.Clock.Sleep(Settle)
+		r.settle()
 		e.sampler.Sample(WarmUp, discard)
 	case !e.warm:
 		r.pace()
@@ -314,6 +345,16 @@ func (r *run) visit(e *entry) {
 	e.warm = true
 	e.sampler.Sample(n, func(v []sample.Value, err error) { r.record(e, v, err) })
 	r.last = r.Clock.Now()
+}
+
+// settle pauses before a burst run.
+func (r *run) settle() {
+	if r.disturbed {
+		r.Clock.Sleep(Settle)
+	} else {
+		r.Clock.Sleep(Between)
+	}
+	r.disturbed = false
 }
 
 // pace waits until Gap has passed since the last operation.
@@ -359,11 +400,20 @@ func (r *run) report(e *entry, firstLook bool) {
 	r.Progress(s)
 }
 
+// cost is about how long a sample takes with all that surrounds it.
 func (c *Case) cost() time.Duration {
+	const drain = 45 * time.Millisecond
+	cost, run := c.Cost, time.Duration(c.run())
 	if c.Paced {
-		return c.Cost + Gap
+		cost += Gap
 	}
-	return c.Cost
+	if c.Drops {
+		cost += drain / run
+	}
+	if c.Ballast || c.Drops && !c.Paced {
+		cost += Settle / run
+	}
+	return cost
 }
 
 // Estimate is about how long the cases take.

@@ -37,8 +37,8 @@ func (l *log) harness() *Harness {
 	return &Harness{Out: l, Clock: Clock{
 		Now: func() time.Time { return l.now },
 		Sleep: func(d time.Duration) {
-			l.now = l.now.Add(d)
-			if d != Settle {
+			if d != Settle && d != Between { // which have nothing to do with the order of things
+				l.now = l.now.Add(d)
 				l.add("sleep %v", d)
 			}
 		},
@@ -217,6 +217,14 @@ func TestEnds(t *testing.T) {
 		tally, err := l.harness().Run(t.Context(), []Case{l.scripted("A", 100)}, Options{Time: 11 * time.Millisecond})
 		if err != nil || tally.Why != "the time was up" || tally.Samples != 6 || l.lines[len(l.lines)-1] != "close A" {
 			t.Errorf("%+v, %v, %v", tally, err, l.lines)
+		}
+	})
+	t.Run("time, with all samples", func(t *testing.T) {
+		l := &log{}
+		wide := l.scripted("wide", 10)
+		tally, err := l.harness().Run(t.Context(), []Case{wide}, Options{Precision: 0.001, Most: 100, Time: 60 * time.Millisecond})
+		if err != nil || tally.Why != "done" || tally.Samples < 10 || tally.Samples > 100 {
+			t.Errorf("%+v, %v", tally, err)
 		}
 	})
 	t.Run("interrupt", func(t *testing.T) {
