@@ -12,9 +12,9 @@
 // every burst sample follows one of its own kind.
 //
 // Rounds go through the cases forwards and backwards in turn (ABBA), so that a
-// machine that drifts drifts for all of them. Sampling goes on until every
-// case has its samples and, if a precision is asked for, the 95 % interval of
-// its median is that tight; or until the time is up.
+// machine that drifts drifts for all of them. First every case gets its
+// samples; then, if a precision is asked for, sampling goes on where the 95 %
+// interval of the median is not that tight yet; all until the time is up.
 package harness
 
 import (
@@ -188,6 +188,7 @@ type run struct {
 	tally   Tally
 	err     error
 	looked  bool
+	extend  bool // every case has its samples: now the precision counts
 	// Something else than samples has run since the last run.
 	disturbed bool
 	dirty     bool // network namespaces were dropped since the last drain
@@ -206,6 +207,10 @@ func (h *Harness) Run(ctx context.Context, cases []Case, o Options) (Tally, erro
 	r.open(cases)
 	r.rounds(false)
 	r.rounds(true)
+	if r.extend = o.Precision > 0; r.extend {
+		r.rounds(false)
+		r.rounds(true)
+	}
 	for _, e := range r.entries {
 		if e.sampler != nil {
 			r.keep(e.sampler.Close())
@@ -291,7 +296,7 @@ func (r *run) rounds(paced bool) {
 			if r.stopped() {
 				return
 			}
-			if e.enough(r.o) {
+			if e.enough(r.o, r.extend) {
 				continue
 			}
 			visited = true
@@ -328,7 +333,10 @@ func (r *run) visit(e *entry) {
 			e.sampler = nil
 		}()
 	}
-	n := min(e.run(), e.most(r.o)-e.n)
+	n := min(e.run(), e.Samples-e.n)
+	if r.extend {
+		n = min(e.run(), e.most(r.o)-e.n)
+	}
 	discard := func([]sample.Value, error) {}
 	switch {
 	case !e.Paced:

@@ -11,12 +11,16 @@ import (
 // most is the number of samples at which a case is done in any event.
 func (e *entry) most(o Options) int { return e.Samples * max(1, o.Most) }
 
-// enough says whether a case needs no more samples.
-func (e *entry) enough(o Options) bool {
-	if e.n < e.Samples {
+// enough says whether a case needs no more samples: it has those that it
+// wants and, in the second half of a run with a precision, is that precise.
+func (e *entry) enough(o Options, extend bool) bool {
+	switch {
+	case e.n < e.Samples:
 		return false
+	case !extend || e.n >= e.most(o):
+		return true
 	}
-	return o.Precision == 0 || e.n >= e.most(o) || HalfWidth(e.main) <= o.Precision
+	return HalfWidth(e.main) <= o.Precision
 }
 
 // HalfWidth is half the width of the 95 % interval of the median, relative to
