@@ -148,8 +148,8 @@ func cycle(img *program.Image) ([]sample.Value, error) {
 	}, nil
 }
 
-// unshareCase times unshare(2) in a child with a memory of its own: a user
-// namespace cannot be unshared by a process that shares its memory.
+// unshareCase times unshare(2) in a child with a memory of its own, as those
+// have who call it.
 func unshareCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
 	return harness.Case{
 		Name:    fmt.Sprintf("Unshare/flag=%s/pacing=%s", n.Name, pacingName(paced)),
@@ -167,7 +167,8 @@ func unshareCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
 	}
 }
 
-// setnsCase times setns(2) into a namespace that a waiting process holds.
+// setnsCase times setns(2) into a namespace that a descriptor holds, in a
+// child with a memory of its own: a time namespace takes no other.
 func setnsCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
 	return harness.Case{
 		Name:    fmt.Sprintf("Setns/flag=%s/pacing=%s", n.Name, pacingName(paced)),
