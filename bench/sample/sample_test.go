@@ -27,7 +27,7 @@ func write(t *testing.T) (path string, data []byte) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		if err := w.Sample(name, []Value{{"clone-ns", float64(617834 + i)}, {"reap-ns", 639720}}); err != nil {
+		if err := w.Sample(name, []Value{{"clone-ns", float64(1617834 + i)}, {"reap-ns", 639720}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,9 +50,9 @@ kernel: 6.18
 # isoperf {"version":"test"}
 Unit clone-ns better=lower
 Unit reap-ns better=lower
-BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617834 clone-ns 639720 reap-ns
-BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617835 clone-ns 639720 reap-ns
-BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617836 clone-ns 639720 reap-ns
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617834 clone-ns 639720 reap-ns
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617835 clone-ns 639720 reap-ns
+BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 # failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"EPERM"}
 # not-measured {"case":"Clone/flag=time","why":"no such\nnamespace"}
 # end {"why":"done"}
@@ -71,7 +71,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617836 clone-ns 639720 reap-ns
 		Units:       []Unit{{"clone-ns", "lower"}, {"reap-ns", "lower"}},
 		Cases: []*Case{{
 			Name: name, Units: []string{"clone-ns", "reap-ns"}, Failures: []string{"EPERM"},
-			Values: map[string][]float64{"clone-ns": {617834, 617835, 617836}, "reap-ns": {639720, 639720, 639720}},
+			Values: map[string][]float64{"clone-ns": {1617834, 1617835, 1617836}, "reap-ns": {639720, 639720, 639720}},
 		}},
 		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
 		End:         Ending{Why: "done"},

@@ -4,15 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/perf/benchfmt"
 )
 
 // Writer appends to one result file. It is not safe for concurrent use.
 type Writer struct {
-	file   *os.File
-	out    *benchfmt.Writer
-	result benchfmt.Result
+	file *os.File
+	out  *benchfmt.Writer // of the header
+	line []byte
 }
 
 // Create makes the file at path, which must not exist yet, and writes the
@@ -61,14 +62,16 @@ func (w *Writer) header(h Header) error {
 // Path is the file's path, as given to Create.
 func (w *Writer) Path() string { return w.file.Name() }
 
-// Sample writes one sample; it is in the file when Sample returns.
+// Sample writes one sample; it is in the file when Sample returns. The line is
+// the one that benchfmt.Writer would write, but with figures that a person can
+// read: 1770465, not 1.770465e+06.
 func (w *Writer) Sample(name string, values []Value) error {
-	r := &w.result
-	r.Name, r.Iters, r.Values = benchfmt.Name(name), 1, r.Values[:0]
+	w.line = append(append(append(w.line[:0], "Benchmark"...), name...), " 1"...)
 	for _, v := range values {
-		r.Values = append(r.Values, benchfmt.Value{Value: v.Value, Unit: v.Unit})
+		w.line = strconv.AppendFloat(append(w.line, ' '), v.Value, 'f', -1, 64)
+		w.line = append(append(w.line, ' '), v.Unit...)
 	}
-	if err := w.out.Write(r); err != nil {
+	if _, err := w.file.Write(append(w.line, '\n')); err != nil {
 		return w.fail(err)
 	}
 	return nil
