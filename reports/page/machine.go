@@ -141,11 +141,11 @@ func (r *report) reproduce() {
 		}
 		r.printf("- `%s`: %s of %s%s\n", filepath.Base(f.Path), plural(samples, "sample", "samples"), plural(len(f.Cases), "case", "cases"), version(f))
 	}
-	r.printf("\n```sh\nisoperf doctor             # what this machine lets you measure, and what to change\n" +
-		"isoperf list               # the cases\n" +
-		"isoperf bench              # measure; writes a result file\n" +
-		"isoperf report FILE        # this page and its pictures\n" +
-		"benchstat FILE             # the Go tool reads the same file\n```\n\n")
+	r.printf("\n```sh\nisoperf doctor                   # what this machine lets you measure, and what to change\n" +
+		"isoperf list                     # the cases\n" +
+		"isoperf bench                    # measure; writes a result file\n" +
+		"isoperf report FILE --dir DIR   # this page and its pictures\n" +
+		"benchstat FILE                   # the Go tool reads the same file\n```\n\n")
 	r.printf("Intervals have a confidence of 95 %%: of a median by order statistics, of an increment by Hodges and Lehmann. " +
 		"No sample is dropped and nothing is subtracted; a failed operation is counted and never timed. `-` is a figure that is not known.\n")
 }
