@@ -38,7 +38,7 @@ results: build ## all families, then RESULTS.md and its pictures; goes on where 
 	scripts/results
 
 clean: ## remove what make made
-	rm -rf bin results/*.txt.part
+	rm -rf bin
 
 install: build ## binaries, man pages and shell completion under PREFIX
 	install -D -t $(DESTDIR)$(PREFIX)/bin bin/isoperf bin/isorun

@@ -3,6 +3,7 @@ package clone
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,8 +55,8 @@ func bitsOf(name string) uint64 {
 }
 
 // creators are threads that create at once. Every sample is one creation of
-// one of them; wall-ns is the time of the whole round divided by its
-// creations, so its inverse is the throughput.
+// one of them; wall-ns is the time from the first creator's start to the last
+// one's end, divided by its creations, so its inverse is the throughput.
 type creators struct{ images []*program.Image }
 
 func openCreators(bits uint64, n int) (harness.Sampler, error) {
@@ -79,8 +80,11 @@ func openCreators(bits uint64, n int) (harness.Sampler, error) {
 }
 
 func (c *creators) Sample(n int, emit func([]sample.Value, error)) {
-	each := max(1, n/len(c.images))
+	// As many for each, however many there are: the first and the last of a
+	// round are not beside all others.
+	each := n
 	times := make([][]program.Times, len(c.images))
+	first, last := make([]int64, len(c.images)), make([]int64, len(c.images))
 	errs := make([]error, len(c.images))
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -92,21 +96,26 @@ func (c *creators) Sample(n int, emit func([]sample.Value, error)) {
 			defer runtime.UnlockOSThread()
 			ready.Done()
 			<-start
+			first[i] = program.Now()
 			for range each {
 				t, err := img.Cycle()
 				if err != nil {
 					errs[i] = err
-					return
+					break
 				}
 				times[i] = append(times[i], t)
 			}
+			last[i] = program.Now()
 		})
 	}
 	ready.Wait()
-	from := program.Now()
 	close(start)
 	done.Wait()
-	wall := float64(program.Now()-from) / float64(each*len(c.images))
+	created := 0
+	for i := range times {
+		created += len(times[i])
+	}
+	wall := float64(slices.Max(last)-slices.Min(first)) / float64(max(1, created))
 	for i := range times {
 		for _, t := range times[i] {
 			emit([]sample.Value{{Unit: "wall-ns", Value: wall}, {Unit: "reap-ns", Value: float64(t.Reaped)}}, nil)

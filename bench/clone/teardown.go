@@ -177,9 +177,7 @@ func (t *teardown) endVictim() (held *os.File, exited int64, err error) {
 		}
 		proc.Open(t.leave)
 	}
-	_, werr := proc.Wait()
-	reaped := program.Now()
-	if err == nil {
+	if _, werr := proc.Wait(); err == nil {
 		err = werr
 	}
 	if err != nil {
@@ -188,7 +186,7 @@ func (t *teardown) endVictim() (held *os.File, exited int64, err error) {
 		}
 		return nil, 0, err
 	}
-	return held, reaped - t.victim.Ended(t.last), nil
+	return held, t.victim.Timeline().Reaped - t.victim.Ended(t.last), nil
 }
 
 // TimeNamespace says what a child in mode vm does with a new time namespace:

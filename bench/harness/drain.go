@@ -143,7 +143,11 @@ func NewDrain() (*Drain, error) {
 		q.Close()
 		return nil, err
 	}
-	return d, d.Wait()
+	if err := d.Wait(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // Wait returns when everything that was dropped before is gone. The new

@@ -102,13 +102,14 @@ type State struct {
 	Done, Want int // samples
 	Elapsed    time.Duration
 	Left       time.Duration // an estimate; 0: unknown
+	Extends    bool          // all samples are there; now the precision decides
 	FirstLook  bool          // true once, when every burst case has had its first run
 }
 
 // Tally is what a run came to.
 type Tally struct {
 	Samples, Failures, NotMeasured int
-	Why                            string // why it ended: "done", "time", "interrupted"
+	Why                            string // why it ended: "done", "the time was up", "interrupted", "failed: …"
 }
 
 // Harness runs cases. It is for one goroutine.
@@ -177,6 +178,8 @@ func (h *Harness) Run(ctx context.Context, cases []Case, o Options) (Tally, erro
 		}
 	}
 	switch {
+	case r.err != nil:
+		r.tally.Why = "failed: " + r.err.Error()
 	case ctx.Err() != nil:
 		r.tally.Why = "interrupted"
 	case r.late() && r.short():
@@ -291,6 +294,7 @@ func (r *run) visit(e *entry) {
 		defer func() {
 			r.keep(e.sampler.Close())
 			e.sampler = nil
+			r.disturbed, r.last = true, r.Clock.Now()
 		}()
 	}
 	n := min(e.run(), e.Samples-e.n)
@@ -361,8 +365,8 @@ func (r *run) report(e *entry, firstLook bool) {
 		s.Done += min(e.n, e.Samples)
 		left += time.Duration(max(0, e.Samples-e.n)) * e.cost()
 	}
-	s.Left = left
-	if r.o.Time > 0 && (r.o.Precision > 0 || s.Left > r.o.Time-s.Elapsed) {
+	s.Left, s.Extends = left, r.extend
+	if r.o.Time > 0 && (r.extend || s.Left > r.o.Time-s.Elapsed) {
 		s.Left = r.o.Time - s.Elapsed
 	}
 	r.Progress(s)

@@ -241,6 +241,17 @@ func TestEnds(t *testing.T) {
 			t.Errorf("%+v, %v, %v", tally, err, l.lines)
 		}
 	})
+	t.Run("drain fails", func(t *testing.T) {
+		l := &log{}
+		h := l.harness()
+		h.Drain = func() error { return errors.New("stuck") }
+		a := l.scripted("A", 4)
+		a.Drops = true
+		tally, err := h.Run(t.Context(), []Case{a}, Options{})
+		if err == nil || !strings.Contains(tally.Why, "failed: ") || !strings.Contains(tally.Why, "stuck") {
+			t.Errorf("%+v, %v", tally, err)
+		}
+	})
 	t.Run("full disk", func(t *testing.T) {
 		l := &log{broken: errors.New("no space left")}
 		_, err := l.harness().Run(t.Context(), []Case{l.scripted("A", 100)}, Options{})

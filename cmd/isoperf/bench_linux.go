@@ -47,9 +47,16 @@ are marked and are not compared with root's.`,
 		Example: `  isoperf bench
   isoperf bench clone/flag=net clone/flag=mnt --time 30s
   isoperf bench sweep-mounts --out mounts.txt --label branch=main`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				args, o.quick = []string{"clone"}, o.samples == 0 && o.time == 0
+				args = []string{"clone"}
+				o.quick = o.quick || o.samples == 0 && o.time == 0
+			}
+			if cmd.Flags().Changed("samples") && o.samples < 1 {
+				return usage("--samples %d: it must be at least 1", o.samples)
+			}
+			if cmd.Flags().Changed("time") && o.time <= 0 {
+				return usage("--time %v: it must be positive", o.time)
 			}
 			return c.runBench(args, o)
 		},
@@ -65,20 +72,16 @@ are marked and are not compared with root's.`,
 }
 
 // extent turns the flags into how much is measured, and when it is enough.
-func (o benchFlags) extent() (clone.Extent, harness.Options, error) {
+func (o benchFlags) extent() (clone.Extent, harness.Options) {
 	rule := harness.Options{Time: o.time}
 	switch {
-	case o.samples < 0:
-		return clone.Extent{}, rule, usage("--samples %d: it must be at least 1", o.samples)
-	case o.time < 0:
-		return clone.Extent{}, rule, usage("--time %v: it must be positive", o.time)
 	case o.samples > 0:
-		return clone.Extent{Burst: o.samples, Paced: o.samples, Teardown: o.samples, Wide: !o.quick}, rule, nil
+		return clone.Extent{Burst: o.samples, Paced: o.samples, Teardown: o.samples, Wide: !o.quick}, rule
 	case o.quick:
-		return clone.Quick(), rule, nil
+		return clone.Quick(), rule
 	}
 	rule.Precision, rule.Most = 0.02, 5
-	return clone.Full(), rule, nil
+	return clone.Full(), rule
 }
 
 func (c *cli) runBench(patterns []string, o benchFlags) error {
@@ -86,10 +89,7 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	if err != nil {
 		return err
 	}
-	extent, rule, err := o.extent()
-	if err != nil {
-		return err
-	}
+	extent, rule := o.extent()
 	selected, err := choose(extent, patterns)
 	if err != nil {
 		return err
@@ -106,6 +106,13 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	if err != nil {
 		return cannot(err)
 	}
+	switch {
+	case tally.Samples+tally.NotMeasured > 0:
+	case tally.Why == "interrupted":
+		return status{code: 130}
+	default:
+		return cannot(fmt.Errorf("nothing that was asked for was measured (%s)", tally.Why))
+	}
 	f, err := sample.ReadFile(writer.Path())
 	if err != nil {
 		return cannot(err)
@@ -116,10 +123,23 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	switch {
 	case tally.Why == "interrupted":
 		return status{code: 130}
-	case tally.Samples == 0:
-		return cannot(fmt.Errorf("nothing could be measured here; isoperf doctor says why"))
+	case !measured(f, selected) && len(f.NotMeasured) > 0:
+		return cannot(fmt.Errorf("nothing that was asked for could be measured here; isoperf doctor says why"))
+	case !measured(f, selected):
+		return cannot(fmt.Errorf("nothing that was asked for was measured (%s)", tally.Why))
 	}
 	return nil
+}
+
+// measured says whether a case that was asked for has a sample; the controls
+// and the null case are in every file.
+func measured(f *sample.File, selected []chosen) bool {
+	for _, s := range selected {
+		if c := f.Case(s.Name); c != nil && c.N() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // complete adds the null case to what it is the base of, and the controls.
@@ -149,11 +169,7 @@ func complete(selected []chosen, e clone.Extent) []harness.Case {
 
 // measure runs the cases into the file and ends it.
 func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Options) (harness.Tally, error) {
-	expect := harness.Estimate(cases)
-	if rule.Time > 0 {
-		expect = min(expect, rule.Time)
-	}
-	fmt.Fprintf(c.stderr, "%d cases, about %v; samples go to %s\n", len(cases), expect.Round(time.Second), w.Path())
+	fmt.Fprintf(c.stderr, "%d cases, about %s; samples go to %s\n", len(cases), duration(cases, rule), w.Path())
 	h := &harness.Harness{Out: w, Progress: c.progress(w)}
 	closeDrain := c.drain(h, cases)
 	before, timesErr := environment.ReadCPUTimes("/")
@@ -170,6 +186,18 @@ func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Optio
 		}
 	}
 	return tally, err
+}
+
+// duration is about how long a run takes, in words.
+func duration(cases []harness.Case, rule harness.Options) string {
+	least := harness.Estimate(cases).Round(time.Second)
+	switch {
+	case rule.Time > 0 && (rule.Precision > 0 || rule.Time < least):
+		return rule.Time.String()
+	case rule.Precision > 0:
+		return fmt.Sprintf("%v, at most %v, until the intervals are within %.0f %%", least, least*time.Duration(rule.Most), 100*rule.Precision)
+	}
+	return least.String()
 }
 
 // drain gives the harness what waits for dropped network namespaces. Where a
@@ -280,6 +308,9 @@ func (c *cli) progress(w *sample.Writer) func(harness.State) {
 		}
 		drawn = time.Now()
 		line := fmt.Sprintf("%3d %%  %s left  %s", 100*s.Done/max(1, s.Want), s.Left.Round(time.Second), listName(s.Case))
+		if s.Extends {
+			line = "until the intervals are tight  " + listName(s.Case)
+		}
 		fmt.Fprintf(c.stderr, "\r\033[K%.*s", width(c.stderr)-1, line)
 	}
 }

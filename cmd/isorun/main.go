@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -65,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	if len(args) > 0 && args[0] == "unshare" {
 		args = args[1:]
-	} else if len(args) == 0 || args[0][0] != '-' {
+	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
 		help(stderr)
 		return exitOwn
 	}
@@ -125,9 +126,10 @@ func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Wri
 		return exitOwn
 	}
 	stop := program.Forward(proc)
+	var mapErr error
 	if mapped != 0 {
-		if err := idmap.Self(proc.Pid()); err != nil {
-			fmt.Fprintf(stderr, "isorun: map ids: %v\n", err)
+		if mapErr = idmap.Self(proc.Pid()); mapErr != nil {
+			fmt.Fprintf(stderr, "isorun: map ids: %v\n", mapErr)
 			// It dies here, or has died; either way Wait collects it.
 			_ = proc.Signal(syscall.SIGKILL)
 		}
@@ -140,17 +142,29 @@ func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Wri
 			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text)
 		}
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		switch {
-		case errors.Is(err, syscall.ENOENT):
-			return exitNotFound
-		case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.ENOEXEC):
-			return exitNotExecutable
-		}
+	if mapErr != nil {
 		return exitOwn
 	}
+	if err != nil {
+		fmt.Fprintf(stderr, "isorun: %v\n", err)
+		return failedExec(err)
+	}
 	return status.ExitCode()
+}
+
+// failedExec is the exit status for an op that failed: that of execve says what
+// is wrong with the command.
+func failedExec(err error) int {
+	var op *program.OpError
+	switch {
+	case !errors.As(err, &op) || op.Op.Call != unix.SYS_EXECVE:
+		return exitOwn
+	case op.Errno == unix.ENOENT:
+		return exitNotFound
+	case op.Errno == unix.EACCES, op.Errno == unix.ENOEXEC:
+		return exitNotExecutable
+	}
+	return exitOwn
 }
 
 // buildVersion is set by the linker; empty: what the Go toolchain knows.

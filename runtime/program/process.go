@@ -25,7 +25,8 @@ type Process struct {
 	mu    sync.Mutex // guards what follows
 	pid   int
 	pidfd int
-	done  bool // the process was collected, its descriptor closed
+	done  bool  // the process was collected, its descriptor closed
+	lost  error // why the second child could not be followed; done is set
 }
 
 // Pid is the process id, in the launcher's pid namespace.
@@ -257,12 +258,12 @@ func (p *Process) adopt() error {
 	pid := int(atomic.LoadInt32(&h.again))
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("open a descriptor of process %d: %w", pid, err)
+		return p.lose(fmt.Errorf("open a descriptor of process %d: %w", pid, err))
 	}
 	// The number comes from memory that the child can write.
 	if err := waitid(pidfd, h, unix.WNOHANG|unix.WNOWAIT); err != nil {
 		unix.Close(pidfd)
-		return fmt.Errorf("adopt process %d: it is not a child of this one: %w", pid, err)
+		return p.lose(fmt.Errorf("adopt process %d: it is not a child of this one: %w", pid, err))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -271,10 +272,20 @@ func (p *Process) adopt() error {
 	return nil
 }
 
+// lose gives up a second child that cannot be followed. The first one was
+// collected; the image stays taken, since the other may still write there.
+func (p *Process) lose(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unix.Close(p.pidfd)
+	p.done, p.lost = true, err
+	return err
+}
+
 // Release gives the process's memory back after Wait; timelines and buffers
 // must have been read. It does nothing to a process that still runs.
 func (p *Process) Release() {
-	if p.done && p.owned {
+	if p.done && p.owned && p.lost == nil {
 		p.img.Close()
 	}
 }
