@@ -125,7 +125,9 @@ func (t *teardown) close() error {
 }
 
 // one is a sample: the victim exits while a descriptor holds its namespace;
-// then the descriptor is closed, and the poller sees when it is gone.
+// then the descriptor is closed, and the poller sees when the kernel counts it
+// no more. For mnt that is before the close has returned, which takes the
+// mounts down.
 func (t *teardown) one() ([]sample.Value, error) {
 	held, exited, err := t.endVictim()
 	if err != nil {

@@ -29,7 +29,9 @@ the one before was long ago; a tight loop never shows it.
 Teardown. A process in the namespace exits while a descriptor holds it
 (exit-ns: last instruction to reaped); the descriptor is closed (close-ns); and
 the kernel counts the namespace until it is destroyed (gone-ns: from the close
-until another one may be made where only one may exist).
+until another one may be made where only one may exist). A mount namespace is
+counted away before the close that takes its mounts down has returned; its
+destruction is complete with close-ns.
 
 (1) Time namespaces. With shared memory (vm) the child creates one but does not
 enter it: /proc/PID/ns/time_for_children is new, /proc/PID/ns/time is not, until

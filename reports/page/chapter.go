@@ -42,10 +42,10 @@ func chapters() []chapter {
 		{
 			family: "Teardown", heading: "Teardown: how a namespace goes", row: "flag",
 			about: "A namespace with one process loses first the process, then the descriptor that holds it. " +
-				"`exit-ns` runs from the child's last instruction to reaped, `close-ns` from the close of the last reference entered to returned, `gone-ns` from the same close entered to destruction complete.",
+				"`exit-ns` runs from the child's last instruction to reaped, `close-ns` from the close of the last reference entered to returned, `gone-ns` from the same close entered to the kernel no longer counting the namespace. A mount namespace is counted away before the close that takes its mounts down has returned: its destruction is complete with `close-ns`.",
 		},
 		{
-			family: "SweepMounts", heading: "Sweep: mounts on the host", row: "mounts",
+			family: "SweepMounts", heading: "Sweep: mounts in the caller's namespace", row: "mounts",
 			about: "A new mount namespace starts as a copy of the caller's mounts; here their number is swept. `clone-ns` runs from clone3 entered to returned, `reap-ns` to waitid returned.",
 		},
 		{

@@ -306,7 +306,7 @@ func cloneModes(f *sample.File) (Figure, bool) {
 		return fig, false
 	}
 	fig.sheet = sheet{
-		lead:   "Time from clone3 entered to child reaped. vm: the child shares the launcher's memory. fork: it gets a copy. stub: it first executes a static program of 900 bytes, as every container does.",
+		lead:   "Time from clone3 entered to child reaped. vm: the child shares the launcher's memory. fork: it gets a copy. stub: it first executes a static program of a few hundred bytes, as containers do.",
 		keys:   pacingKeys(f, "Clone"),
 		panels: []panel{rowsPanel(rows, durations(rows))},
 		foot:   []string{mediansNote(counts)},

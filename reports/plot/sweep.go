@@ -140,7 +140,7 @@ func times(ratio float64) string {
 // sweepMounts shows how the mounts of the host make a mount namespace dearer.
 func sweepMounts(f *sample.File) (Figure, bool) {
 	fig := Figure{Name: "sweep-mounts", Title: "A new mount namespace, by the mounts it copies", Family: "SweepMounts"}
-	return countSweep(f, fig, "mounts", "mount", "mounts on the host when clone is called (log scale)")
+	return countSweep(f, fig, "mounts", "mount", "mounts in the caller's namespace (log scale)")
 }
 
 // sweepNetns shows how live network namespaces make the next one dearer.
