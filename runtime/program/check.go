@@ -43,8 +43,10 @@ func (p *Program) checkOp(i int, op Op) error {
 	if i < p.early {
 		first, last = 0, p.early
 	}
-	if to := i + 1 + op.Skip; to < first || to > last || op.Skip != int(int16(op.Skip)) {
-		return fmt.Errorf("skip %d leads to op %d, outside %d to %d", op.Skip, to+1, first+1, last+1)
+	for _, skip := range []int{op.Skip, op.Zero} {
+		if to := i + 1 + skip; to < first || to > last || skip != int(int16(skip)) {
+			return fmt.Errorf("skip %d leads to op %d, outside %d to %d", skip, to+1, first+1, last+1)
+		}
 	}
 	for _, arg := range op.Args {
 		if arg.kind == argResult && (arg.ref < 0 || int(arg.ref) >= i) {

@@ -16,6 +16,9 @@ type record struct {
 	indirect uint16 // bit i: argument i is the address of the word to pass
 	skip     int16
 	accept   [4]uint16 // 0: unused
+	zero     int16
+	quiet    uint16 // 1: no system call for the time stamp
+	_        uint32
 	args     [6]uint64
 	result   int64
 	stamp    uint64 // 0: the op did not run
@@ -205,12 +208,17 @@ func (img *Image) write() {
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
+	quiet := uint16(0)
 	for i, op := range img.ops {
 		r := &records[i+1]
+		if op.Call == unix.SYS_SECCOMP {
+			quiet = 1 // the filter may not allow clock_gettime
+		}
+		r.quiet = quiet
 		if op.Name == enterStub {
 			h.resume = uint64(base + uintptr(i+1)*recordSize)
 		}
-		r.call, r.skip = int32(op.Call), int16(op.Skip)
+		r.call, r.skip, r.zero = int32(op.Call), int16(op.Skip), int16(op.Zero)
 		for j, e := range op.Accept {
 			r.accept[j] = uint16(e)
 		}

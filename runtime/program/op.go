@@ -23,6 +23,10 @@ type Op struct {
 	// Skip is the number of ops to pass over after an accepted errno. 0 goes
 	// on with the next op; a negative number goes back, which makes a poll.
 	Skip int
+	// Zero is the number of ops to pass over when the call returns 0: the
+	// child after a clone3, the end of what read(2) reads, or plain success. 0
+	// goes on with the next op; a negative number goes back.
+	Zero int
 }
 
 // Call is a system call number, or a control when it is negative.
@@ -172,6 +176,12 @@ func (op Op) String() string {
 		case op.Skip < 0:
 			fmt.Fprintf(&b, ": back %d", -op.Skip)
 		}
+	}
+	switch {
+	case op.Zero > 0:
+		fmt.Fprintf(&b, "  when 0: skip %d", op.Zero)
+	case op.Zero < 0:
+		fmt.Fprintf(&b, "  when 0: back %d", -op.Zero)
 	}
 	return b.String()
 }

@@ -88,7 +88,7 @@ func (p *Process) WaitExec() error {
 	if err != nil {
 		return fmt.Errorf("wait for execve: %w", err)
 	}
-	if !p.img.reachedLast() || !p.executed() {
+	if !p.img.reachedExec() || !p.executed() {
 		return fmt.Errorf("wait for execve: process %d ended before it", p.Pid())
 	}
 	return nil

@@ -46,6 +46,8 @@ type Program struct {
 	gates   uint32
 	watched bool // the kernel marks exec and exit in the arena
 	bond    bool // DieWithParent
+	last    []Op // what runs just before execve
+	execs   int  // how many ops, the last ones, execute a command
 	armed   Tell // the message after the last time the death signal was armed
 	again   bool
 	err     error
@@ -236,12 +238,30 @@ func setName() Op {
 	}
 }
 
+// Last adds an op that runs just before the command is executed, behind all
+// that Exec adds: a seccomp filter, which may forbid everything but execve. With
+// it, and behind it, an op takes no system call for its time stamp. It must
+// come before Exec.
+func (p *Program) Last(op Op) { p.last = append(p.last, op) }
+
 // Exec ends the program with the command at path. Before it, the child gets
 // what os/exec would give it: the original RLIMIT_NOFILE, which Go raises,
 // and the signal mask of the launching thread.
-func (p *Program) Exec(path string, argv, env []string) {
+func (p *Program) Exec(path string, argv, env []string) { p.ExecFirst([]string{path}, argv, env) }
+
+// ExecFirst is Exec of the first of several paths at which there is a file
+// that can be executed, as a shell goes through PATH. What the program fails
+// with is what happened at the last of them.
+func (p *Program) ExecFirst(paths []string, argv, env []string) {
 	p.ready()
-	p.Add(Execve(path, argv, env))
+	for i, path := range paths {
+		op := Execve(path, argv, env)
+		if i < len(paths)-1 {
+			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES}
+		}
+		p.Add(op)
+	}
+	p.execs = len(paths)
 }
 
 // ExecAt is Exec of the file behind a descriptor.
@@ -252,6 +272,7 @@ func (p *Program) ExecAt(fd Arg, argv, env []string) {
 		Args: [6]Arg{fd, String(""), Strings(argv), Strings(env), Int(unix.AT_EMPTY_PATH)},
 		Text: fmt.Sprintf("execveat(%v, \"\", %v, [%d variables], AT_EMPTY_PATH)", fd, Strings(argv), len(env)),
 	})
+	p.execs = 1
 }
 
 func (p *Program) ready() {
@@ -269,6 +290,9 @@ func (p *Program) ready() {
 		Args: [6]Arg{Int(sigSetMask), {kind: argHeader, word: offsetOldMask}, {}, Int(8)},
 		Text: "rt_sigprocmask(SIG_SETMASK, the launcher's mask, NULL, 8)",
 	})
+	for _, op := range p.last {
+		p.Add(op)
+	}
 }
 
 func (p *Program) fail(text string) {

@@ -103,9 +103,9 @@ func (img *Image) Buffer(a Arg) []byte {
 	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), len(a.data.bytes))
 }
 
-// reachedLast says whether the op before the last one has run.
-func (img *Image) reachedLast() bool {
-	return img.arena.records(len(img.ops) + 1)[len(img.ops)-1].stamp != 0
+// reachedExec says whether the op before the command's execution has run.
+func (img *Image) reachedExec() bool {
+	return img.arena.records(len(img.ops) + 1)[len(img.ops)-img.program.execs].stamp != 0
 }
 
 // failure is the op that ended the program, or nil.
