@@ -17,7 +17,7 @@ type record struct {
 	skip     int16
 	accept   [4]uint16 // 0: unused
 	zero     int16
-	quiet    uint16 // 1: no system call for the time stamp
+	quiet    uint16 // 1: no time stamp
 	_        uint32
 	args     [6]uint64
 	result   int64
@@ -212,7 +212,7 @@ func (img *Image) write() {
 	for i, op := range img.ops {
 		r := &records[i+1]
 		if op.Call == unix.SYS_SECCOMP {
-			quiet = 1 // the filter may not allow clock_gettime
+			quiet = 1 // a filter may forbid clock_gettime, and strict mode the counter
 		}
 		r.quiet = quiet
 		if op.Name == enterStub {

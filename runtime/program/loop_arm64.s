@@ -66,6 +66,8 @@ born:
 done:
 	MOVD R0, record_result(R20)
 	MOVD R0, R21
+	MOVHU record_quiet(R20), R0
+	CBNZ R0, silent
 	MOVD header_clock(R19), R0
 	CBNZ R0, slow
 	ISB  $15
@@ -152,8 +154,6 @@ skip:
 	B    next
 
 slow:
-	MOVHU record_quiet(R20), R0
-	CBNZ R0, silent
 	MOVD $1, R0                // CLOCK_MONOTONIC
 	ADD  $header_scratch, R19, R1
 	MOVD $113, R8              // clock_gettime

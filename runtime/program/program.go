@@ -239,9 +239,9 @@ func setName() Op {
 }
 
 // Last adds an op that runs just before the command is executed, behind all
-// that Exec adds: a seccomp filter, which may forbid everything but execve. With
-// it, and behind it, an op takes no system call for its time stamp. It must
-// come before Exec.
+// that Exec adds: a seccomp filter, which may forbid everything but execve. From
+// it on no op takes the time: the filter may forbid that. It must come before
+// Exec.
 func (p *Program) Last(op Op) { p.last = append(p.last, op) }
 
 // Exec ends the program with the command at path. Before it, the child gets
