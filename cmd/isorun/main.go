@@ -1,7 +1,9 @@
-// Isorun starts a command in new namespaces through the engine's stub, and
-// stands for it: it forwards signals and exits with the command's status. It
-// imports runtime packages only, since its own start-up is part of its speed.
+// Isorun starts a container, or a command in new namespaces, through the
+// engine's stub, and stands for it: it forwards signals and exits with the
+// command's status. It imports runtime packages only, since its own start-up is
+// part of its speed.
 //
+//	isorun run [-b BUNDLE] ID
 //	isorun unshare [--namespaces LIST] [--plan] [--timeline] [--] CMD [ARG…]
 //
 // Own failures exit with 125; a command that cannot be executed with 126, one
@@ -35,12 +37,13 @@ const (
 	exitNotFound      = 127
 )
 
-const usage = `isorun starts a command in new namespaces.
+const usage = `isorun starts containers, and commands in new namespaces.
 
 Usage:
-  isorun unshare [flags] [--] CMD [ARG…]
+  isorun run [-b BUNDLE] [flags] ID         the container of a bundle (isorun run --help)
+  isorun unshare [flags] [--] CMD [ARG…]    a command in new namespaces
 
-Flags:
+Flags of unshare:
 %s
 Examples:
   isorun unshare --namespaces pid,net,uts -- sh -c 'echo $$'
@@ -64,6 +67,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	help := func(w io.Writer) { fmt.Fprintf(w, usage, flags.FlagUsages()) }
 	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
 
+	if len(args) > 0 && args[0] == "run" {
+		return runBundle(args[1:], stdout, stderr)
+	}
 	if len(args) > 0 && args[0] == "unshare" {
 		args = args[1:]
 	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {

@@ -201,7 +201,7 @@ func (p *Program) Again(flags uint64) Ref {
 	}
 	p.again, p.watched = true, true
 	// The first child's end must not look like the second's.
-	p.Add(Op{Name: "unwatch", Call: unix.SYS_SET_ROBUST_LIST, Args: [6]Arg{{}, Int(24)}, Text: "set_robust_list(NULL, 24)"})
+	p.Add(unwatch())
 	flags |= unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
 	args := make([]Arg, unsafe.Sizeof(cloneArgs{})/8)
 	args[0] = Int(flags)
@@ -215,6 +215,28 @@ func (p *Program) Again(flags uint64) Ref {
 		p.Rearm()
 	}
 	return ref
+}
+
+// Fork adds a clone3 that copies the child (without its threads, of which it has
+// one): the copy passes over skip ops, the original goes on with the next one.
+// Both then walk the same list, so each must end, or execute something, before
+// it meets the other's ops.
+func (p *Program) Fork(skip int) Ref {
+	p.watched = true
+	p.Add(unwatch())
+	return p.Add(Op{
+		Name: "fork", Call: unix.SYS_CLONE3, Text: "clone3({}): the copy goes on behind the original's ops", Zero: skip,
+		Args: [6]Arg{Words(make([]Arg, unsafe.Sizeof(cloneArgs{})/8)...), Int(unsafe.Sizeof(cloneArgs{}))},
+	})
+}
+
+// Rewatch makes the calling process the one whose execve and end the launcher
+// sees; a copy that Fork made is to be that.
+func (p *Program) Rewatch() { p.Add(watch()) }
+
+// unwatch takes the mark away: this process's end is not the command's.
+func unwatch() Op {
+	return Op{Name: "unwatch", Call: unix.SYS_SET_ROBUST_LIST, Args: [6]Arg{{}, Int(24)}, Text: "set_robust_list(NULL, 24)"}
 }
 
 // watch has the kernel mark the child's execve and exit in the arena: it

@@ -1,0 +1,27 @@
+// Package container makes a checked spec.Container a program of system calls,
+// and runs it: the child's part is one list of ops, walked by the stub; the
+// launcher's part are a few steps around it.
+//
+//	spec.Container ──New──► Plan ──Start──► Container ──Wait──► Status
+//	                 pure    │                 │  └────► Events: every step, on both sides, with its time
+//	                         │                 │
+//	launcher   create group ─┼─► clone ─► write id maps ─► connect network ─► forward signals ─► wait ─► remove group
+//	child                    └── armed ─► wait ─► mounts, pivot ─► wait ─► limits, ids, capabilities, filter ─► execve
+//
+// # The order of the child's ops, and why
+//
+// Descriptors of the launcher are closed first, so that nothing after it can
+// lead to the host. The control groups are entered by being born there, so the
+// cgroup namespace, which is unshared next, has them as its root. Kernel
+// parameters are written before /proc/sys becomes read-only. Everything that
+// takes a name on the host happens before the pivot. The bounding set is
+// dropped while CAP_SETPCAP is there; then groups, group, user; then the other
+// capability sets. After each change of credentials the death signal is armed
+// again. The working directory is entered as the user who will work in it. The
+// seccomp filter is the last op before execve, except without no_new_privs,
+// where loading it takes a capability: then it comes before they are dropped,
+// and the plan checks that it lets the rest through.
+//
+// The program is executed in mode stub: see package program for what that
+// protects.
+package container

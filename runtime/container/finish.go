@@ -1,0 +1,259 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/capability"
+	"isoperf/runtime/program"
+	"isoperf/runtime/spec"
+)
+
+// attributes sets what a process has beside files and credentials.
+func (pl *Plan) attributes() error {
+	p, process := pl.program, pl.spec.Process
+	for _, l := range process.Rlimits {
+		p.Add(program.Prlimit(l.Type, spec.Resource(l.Type), l.Soft, l.Hard))
+	}
+	if s := process.Scheduler; s != nil {
+		op, err := scheduler(s)
+		if err != nil {
+			return err
+		}
+		p.Add(op)
+	}
+	if io := process.IOPriority; io != nil {
+		class, ok := map[specs.IOPriorityClass]int{specs.IOPRIO_CLASS_RT: 1, specs.IOPRIO_CLASS_BE: 2, specs.IOPRIO_CLASS_IDLE: 3}[io.Class]
+		if !ok || io.Priority < 0 || io.Priority > 7 {
+			return fmt.Errorf("process.ioPriority: %q with priority %d is not one of the classes RT, BE, IDLE with 0 to 7", io.Class, io.Priority)
+		}
+		p.Add(program.Op{
+			Name: "io priority", Call: unix.SYS_IOPRIO_SET, Args: [6]program.Arg{program.Int(1), program.Int(0), program.Int(class<<13 | io.Priority)},
+			Text: fmt.Sprintf("ioprio_set(IOPRIO_WHO_PROCESS, 0, %s|%d)", io.Class, io.Priority),
+		})
+	}
+	if pers := pl.spec.Linux.Personality; pers != nil {
+		domain, ok := map[specs.LinuxPersonalityDomain]int{specs.PerLinux: 0, specs.PerLinux32: 8}[pers.Domain]
+		if !ok || len(pers.Flags) > 0 {
+			return fmt.Errorf("linux.personality: %q with flags %v is not one of LINUX and LINUX32", pers.Domain, pers.Flags)
+		}
+		p.Add(program.Op{Name: "personality", Call: unix.SYS_PERSONALITY, Args: [6]program.Arg{program.Int(domain)}, Text: fmt.Sprintf("personality(%s)", pers.Domain)})
+	}
+	p.Add(program.Op{
+		Name: "keyring", Call: unix.SYS_KEYCTL, Args: [6]program.Arg{program.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), program.String("_ses." + pl.spec.ID)},
+		Text:   fmt.Sprintf("keyctl(KEYCTL_JOIN_SESSION_KEYRING, %q)", "_ses."+pl.spec.ID),
+		Accept: []syscall.Errno{unix.ENOSYS}, // a kernel without keyrings has none to share
+	})
+	return nil
+}
+
+// scheduler is sched_setattr(2).
+func scheduler(s *specs.Scheduler) (program.Op, error) {
+	policy, ok := map[specs.LinuxSchedulerPolicy]uint32{
+		specs.SchedOther: 0, specs.SchedFIFO: 1, specs.SchedRR: 2, specs.SchedBatch: 3, specs.SchedIdle: 5, specs.SchedDeadline: 6,
+	}[s.Policy]
+	if !ok {
+		return program.Op{}, fmt.Errorf("process.scheduler.policy: %q is not supported", s.Policy)
+	}
+	var flags uint64
+	for _, f := range s.Flags {
+		bit, ok := map[specs.LinuxSchedulerFlag]uint64{
+			specs.SchedFlagResetOnFork: 1, specs.SchedFlagReclaim: 2, specs.SchedFlagDLOverrun: 4, specs.SchedFlagKeepPolicy: 8, specs.SchedFlagKeepParams: 0x10,
+			specs.SchedFlagUtilClampMin: 0x20, specs.SchedFlagUtilClampMax: 0x40,
+		}[f]
+		if !ok {
+			return program.Op{}, fmt.Errorf("process.scheduler.flags: %q is not supported", f)
+		}
+		flags |= bit
+	}
+	// struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
+	attr := program.Words(program.Int(48|uint64(policy)<<32), program.Int(flags), program.Int(uint64(uint32(s.Nice))|uint64(uint32(s.Priority))<<32),
+		program.Int(s.Runtime), program.Int(s.Deadline), program.Int(s.Period))
+	return program.Op{
+		Name: "scheduler", Call: unix.SYS_SCHED_SETATTR, Args: [6]program.Arg{program.Int(0), attr, program.Int(0)},
+		Text: fmt.Sprintf("sched_setattr(0, {%s, nice %d, priority %d}, 0)", s.Policy, s.Nice, s.Priority),
+	}, nil
+}
+
+// finish adds who the command is, what it may do, and the command.
+func (pl *Plan) finish(tty program.Arg) error {
+	p, process := pl.program, pl.spec.Process
+	var filter program.Op
+	if pl.filter != nil {
+		filter = pl.filter.Op()
+		if err := pl.checkFilter(); err != nil {
+			return err
+		}
+	}
+	if pl.filter != nil && !process.NoNewPrivileges {
+		p.Add(filter)
+	}
+	if err := pl.credentials(); err != nil {
+		return err
+	}
+	p.Add(named("open "+process.Cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: process.Cwd}, unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS)))
+	p.Add(named("enter "+process.Cwd, program.Fchdir(program.Result(program.Ref(len(p.Ops())-1)))))
+	if process.NoNewPrivileges {
+		p.Add(program.Op{Name: "no new privileges", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_NO_NEW_PRIVS), program.Int(1)}, Text: "prctl(PR_SET_NO_NEW_PRIVS, 1)"})
+	}
+	if pl.spec.Init {
+		pl.initProcess(process.NoNewPrivileges)
+	}
+	p.Add(program.Setsid())
+	if process.Terminal {
+		if pl.options.Console != 0 {
+			for fd := range 3 {
+				p.Add(named("stdio", program.Dup3(tty, fd, 0)))
+			}
+		}
+		p.Add(named("controlling terminal", program.Ioctl(program.Int(0), "TIOCSCTTY", unix.TIOCSCTTY, program.Int(0))))
+	}
+	mask := uint32(0o022)
+	if process.User.Umask != nil {
+		mask = *process.User.Umask
+	}
+	p.Add(program.Umask(mask))
+	if pl.filter != nil && process.NoNewPrivileges {
+		p.Last(filter)
+	}
+	env := environment(pl.spec)
+	p.ExecFirst(paths(process.Args[0], env), process.Args, env)
+	return nil
+}
+
+// credentials drops what the command may not have. In a user namespace whose
+// setgroups is denied the supplementary groups stay those of the caller.
+func (pl *Plan) credentials() error {
+	p, process := pl.program, pl.spec.Process
+	sets, err := capability.FromOCI(process.Capabilities)
+	if err != nil {
+		return err
+	}
+	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
+	// that tools write ask for it all the same.
+	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
+		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
+		sets.Ambient &^= extra
+	}
+	if err := sets.Check(); err != nil {
+		return fmt.Errorf("process.capabilities: %w", err)
+	}
+	last, err := capability.Last()
+	if err != nil {
+		return err
+	}
+	// Capabilities that this kernel does not have cannot be given, and are
+	// left out, as the specification asks.
+	known := capability.UpTo(last)
+	for _, s := range []*capability.Set{&sets.Bounding, &sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
+		*s &= known
+	}
+	privileged := pl.spec.Rootless() || joinsUser(pl.spec)
+	if !privileged {
+		if have, err := capability.Permitted(); err != nil {
+			return err
+		} else if err := sets.Within(have, last); err != nil {
+			return fmt.Errorf("process.capabilities: %w", err)
+		}
+	}
+	capability.DropBounding(p, sets.Bounding, last)
+	user := process.User
+	if user.UID != 0 {
+		capability.Keep(p)
+	}
+	if pl.setgroups() {
+		p.Add(program.Setgroups(user.AdditionalGids))
+	} else if len(user.AdditionalGids) > 0 {
+		return errors.New("process.user.additionalGids: setgroups is denied in a user namespace with a single id: give it ranges of ids")
+	}
+	p.Add(program.Setresgid(int(user.GID)))
+	p.Add(program.Setresuid(int(user.UID)))
+	capability.Apply(p, sets)
+	p.Rearm()
+	return nil
+}
+
+// setgroups says whether supplementary groups can be set: not where an ordinary
+// user wrote the map of a single id, for which the kernel wants it denied.
+func (pl *Plan) setgroups() bool {
+	if !pl.spec.Rootless() {
+		return true
+	}
+	return unix.Geteuid() == 0 || len(pl.maps.GIDs) > 1 || len(pl.maps.GIDs) == 1 && pl.maps.GIDs[0].Size > 1
+}
+
+// checkFilter sees that the filter lets through what comes behind it.
+func (pl *Plan) checkFilter() error {
+	calls := []uint32{unix.SYS_EXECVE}
+	if pl.spec.Init {
+		calls = append(calls, unix.SYS_WAITID, unix.SYS_EXIT_GROUP)
+	}
+	if !pl.spec.Process.NoNewPrivileges {
+		calls = append(calls, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
+			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
+		if pl.spec.Process.Terminal {
+			calls = append(calls, unix.SYS_DUP3, unix.SYS_IOCTL)
+		}
+		if pl.spec.Init {
+			calls = append(calls, unix.SYS_CLONE3, unix.SYS_RT_SIGACTION, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
+		}
+	}
+	if err := pl.filter.Allows(calls...); err != nil {
+		return fmt.Errorf("linux.seccomp: %w", err)
+	}
+	return nil
+}
+
+// initProcess leaves a process behind as the first of the pid namespace: it
+// ignores SIGCHLD, so that the kernel itself reaps what is orphaned, and waits
+// for the command. It may not be traced by the command, which would escape its
+// filter that way.
+func (pl *Plan) initProcess(filterLast bool) {
+	p := pl.program
+	pl.info = program.Buffer(128)
+	ignore := program.Words(program.Int(1), program.Int(0), program.Int(0), program.Int(0))
+	waiting := []program.Op{
+		{Name: "reap orphans", Call: unix.SYS_RT_SIGACTION, Args: [6]program.Arg{program.Int(int(unix.SIGCHLD)), ignore, program.Int(0), program.Int(8)}, Text: "rt_sigaction(SIGCHLD, SIG_IGN)"},
+		{Name: "untraceable", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_DUMPABLE), program.Int(0)}, Text: "prctl(PR_SET_DUMPABLE, 0)"},
+		named("close descriptors", program.CloseRange(3, ^uint32(0))),
+	}
+	if pl.filter != nil && filterLast {
+		waiting = append(waiting, pl.filter.Op())
+	}
+	forked := p.Fork(len(waiting) + 2)
+	for _, op := range waiting {
+		p.Add(op)
+	}
+	p.Add(program.Op{
+		Name: "wait for command", Call: unix.SYS_WAITID, Args: [6]program.Arg{program.Int(unix.P_PID), program.Result(forked), pl.info, program.Int(unix.WEXITED | unix.WALL)},
+		Text: "waitid(P_PID, the command, WEXITED|__WALL)", Accept: []syscall.Errno{unix.EINTR}, Skip: -1,
+	})
+	p.Add(program.Exit(0))
+	p.Rewatch()
+	pl.forked = p.Tell("command's process")
+}
+
+// strict ends the program with the built-in payload: it copies standard input
+// to standard output with nothing but read, write and exit.
+func (pl *Plan) strict() error {
+	if len(pl.spec.Process.Args) > 0 {
+		return errors.New("seccomp strict: it forbids execve, so no command can run: leave the command away for the built-in one, which copies its input to its output")
+	}
+	p := pl.program
+	if err := pl.credentials(); err != nil {
+		return err
+	}
+	p.Add(program.Setsid())
+	p.Confirm()
+	buffer := program.Buffer(4096)
+	p.Add(program.Op{Name: "seccomp strict", Call: unix.SYS_SECCOMP, Args: [6]program.Arg{program.Int(unix.SECCOMP_SET_MODE_STRICT)}, Text: "seccomp(SECCOMP_SET_MODE_STRICT)"})
+	n := p.Add(program.Op{Name: "read", Call: unix.SYS_READ, Args: [6]program.Arg{program.Int(0), buffer, program.Int(4096)}, Text: "read(0, buffer, 4096)", Zero: 2})
+	p.Add(program.Op{Name: "write", Call: unix.SYS_WRITE, Args: [6]program.Arg{program.Int(1), buffer, program.Result(n)}, Text: "write(1, buffer, what was read)"})
+	p.Add(program.Op{Name: "once more", Call: unix.SYS_READ, Args: [6]program.Arg{program.Int(-1)}, Text: "read(-1)", Accept: []syscall.Errno{unix.EBADF}, Skip: -3})
+	p.Add(program.Op{Name: "exit", Call: unix.SYS_EXIT, Args: [6]program.Arg{program.Int(0)}, Text: "exit(0)"})
+	return nil
+}

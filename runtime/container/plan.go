@@ -1,0 +1,356 @@
+package container
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/capability"
+	"isoperf/runtime/cgroup"
+	"isoperf/runtime/idmap"
+	"isoperf/runtime/network/loopback"
+	"isoperf/runtime/program"
+	"isoperf/runtime/rootfs"
+	"isoperf/runtime/seccomp"
+	"isoperf/runtime/spec"
+)
+
+// Options are what a plan needs beside the container.
+type Options struct {
+	// Stdio are the descriptors that become 0, 1 and 2.
+	Stdio [3]int
+	// Console is a unix socket: the master of a terminal that the container
+	// makes in its own /dev/pts is sent there. 0: with process.terminal, Stdio
+	// are the slave of a terminal of the host, and become the controlling one.
+	Console int
+	// Parent is a delegated control group; see cgroup.Options.
+	Parent string
+	// Record is a directory for what a killed runtime leaves; see
+	// cgroup.Options.
+	Record string
+	// OldMounts chooses mount(2) where the kernel has the newer calls.
+	OldMounts bool
+	// Look replaces looking at the disk, for plans that are only printed.
+	Look func(path string) rootfs.Kind
+}
+
+// Plan is a container that can be printed, and started once.
+type Plan struct {
+	spec    *spec.Container
+	options Options
+	host    *cgroup.Host // nil: no control groups are needed
+	group   *cgroup.Plan // nil likewise
+	maps    idmap.Maps
+	filter  *seccomp.Filter // nil: none
+	program *program.Program
+
+	mapped    program.Gate // 0: no user namespace
+	connected program.Gate // 0: no network to wait for
+	forked    program.Tell // 0: no init
+	info      program.Arg  // where the init's waitid writes
+	created   uint64       // namespaces by clone flag
+	warnings  []string
+}
+
+// New plans a container that was checked. It looks at the host and the root
+// file system, and changes nothing.
+func New(c *spec.Container, o Options) (*Plan, error) {
+	pl := &Plan{spec: c, options: o}
+	pl.created, _ = c.Flags()
+	if err := pl.planGroup(); err != nil {
+		return nil, err
+	}
+	if l := c.Linux; l.Seccomp != nil {
+		filter, err := seccomp.Assemble(l.Seccomp)
+		if err != nil {
+			return nil, err
+		}
+		pl.filter = filter
+	}
+	pl.maps = idmap.Maps{UIDs: c.Linux.UIDMappings, GIDs: c.Linux.GIDMappings}
+	if c.Rootless() {
+		if err := pl.maps.Check(); err != nil {
+			return nil, err
+		}
+	}
+	if err := pl.build(); err != nil {
+		return nil, err
+	}
+	return pl, nil
+}
+
+// planGroup finds the control groups, when the container needs any.
+func (pl *Plan) planGroup() error {
+	l := pl.spec.Linux
+	shown := false
+	for _, m := range pl.spec.Mounts {
+		shown = shown || strings.HasPrefix(m.Type, "cgroup")
+	}
+	limits := l.Resources != nil && !empty(l.Resources)
+	if !shown && !limits && l.CgroupsPath == "" {
+		return nil
+	}
+	host, err := cgroup.Detect()
+	if err != nil {
+		if limits {
+			return err
+		}
+		return nil // the mount says what is missing
+	}
+	pl.host = host
+	pl.group, err = host.Plan(cgroup.Options{
+		ID: pl.spec.ID, Path: l.CgroupsPath, Resources: l.Resources,
+		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "",
+	})
+	return err
+}
+
+// empty says whether nothing is limited.
+func empty(r *specs.LinuxResources) bool {
+	return len(r.Devices) == 0 && r.Memory == nil && r.CPU == nil && r.Pids == nil && r.BlockIO == nil &&
+		len(r.HugepageLimits) == 0 && r.Network == nil && len(r.Rdma) == 0 && len(r.Unified) == 0
+}
+
+// Warnings are what the container asks for and no kernel gives, each beginning
+// with the field. It runs without.
+func (pl *Plan) Warnings() []string { return pl.warnings }
+
+// Program is the child's part.
+func (pl *Plan) Program() *program.Program { return pl.program }
+
+// Print writes what will be done: the launcher's steps, and the program.
+func (pl *Plan) Print(w io.Writer) error {
+	if pl.group != nil {
+		for _, s := range pl.group.Steps() {
+			if _, err := fmt.Fprintf(w, "launcher: %s\n", s.Text); err != nil {
+				return err
+			}
+		}
+	}
+	if pl.mapped != 0 {
+		for _, m := range []struct {
+			file string
+			list []specs.LinuxIDMapping
+		}{{"uid_map", pl.maps.UIDs}, {"gid_map", pl.maps.GIDs}} {
+			for _, line := range m.list {
+				if _, err := fmt.Fprintf(w, "launcher: %s: %d %d %d\n", m.file, line.ContainerID, line.HostID, line.Size); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return pl.program.Print(w)
+}
+
+// build writes the child's program.
+func (pl *Plan) build() error {
+	c := pl.spec
+	// Namespaces that are not made by the first clone: cgroup, so that its root
+	// is the group the child was born in; time, so that offsets can be set.
+	late := pl.created & (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+	flags := pl.created &^ late
+	_, join := c.Flags()
+	second := joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace)
+	p := program.New(program.Stub, flags)
+	if second {
+		p.Flags = 0
+	}
+	pl.program = p
+	p.Early(program.CloseOnExec(3))
+	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
+	if pl.options.Console != 0 {
+		p.Keep(pl.options.Console)
+	}
+	if flags&unix.CLONE_NEWUSER != 0 && !second {
+		last, err := capability.Last()
+		if err != nil {
+			return err
+		}
+		capability.RaiseAmbient(p, capability.UpTo(last), true)
+	}
+	p.DieWithParent()
+	pl.join(join, flags, second)
+	pl.mapIDs()
+	pl.unshareLate(late)
+	if adj := c.Process.OOMScoreAdj; adj != nil {
+		fd := program.Result(p.Add(program.Open("/proc/self/oom_score_adj", unix.O_WRONLY)))
+		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
+		p.Add(program.Close(fd))
+	}
+	if c.LoopbackUp {
+		loopback.Up(p)
+	}
+	tty, err := pl.fileSystem()
+	if err != nil {
+		return err
+	}
+	pl.names()
+	if c.Connected {
+		pl.connected = p.Wait("network connected")
+	}
+	if err := pl.attributes(); err != nil {
+		return err
+	}
+	if c.Strict {
+		return pl.strict()
+	}
+	return pl.finish(tty)
+}
+
+// named is an op under another name.
+func named(name string, op program.Op) program.Op {
+	op.Name = name
+	return op
+}
+
+func joins(list []specs.LinuxNamespace, kind specs.LinuxNamespaceType) bool {
+	for _, n := range list {
+		if n.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// join enters existing namespaces, the user namespace first: the others take
+// privilege in it.
+func (pl *Plan) join(list []specs.LinuxNamespace, flags uint64, second bool) {
+	p := pl.program
+	fds := make([]program.Arg, len(list))
+	for i, n := range list {
+		fds[i] = program.Result(p.Add(program.Open(n.Path, unix.O_RDONLY)))
+	}
+	for _, user := range []bool{true, false} {
+		for i, n := range list {
+			if (n.Type == specs.UserNamespace) == user {
+				flag, _ := spec.Flag(n.Type)
+				p.Add(named("join "+string(n.Type), program.Setns(fds[i], flag)))
+				if user {
+					p.Rearm()
+				}
+			}
+		}
+	}
+	for _, fd := range fds {
+		p.Add(program.Close(fd))
+	}
+	if second {
+		p.Again(flags)
+	}
+}
+
+// mapIDs waits for the id maps of a new user namespace, and becomes its root.
+func (pl *Plan) mapIDs() {
+	if !pl.spec.Rootless() {
+		return
+	}
+	p := pl.program
+	pl.mapped = p.Wait("ids mapped")
+	_, user := pl.maps.HostUID(0)
+	_, group := pl.maps.HostGID(0)
+	if group {
+		p.Add(named("root's group", program.Setresgid(0)))
+	}
+	if user {
+		p.Add(named("root inside", program.Setresuid(0)))
+	}
+	p.Rearm()
+}
+
+// unshareLate makes the namespaces that must not be made by the clone.
+func (pl *Plan) unshareLate(late uint64) {
+	p := pl.program
+	if late&unix.CLONE_NEWCGROUP != 0 {
+		p.Add(named("cgroup namespace", program.Unshare(unix.CLONE_NEWCGROUP)))
+	}
+	if late&unix.CLONE_NEWTIME == 0 {
+		return
+	}
+	p.Add(named("time namespace", program.Unshare(unix.CLONE_NEWTIME)))
+	for _, clock := range []string{"monotonic", "boottime"} {
+		if o, ok := pl.spec.Linux.TimeOffsets[clock]; ok {
+			fd := program.Result(p.Add(program.Open("/proc/self/timens_offsets", unix.O_WRONLY)))
+			p.Add(named("offset of "+clock, program.Write(fd, fmt.Sprintf("%s %d %d", clock, o.Secs, o.Nanosecs))))
+			p.Add(program.Close(fd))
+		}
+	}
+}
+
+// fileSystem adds what the container sees.
+func (pl *Plan) fileSystem() (tty program.Arg, err error) {
+	c, l := pl.spec, pl.spec.Linux
+	o := rootfs.Options{
+		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
+		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
+		Sysctl: l.Sysctl, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
+		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
+		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
+		Old: pl.options.OldMounts, Look: pl.options.Look,
+	}
+	if l.RootfsPropagation != "" {
+		bits, ok := rootfs.Propagation(l.RootfsPropagation)
+		if !ok {
+			return tty, fmt.Errorf("linux.rootfsPropagation: %q is none of shared, slave, private, unbindable, and these with an r before", l.RootfsPropagation)
+		}
+		o.Propagation = bits
+	}
+	if pl.group != nil {
+		for _, m := range pl.group.Mounted() {
+			o.Hierarchies = append(o.Hierarchies, rootfs.Hierarchy{
+				Name: strings.TrimPrefix(strings.TrimPrefix(m.Mount, "/sys/fs/cgroup"), "/"), V2: m.V2, Options: m.Options, Group: m.Group,
+			})
+		}
+	}
+	return rootfs.Build(pl.program, o)
+}
+
+func joinsUser(c *spec.Container) bool {
+	_, join := c.Flags()
+	return joins(join, specs.UserNamespace)
+}
+
+// names sets the names that a uts namespace has.
+func (pl *Plan) names() {
+	if pl.spec.Hostname != "" {
+		pl.program.Add(program.Sethostname(pl.spec.Hostname))
+	}
+	if pl.spec.Domainname != "" {
+		pl.program.Add(program.Setdomainname(pl.spec.Domainname))
+	}
+}
+
+// paths are where the command may be: as it is given, or along PATH.
+func paths(command string, env []string) []string {
+	if strings.Contains(command, "/") {
+		return []string{command}
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = value
+		}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(search, ":") {
+		if path.IsAbs(dir) {
+			list = append(list, path.Join(dir, command))
+		}
+	}
+	if len(list) == 0 { // the kernel says that there is none
+		list = []string{path.Join("/", command)}
+	}
+	return list
+}
+
+// environment is the launcher's, for a container that has none of its own.
+func environment(c *spec.Container) []string {
+	if c.Process.Env == nil && c.HostRoot {
+		return os.Environ()
+	}
+	return c.Process.Env
+}

@@ -1,0 +1,250 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/cgroup"
+	"isoperf/runtime/namespace"
+	"isoperf/runtime/program"
+)
+
+// Connect is what the launcher does to the network of a container that waits
+// for it. The descriptors are those of its namespaces, user 0 when it has none
+// of its own; they are closed afterwards.
+type Connect func(pid, user, net int) error
+
+// Container is a container that was started.
+type Container struct {
+	plan    *Plan
+	process *program.Process
+	group   *cgroup.Group // nil: none
+	command int           // the command's pidfd, when there is an init before it; 0: it is the process itself
+	events  []Event
+	failed  error // of the launcher's part, after the clone
+}
+
+// Event is a step of the launcher: nanoseconds of CLOCK_MONOTONIC.
+type Event struct {
+	Name       string
+	Start, End int64
+}
+
+// Start starts the container. The calling goroutine must be locked to a thread
+// that does not end before the container does (see program.Launcher): the
+// container dies with it. When Start fails nothing is left; otherwise Wait must
+// be called.
+func (pl *Plan) Start(connect Connect) (*Container, error) {
+	c := &Container{plan: pl}
+	if pl.group != nil && !pl.group.Empty() {
+		group, err := pl.group.Create()
+		if err != nil {
+			return nil, err
+		}
+		c.group = group
+		pl.program.Cgroup = group.FD()
+	}
+	if err := c.launch(); err != nil {
+		return nil, errors.Join(err, c.removeGroup())
+	}
+	if err := c.guide(connect); err != nil {
+		// Nothing but its end is of interest now.
+		_ = c.process.Signal(unix.SIGKILL)
+		_, cause := c.process.Wait()
+		c.process.Release()
+		if cause != nil { // the child says best what went wrong
+			err = cause
+		}
+		return nil, errors.Join(err, c.removeGroup())
+	}
+	return c, nil
+}
+
+// launch clones the child, inside its control groups.
+func (c *Container) launch() error {
+	start := program.Now()
+	clone := func() (err error) {
+		c.process, err = program.Start(c.plan.program)
+		return err
+	}
+	var err error
+	if c.group == nil {
+		err = clone()
+	} else if err = c.group.Within(clone); err != nil && c.process != nil {
+		_ = c.process.Signal(unix.SIGKILL) // it has no limits, so it must not go on
+		_, _ = c.process.Wait()
+	}
+	c.event("launch", start)
+	return err
+}
+
+func (c *Container) event(name string, start int64) {
+	c.events = append(c.events, Event{Name: name, Start: start, End: program.Now()})
+}
+
+// guide does the launcher's part while the child runs its program.
+func (c *Container) guide(connect Connect) error {
+	pl := c.plan
+	var user, net int
+	if pl.connected != 0 {
+		// After a change of its credentials the child's namespaces cannot be
+		// opened any more by an ordinary user.
+		var err error
+		if user, net, err = c.namespaces(); err != nil {
+			return err
+		}
+		defer unix.Close(net)
+		if user != 0 {
+			defer unix.Close(user)
+		}
+	}
+	if pl.mapped != 0 {
+		start := program.Now()
+		if err := pl.maps.Write(c.process.Pid()); err != nil {
+			return err
+		}
+		c.event("write id maps", start)
+		c.process.Open(pl.mapped)
+	}
+	if pl.connected != 0 {
+		start := program.Now()
+		if connect == nil {
+			return errors.New("start container: its network is to be connected, and nobody does")
+		}
+		if err := connect(c.process.Pid(), user, net); err != nil {
+			return err
+		}
+		c.event("connect network", start)
+		c.process.Open(pl.connected)
+	}
+	if pl.forked != 0 {
+		return c.findCommand()
+	}
+	return nil
+}
+
+// namespaces opens the child's.
+func (c *Container) namespaces() (user, net int, err error) {
+	open := func(name string) (int, error) {
+		n, _ := namespace.ByName(name)
+		path := n.Path(c.process.Pid())
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, fmt.Errorf("open %q: %w", path, err)
+		}
+		return fd, nil
+	}
+	if net, err = open("net"); err != nil {
+		return 0, 0, err
+	}
+	if c.plan.created&unix.CLONE_NEWUSER != 0 {
+		if user, err = open("user"); err != nil {
+			unix.Close(net)
+		}
+	}
+	return user, net, err
+}
+
+// findCommand finds the process that the init has made, to signal it.
+func (c *Container) findCommand() error {
+	if err := c.process.Await(c.plan.forked); err != nil {
+		return err
+	}
+	pid := c.process.Pid()
+	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("find the command below its init: %w (it takes CONFIG_PROC_CHILDREN)", err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil // it has ended already
+	}
+	if c.command, err = unix.PidfdOpen(child, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("open a descriptor of process %d: %w", child, err)
+	}
+	return nil
+}
+
+// Pid is the container's first process, on the host.
+func (c *Container) Pid() int { return c.process.Pid() }
+
+// Process is the container's first process.
+func (c *Container) Process() *program.Process { return c.process }
+
+// Group is the container's control group, or nil.
+func (c *Container) Group() *cgroup.Group { return c.group }
+
+// WaitExec returns when the command runs.
+func (c *Container) WaitExec() error { return c.process.WaitExec() }
+
+// Signal sends a signal to the command.
+func (c *Container) Signal(sig syscall.Signal) error {
+	if c.command == 0 || sig == unix.SIGKILL {
+		return c.process.Signal(sig)
+	}
+	if err := unix.PidfdSendSignal(c.command, sig, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("send signal %v to the command: %w", sig, err)
+	}
+	return nil
+}
+
+// Wait waits for the end of the container, and removes its control group. The
+// status is the command's. An op that failed is a *program.OpError.
+func (c *Container) Wait() (program.Status, error) {
+	status, err := c.process.Wait()
+	if err == nil && c.plan.forked != 0 && status.Success() {
+		status = c.commandStatus(status)
+	}
+	if c.command != 0 {
+		unix.Close(c.command)
+		c.command = 0
+	}
+	start := program.Now()
+	err = errors.Join(err, c.removeGroup())
+	if c.plan.group != nil && !c.plan.group.Empty() {
+		c.event("remove control group", start)
+	}
+	return status, err
+}
+
+// commandStatus is how the command ended, as its init saw it.
+func (c *Container) commandStatus(s program.Status) program.Status {
+	info := (*struct {
+		signo, errno, code, _ int32
+		pid                   int32
+		uid                   uint32
+		status                int32
+	})(unsafe.Pointer(unsafe.SliceData(c.process.Buffer(c.plan.info))))
+	if info.code == 1 { // CLD_EXITED
+		s.Code = int(info.status)
+	} else {
+		s.Code, s.Signal, s.Core = -1, syscall.Signal(info.status), info.code == 3
+	}
+	return s
+}
+
+func (c *Container) removeGroup() error {
+	if c.group == nil {
+		return nil
+	}
+	err := c.group.Remove()
+	c.group = nil
+	return err
+}
+
+// Events are the launcher's steps, complete after Wait.
+func (c *Container) Events() []Event { return c.events }
+
+// Timeline is that of the child.
+func (c *Container) Timeline() program.Timeline { return c.process.Timeline() }
+
+// Release gives back what the timeline is read from.
+func (c *Container) Release() { c.process.Release() }

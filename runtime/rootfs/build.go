@@ -1,0 +1,225 @@
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program"
+)
+
+// resolve keeps every path inside the root, and off the links in /proc that
+// lead to files rather than to names.
+const resolve = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
+
+// shown is the descriptor's number under which mount(2) sees what is behind
+// another one.
+const (
+	shown     = 1023
+	shownPath = "/proc/self/fd/1023"
+)
+
+// builder writes the ops of one file system.
+type builder struct {
+	*program.Program
+	o     Options
+	look  func(string) Kind
+	root  program.Arg // a descriptor of the root
+	under []string    // where something was mounted: below it, look cannot see
+	made  map[string]bool
+	tty   program.Arg // the container's end of its terminal
+}
+
+// Build adds the ops that make the file system, up to the pivot and the end of
+// the old root. The result is the container's terminal, when there is one.
+func Build(p *program.Program, o Options) (tty program.Arg, err error) {
+	b := &builder{Program: p, o: o, look: o.Look, made: map[string]bool{}}
+	if b.look == nil {
+		root := o.Root
+		if root == "" {
+			root = "/"
+		}
+		b.look = lookAt(root)
+	}
+	b.Add(program.Umask(0))
+	b.makeRoot()
+	if o.Dir != "" && o.Dir != "/" && o.Root != "" {
+		b.directory(o.Dir)
+	}
+	dev := false
+	for _, m := range o.Mounts {
+		if err := b.mount(m); err != nil {
+			return tty, err
+		}
+		dev = dev || path.Clean("/"+m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
+	}
+	if dev {
+		if err := b.devices(); err != nil {
+			return tty, err
+		}
+	} else if len(o.Devices) > 0 {
+		return tty, fmt.Errorf("make device %q: /dev is not a file system of the container's own", o.Devices[0].Path)
+	}
+	if o.Console != 0 {
+		b.console()
+	}
+	b.sysctls()
+	b.masks()
+	if o.Root != "" {
+		b.pivot()
+	}
+	return b.tty, nil
+}
+
+// addNamed adds an op under the name that a person knows it by.
+func (b *builder) addNamed(name string, op program.Op) program.Ref {
+	op.Name = name
+	return b.Add(op)
+}
+
+// makeRoot makes the current directory, and the descriptor root, the place
+// that becomes "/".
+func (b *builder) makeRoot() {
+	b.addNamed("mounts private", program.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	switch {
+	case b.o.Root == "":
+		b.root = b.dir("/")
+		return
+	case b.o.Overlay:
+		b.overlay()
+	default:
+		b.addNamed("bind root", program.Mount(b.o.Root, b.o.Root, "", unix.MS_BIND|unix.MS_REC, ""))
+		b.addNamed("enter root", program.Chdir(b.o.Root))
+	}
+	b.root = b.dir(".")
+}
+
+// dir opens a directory of the host.
+func (b *builder) dir(path string) program.Arg {
+	op := program.Open(path, unix.O_PATH|unix.O_DIRECTORY)
+	return program.Result(b.addNamed("open root", op))
+}
+
+// overlay mounts a layer in memory over the root, on the root: what lies below
+// is held by a descriptor.
+func (b *builder) overlay() {
+	lower := program.Result(b.addNamed("open lower layer", program.Open(b.o.Root, unix.O_PATH|unix.O_DIRECTORY)))
+	b.addNamed("show lower layer", program.Dup3(lower, shown, unix.O_CLOEXEC))
+	b.addNamed("mount upper layer", program.Mount("tmpfs", b.o.Root, "tmpfs", 0, "mode=755"))
+	b.addNamed("enter root", program.Chdir(b.o.Root))
+	for _, name := range []string{"upper", "work", "root"} {
+		b.Add(program.Mkdir(name, 0o755))
+	}
+	data := "lowerdir=" + shownPath + ",upperdir=upper,workdir=work"
+	if b.o.User {
+		data += ",userxattr"
+	}
+	b.addNamed("mount overlay", program.Mount("overlay", "root", "overlay", 0, data))
+	b.addNamed("enter root", program.Chdir("root"))
+}
+
+// relative is a path of the container as openat2 takes it, from the root.
+func relative(p string) string {
+	if p = path.Clean("/" + p)[1:]; p == "" {
+		return "."
+	}
+	return p
+}
+
+// at opens a place in the container. close it with done.
+func (b *builder) at(p string, flags int) program.Arg {
+	return program.Result(b.Add(program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, flags, 0, resolve)))
+}
+
+func (b *builder) done(fds ...program.Arg) {
+	for _, fd := range fds {
+		b.Add(program.Close(fd))
+	}
+}
+
+// known says whether a path can be looked at before the start: nothing is
+// mounted at or above it.
+func (b *builder) known(p string) bool {
+	p = path.Clean("/" + p)
+	for _, u := range b.under {
+		if p == u || strings.HasPrefix(p, strings.TrimSuffix(u, "/")+"/") {
+			return false
+		}
+	}
+	return true
+}
+
+// directory makes a directory, and those above it, where they are missing.
+func (b *builder) directory(p string) { b.make(p, Directory) }
+
+// make makes a directory or an empty file and the directories above it. What
+// is there already is taken as it is; a link is followed inside the root. That
+// something is there is a guess, from before the start: when it is not, opening
+// it fails.
+func (b *builder) make(p string, kind Kind) {
+	p = path.Clean("/" + p)
+	if p == "/" || slices.Contains(b.under, p) || b.kind(p) >= Directory || b.made[p] {
+		return
+	}
+	b.made[p] = true
+	above, name := path.Split(p)
+	above = path.Clean(above)
+	b.make(above, Directory)
+	dir := b.root
+	if above != "/" {
+		dir = b.at(above, unix.O_PATH|unix.O_DIRECTORY)
+	}
+	op := program.Mkdirat(program.Place{Dir: dir, Path: name}, 0o755)
+	if kind == File {
+		op = program.Mknodat(program.Place{Dir: dir, Path: name}, unix.S_IFREG|0o644, 0)
+	}
+	op.Accept = append(op.Accept, unix.EEXIST)
+	b.Add(op)
+	if above != "/" {
+		b.done(dir)
+	}
+}
+
+// pivot makes the root the only one there is, and drops the old.
+func (b *builder) pivot() {
+	b.addNamed("return to root", program.Fchdir(b.root))
+	if b.o.ReadOnly {
+		b.readOnlyRoot()
+	}
+	b.Add(program.PivotRoot(".", "."))
+	b.addNamed("drop old root", program.Umount(".", unix.MNT_DETACH))
+	b.addNamed("enter /", program.Chdir("/"))
+	if b.o.Propagation != 0 {
+		b.addNamed("propagation of /", program.Mount("", "/", "", b.o.Propagation, ""))
+	}
+}
+
+// readOnlyRoot makes the root's mount read-only; what is mounted below stays as
+// it is.
+func (b *builder) readOnlyRoot() {
+	if !b.o.Old {
+		op := program.MountSetattr(b.root, unix.MOUNT_ATTR_RDONLY, 0, 0, false)
+		b.addNamed("root read-only", op)
+		return
+	}
+	b.addNamed("root read-only", program.Mount("", ".", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|locked(b.o.Root), ""))
+}
+
+// locked are the attributes that a mount has now: a remount by mount(2) has to
+// repeat them, and in a user namespace must not drop them.
+func locked(p string) uintptr {
+	var st unix.Statfs_t
+	if unix.Statfs(p, &st) != nil {
+		return 0
+	}
+	// The flags of statfs(2) have the values of mount(2), but for this one.
+	const stRelatime = 0x1000
+	bits := uintptr(st.Flags) & (unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME)
+	if st.Flags&stRelatime != 0 {
+		bits |= unix.MS_RELATIME
+	}
+	return bits
+}

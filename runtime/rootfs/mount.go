@@ -1,0 +1,220 @@
+package rootfs
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program"
+)
+
+// mount adds one mount of the container.
+func (b *builder) mount(m specs.Mount) error {
+	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		return fmt.Errorf("mount %q: id-mapped mounts are not supported", m.Destination)
+	}
+	if path.Clean("/"+m.Destination) == "/" {
+		return fmt.Errorf("mount %q: nothing can be mounted over the root", m.Destination)
+	}
+	o, err := parse(m)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.bind:
+		return b.bind(m, o)
+	case m.Type == "":
+		return fmt.Errorf("mount %q: it has no type, and is no bind", m.Destination)
+	case strings.HasPrefix(m.Type, "cgroup"):
+		return b.cgroups(m, o)
+	}
+	b.make(m.Destination, Directory)
+	b.fileSystem(m.Type, m.Source, m.Destination, o)
+	return nil
+}
+
+// mounted notes that something stands at a path now.
+func (b *builder) mounted(p string) { b.under = append(b.under, path.Clean("/"+p)) }
+
+// fileSystem mounts a file system on a directory that is there.
+func (b *builder) fileSystem(kind, source, target string, o options) {
+	name := "mount " + kind + " " + target
+	if source == "" {
+		source = kind
+	}
+	place := b.at(target, unix.O_PATH|unix.O_DIRECTORY)
+	if b.o.Old {
+		b.Add(program.Dup3(place, shown, unix.O_CLOEXEC))
+		b.addNamed(name, program.Mount(source, shownPath, kind, o.bits, strings.Join(o.data, ",")))
+		b.done(place)
+		if o.propagation != 0 {
+			b.propagation(target, o.propagation)
+		}
+		b.mounted(target)
+		return
+	}
+	fs := program.Result(b.Add(program.Fsopen(kind)))
+	b.Add(program.FsconfigSet(fs, "source", source, false))
+	for _, word := range append(o.data, superblock(o.bits)...) {
+		key, value, has := strings.Cut(word, "=")
+		b.Add(program.FsconfigSet(fs, key, value, !has))
+	}
+	b.addNamed("create "+kind, program.FsconfigCreate(fs))
+	mount := program.Result(b.Add(program.Fsmount(fs, (o.set|o.all)&^unix.MOUNT_ATTR_NOSYMFOLLOW)))
+	if set := o.set & unix.MOUNT_ATTR_NOSYMFOLLOW; set != 0 || o.propagation != 0 {
+		b.Add(program.MountSetattr(mount, set, 0, uint64(o.propagation&^unix.MS_REC), false))
+	}
+	b.addNamed(name, program.MoveMount(mount, place))
+	b.done(fs, mount, place)
+	b.mounted(target)
+}
+
+// superblock are the options among the flags that only a file system has.
+func superblock(bits uintptr) []string {
+	var words []string
+	for _, s := range []struct {
+		bit  uintptr
+		word string
+	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_MANDLOCK, "mand"}} {
+		if bits&s.bit != 0 {
+			words = append(words, s.word)
+		}
+	}
+	return words
+}
+
+// bind shows a directory or a file of the host.
+func (b *builder) bind(m specs.Mount, o options) error {
+	kind := hostKind(m.Source)
+	if kind == Missing {
+		return fmt.Errorf("mount %q: its source %q does not exist on the host", m.Destination, m.Source)
+	}
+	if kind == Unknown {
+		return fmt.Errorf("mount %q: its source %q cannot be looked at: permission denied", m.Destination, m.Source)
+	}
+	b.make(m.Destination, kind)
+	b.bindAt(m.Source, m.Destination, o)
+	return nil
+}
+
+// bindAt binds a path of the host to a place that is there.
+func (b *builder) bindAt(source, target string, o options) {
+	name := "bind " + target
+	if b.o.Old {
+		b.show(target)
+		flags := uintptr(unix.MS_BIND)
+		if o.recursive {
+			flags |= unix.MS_REC
+		}
+		b.addNamed(name, program.Mount(source, shownPath, "", flags, ""))
+		if o.bits != 0 {
+			b.show(target) // what is on top of it now
+			b.addNamed("remount "+target, program.Mount("", shownPath, "", unix.MS_REMOUNT|unix.MS_BIND|o.bits|locked(source), ""))
+		}
+		if o.propagation != 0 {
+			b.propagation(target, o.propagation)
+		}
+		b.mounted(target)
+		return
+	}
+	tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: program.Cwd(), Path: source}, o.recursive)))
+	b.attach(tree, target, name, o)
+}
+
+// attach gives a detached tree its attributes, and puts it in its place.
+func (b *builder) attach(tree program.Arg, target, name string, o options) {
+	if o.set != 0 || o.propagation != 0 && o.propagation&unix.MS_REC == 0 {
+		b.Add(program.MountSetattr(tree, o.set, 0, uint64(single(o.propagation)), false))
+	}
+	if o.all != 0 || o.propagation&unix.MS_REC != 0 {
+		b.Add(program.MountSetattr(tree, o.all, 0, uint64(o.propagation&^unix.MS_REC), true))
+	}
+	place := b.at(target, unix.O_PATH)
+	b.addNamed(name, program.MoveMount(tree, place))
+	b.done(tree, place)
+	b.mounted(target)
+}
+
+// single is a propagation that concerns one mount; 0 for one of a whole tree.
+func single(propagation uintptr) uintptr {
+	if propagation&unix.MS_REC != 0 {
+		return 0
+	}
+	return propagation
+}
+
+// show makes a place in the container visible to mount(2).
+func (b *builder) show(p string) {
+	place := b.at(p, unix.O_PATH)
+	b.Add(program.Dup3(place, shown, unix.O_CLOEXEC))
+	b.done(place)
+}
+
+// propagation changes that of a mount, by mount(2).
+func (b *builder) propagation(target string, bits uintptr) {
+	b.show(target)
+	b.addNamed("propagation "+target, program.Mount("", shownPath, "", bits, ""))
+}
+
+// cgroups shows the container its control groups: with a cgroup namespace the
+// hierarchies, whose roots are then its own groups, otherwise those groups.
+func (b *builder) cgroups(m specs.Mount, o options) error {
+	b.make(m.Destination, Directory)
+	o.data = nil
+	if len(b.o.Hierarchies) == 0 {
+		return fmt.Errorf("mount %q: this machine has no control groups mounted", m.Destination)
+	}
+	if first := b.o.Hierarchies[0]; len(b.o.Hierarchies) == 1 && first.Name == "" {
+		b.hierarchy(first, m.Destination, o)
+		return nil
+	}
+	top := o
+	top.set, top.bits = o.set&^unix.MOUNT_ATTR_RDONLY, o.bits&^unix.MS_RDONLY
+	top.data = []string{"mode=755"}
+	b.fileSystem("tmpfs", "tmpfs", m.Destination, top)
+	for _, h := range b.o.Hierarchies {
+		target := path.Join(m.Destination, h.Name)
+		b.make(target, Directory)
+		b.hierarchy(h, target, o)
+		for name := range strings.SplitSeq(h.Name, ",") {
+			if name != h.Name { // cpu and cpuacct beside "cpu,cpuacct"
+				dir := b.at(m.Destination, unix.O_PATH|unix.O_DIRECTORY)
+				b.Add(program.Symlinkat(h.Name, program.Place{Dir: dir, Path: name}))
+				b.done(dir)
+			}
+		}
+	}
+	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
+		b.remountReadOnly(m.Destination, o.bits)
+	}
+	return nil
+}
+
+// hierarchy shows one of them.
+func (b *builder) hierarchy(h Hierarchy, target string, o options) {
+	switch {
+	case !b.o.CgroupNamespace:
+		o.recursive = true
+		b.bindAt(h.Group, target, o)
+	case h.V2:
+		b.fileSystem("cgroup2", "cgroup", target, o)
+	default:
+		o.data = strings.Split(h.Options, ",")
+		b.fileSystem("cgroup", "cgroup", target, o)
+	}
+}
+
+// remountReadOnly makes one mount read-only that was filled before.
+func (b *builder) remountReadOnly(target string, bits uintptr) {
+	if b.o.Old {
+		b.show(target)
+		b.addNamed("read-only "+target, program.Mount("", shownPath, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|bits, ""))
+		return
+	}
+	place := b.at(target, unix.O_PATH)
+	b.addNamed("read-only "+target, program.MountSetattr(place, unix.MOUNT_ATTR_RDONLY, 0, 0, false))
+	b.done(place)
+}

@@ -1,0 +1,107 @@
+package rootfs
+
+import (
+	"fmt"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// flag is a mount option that is no data: what it does to the mount's
+// attributes, in the words of both calls.
+type flag struct {
+	name string
+	attr uint64  // MOUNT_ATTR_*
+	bit  uintptr // MS_*
+	not  bool    // it takes the attribute away
+}
+
+// flags are the options of mount(8) that every file system has. Those of the
+// access time exclude each other.
+func flags() []flag {
+	return []flag{
+		{"ro", unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY, false}, {"rw", unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY, true},
+		{"nosuid", unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID, false}, {"suid", unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID, true},
+		{"nodev", unix.MOUNT_ATTR_NODEV, unix.MS_NODEV, false}, {"dev", unix.MOUNT_ATTR_NODEV, unix.MS_NODEV, true},
+		{"noexec", unix.MOUNT_ATTR_NOEXEC, unix.MS_NOEXEC, false}, {"exec", unix.MOUNT_ATTR_NOEXEC, unix.MS_NOEXEC, true},
+		{"noatime", unix.MOUNT_ATTR_NOATIME, unix.MS_NOATIME, false}, {"atime", unix.MOUNT_ATTR_NOATIME, unix.MS_NOATIME, true},
+		{"strictatime", unix.MOUNT_ATTR_STRICTATIME, unix.MS_STRICTATIME, false}, {"nostrictatime", unix.MOUNT_ATTR_STRICTATIME, unix.MS_STRICTATIME, true},
+		{"nodiratime", unix.MOUNT_ATTR_NODIRATIME, unix.MS_NODIRATIME, false}, {"diratime", unix.MOUNT_ATTR_NODIRATIME, unix.MS_NODIRATIME, true},
+		{"relatime", 0, unix.MS_RELATIME, false}, {"norelatime", 0, unix.MS_RELATIME, true},
+		{"nosymfollow", unix.MOUNT_ATTR_NOSYMFOLLOW, 0x100, false}, {"symfollow", unix.MOUNT_ATTR_NOSYMFOLLOW, 0x100, true},
+		{"sync", 0, unix.MS_SYNCHRONOUS, false}, {"async", 0, unix.MS_SYNCHRONOUS, true},
+		{"dirsync", 0, unix.MS_DIRSYNC, false},
+		{"mand", 0, unix.MS_MANDLOCK, false}, {"nomand", 0, unix.MS_MANDLOCK, true},
+		{"silent", 0, unix.MS_SILENT, false}, {"loud", 0, unix.MS_SILENT, true},
+		{"iversion", 0, unix.MS_I_VERSION, false}, {"noiversion", 0, unix.MS_I_VERSION, true},
+		{"defaults", 0, 0, false},
+	}
+}
+
+// Propagation is the mount flag of a word: "private", "rslave".
+func Propagation(word string) (uintptr, bool) {
+	rest, recursive := strings.CutPrefix(word, "r")
+	bits := map[string]uintptr{"private": unix.MS_PRIVATE, "slave": unix.MS_SLAVE, "shared": unix.MS_SHARED, "unbindable": unix.MS_UNBINDABLE}[rest]
+	if bits != 0 && recursive {
+		bits |= unix.MS_REC
+	}
+	return bits, bits != 0
+}
+
+// options are those of one mount, sorted out.
+type options struct {
+	bind, recursive bool
+	set, all        uint64  // MOUNT_ATTR_*: of the mount, of all below it too
+	bits            uintptr // MS_*, for mount(2) and for what only the file system knows
+	propagation     uintptr
+	copyUp          bool
+	data            []string
+}
+
+// parse sorts out the options of an OCI mount. What it does not know is data
+// for the file system.
+func parse(m specs.Mount) (options, error) {
+	var o options
+	if m.Type == "bind" {
+		o.bind = true
+	}
+	table := flags()
+next:
+	for _, word := range m.Options {
+		switch word {
+		case "bind":
+			o.bind = true
+			continue
+		case "rbind":
+			o.bind, o.recursive = true, true
+			continue
+		case "idmap", "ridmap", "tmpcopyup":
+			return o, fmt.Errorf("mount %q: the option %q is not supported", m.Destination, word)
+		}
+		if bits, ok := Propagation(word); ok {
+			o.propagation = bits
+			continue
+		}
+		for _, f := range table {
+			switch {
+			case word == f.name && f.not:
+				o.set, o.bits = o.set&^f.attr, o.bits&^f.bit
+			case word == f.name:
+				o.set, o.bits = o.set|f.attr, o.bits|f.bit
+			case word == "r"+f.name && f.attr != 0 && f.not:
+				o.all &^= f.attr
+			case word == "r"+f.name && f.attr != 0:
+				o.all |= f.attr
+			default:
+				continue
+			}
+			continue next
+		}
+		o.data = append(o.data, word)
+	}
+	if o.bind && len(o.data) > 0 {
+		return o, fmt.Errorf("mount %q: a bind has no option %q", m.Destination, o.data[0])
+	}
+	return o, nil
+}
