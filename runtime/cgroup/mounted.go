@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -18,7 +17,12 @@ type Mounted struct {
 func (p *Plan) Mounted() []Mounted {
 	var list []Mounted
 	for _, tree := range p.host.trees() {
-		m := Mounted{Mount: tree.mount, V2: tree.v2, Group: filepath.Join(tree.mount, tree.own)}
+		m := Mounted{Mount: tree.mount, V2: tree.v2}
+		if own, err := tree.dir(tree.own); err == nil {
+			m.Group = own
+		} else {
+			m.Group = tree.mount // this process's own group is outside of what is mounted
+		}
 		if !tree.v2 {
 			words := slices.Clone(tree.controllers)
 			if len(words) > 0 && strings.HasPrefix(words[0], "name=") {

@@ -49,8 +49,8 @@ func (p *Program) checkOp(i int, op Op) error {
 		}
 	}
 	for _, arg := range op.Args {
-		if arg.kind == argResult && (arg.ref < 0 || int(arg.ref) >= i) {
-			return fmt.Errorf("it uses the result of op %d, which does not come before it", arg.ref+1)
+		if arg.kind() == argResult && (int(arg.word) < 0 || int(arg.word) >= i) {
+			return fmt.Errorf("it uses the result of op %d, which does not come before it", int(arg.word)+1)
 		}
 	}
 	return nil

@@ -8,12 +8,12 @@ import (
 
 // Setresuid makes one user the real, the effective and the saved one.
 func Setresuid(uid int) Op {
-	return Op{Name: "setresuid", Call: unix.SYS_SETRESUID, Args: [6]Arg{Int(uid), Int(uid), Int(uid)}, Text: fmt.Sprintf("setresuid(%d, %d, %d)", uid, uid, uid)}
+	return Op{Name: "setresuid", Call: unix.SYS_SETRESUID, Args: [6]Arg{Int(uid), Int(uid), Int(uid)}}
 }
 
 // Setresgid makes one group the real, the effective and the saved one.
 func Setresgid(gid int) Op {
-	return Op{Name: "setresgid", Call: unix.SYS_SETRESGID, Args: [6]Arg{Int(gid), Int(gid), Int(gid)}, Text: fmt.Sprintf("setresgid(%d, %d, %d)", gid, gid, gid)}
+	return Op{Name: "setresgid", Call: unix.SYS_SETRESGID, Args: [6]Arg{Int(gid), Int(gid), Int(gid)}}
 }
 
 // Setgroups sets the supplementary groups.
@@ -27,11 +27,11 @@ func Setgroups(gids []uint32) Op {
 
 // Umask is umask(2).
 func Umask(mask uint32) Op {
-	return Op{Name: "umask", Call: unix.SYS_UMASK, Args: [6]Arg{Int(mask)}, Text: fmt.Sprintf("umask(%#o)", mask)}
+	return Op{Name: "umask", Call: unix.SYS_UMASK, Args: [6]Arg{Int(mask)}}
 }
 
 // Setsid makes the child the leader of a new session, without a terminal.
-func Setsid() Op { return Op{Name: "setsid", Call: unix.SYS_SETSID, Text: "setsid()"} }
+func Setsid() Op { return Op{Name: "setsid", Call: unix.SYS_SETSID} }
 
 // Prlimit sets a resource limit of the child; see getrlimit(2).
 func Prlimit(name string, resource int, soft, hard uint64) Op {
@@ -48,5 +48,5 @@ func Ioctl(fd Arg, name string, request uint, arg Arg) Op {
 
 // Setdomainname is setdomainname(2).
 func Setdomainname(name string) Op {
-	return Op{Name: "setdomainname", Call: unix.SYS_SETDOMAINNAME, Args: [6]Arg{Bytes([]byte(name)), Int(len(name))}, Text: fmt.Sprintf("setdomainname(%q, %d)", name, len(name))}
+	return Op{Name: "setdomainname", Call: unix.SYS_SETDOMAINNAME, Args: [6]Arg{Bytes([]byte(name)), Int(len(name))}}
 }

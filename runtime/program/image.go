@@ -94,10 +94,11 @@ type Image struct {
 
 // plan is the list of ops as it runs: the early ones, what the mode needs,
 // then the program.
-func (p *Program) plan(a arena, stub *stubFile) []Op {
-	ops := append([]Op(nil), p.ops[:p.early]...)
+func (p *Program) plan(stub *stubFile) []Op {
+	const most = 16 // that a mode adds
+	ops := append(make([]Op, 0, len(p.ops)+most+2*len(p.kept)), p.ops[:p.early]...)
 	if p.Mode == Stub {
-		ops = stub.enter(ops, a, p.kept)
+		ops = stub.enter(ops, p.kept)
 	} else {
 		for _, fd := range p.kept {
 			ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
@@ -133,10 +134,9 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The size is known without the addresses; the ops of the mode need them.
-	draft := p.plan(arena{}, stub)
-	_, end, err := layout(draft)
-	if err != nil {
+	img := &Image{program: p, ops: p.plan(stub)}
+	var end uintptr
+	if img.offsets, end, err = layout(img.ops); err != nil {
 		return nil, err
 	}
 	if most := uintptr(arenaMost); end+stackSize > most {
@@ -146,11 +146,9 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{program: p, arena: a}
-	img.ops = p.plan(a, stub)
-	if img.offsets, end, err = layout(img.ops); err != nil {
-		a.release()
-		return nil, err
+	img.arena = a
+	if p.Mode == Stub {
+		a.settle(img.ops[p.early:])
 	}
 	clear(unsafe.Slice(at[byte](a.addr), end))
 	img.write()
@@ -161,7 +159,7 @@ func Load(p *Program) (*Image, error) {
 // of the ops there are two: the first is "born", the last ends the child when
 // the program has not.
 func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
-	offsets = map[*block]uintptr{}
+	offsets = make(map[*block]uintptr, 3*len(ops))
 	end = headerSize + uintptr(len(ops)+2)*recordSize
 	var place func(op Op, b *block)
 	place = func(op Op, b *block) {
@@ -171,18 +169,18 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 		offsets[b] = end
 		end += (b.size() + 7) &^ 7
 		if b.cut {
-			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.text)
+			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.text())
 		}
 		for _, w := range b.words {
-			if w.kind == argResult {
+			if w.kind() == argResult {
 				err = fmt.Errorf("load op %q: a vector cannot hold the result of an op", op.Name)
 			}
-			place(op, w.data)
+			place(op, w.block())
 		}
 	}
 	for _, op := range ops {
 		for _, arg := range op.Args {
-			place(op, arg.data)
+			place(op, arg.block())
 		}
 	}
 	return offsets, end, err
@@ -223,11 +221,11 @@ func (img *Image) write() {
 			r.accept[j] = uint16(e)
 		}
 		for j, arg := range op.Args {
-			if arg.kind == argResult {
+			if arg.kind() == argResult {
 				r.indirect |= 1 << j
 			}
 			r.args[j] = img.word(arg)
-			img.fill(arg.data)
+			img.fill(arg.block())
 		}
 	}
 	end := &records[len(img.ops)+1]
@@ -236,11 +234,11 @@ func (img *Image) write() {
 
 // word is the argument as the loop reads it.
 func (img *Image) word(arg Arg) uint64 {
-	switch arg.kind {
+	switch arg.kind() {
 	case argData:
 		return uint64(img.arena.addr + img.offsets[arg.data])
 	case argResult:
-		return uint64(img.arena.addr + headerSize + uintptr(img.index(arg.ref))*recordSize + unsafe.Offsetof(record{}.result))
+		return uint64(img.arena.addr + headerSize + uintptr(img.index(Ref(arg.word)))*recordSize + unsafe.Offsetof(record{}.result))
 	case argHeader:
 		return uint64(img.arena.addr + arg.word)
 	}
@@ -260,7 +258,7 @@ func (img *Image) fill(b *block) {
 	words := unsafe.Slice(at[uint64](addr), len(b.words))
 	for i, w := range b.words {
 		words[i] = img.word(w)
-		img.fill(w.data)
+		img.fill(w.block())
 	}
 }
 

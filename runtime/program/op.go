@@ -14,8 +14,8 @@ type Op struct {
 	// Call is the system call's number, or one of the controls below.
 	Call Call
 	Args [6]Arg
-	// Text is the call with symbolic arguments, for printing. Empty: made
-	// from Call and Args.
+	// Text is the call as it is printed. Empty: made from Call and Args, when it
+	// is asked for, since a start has no time for it.
 	Text string
 	// Accept lists up to four errnos that do not end the program. An op that
 	// fails otherwise ends it: the child exits, and Wait returns an *OpError.
@@ -44,37 +44,96 @@ const (
 type Ref int
 
 // Arg is an argument of an op: a number, a pointer to data in the arena, or
-// the result of an earlier op.
+// the result of an earlier op. It is small, since a container has thousands.
 type Arg struct {
-	kind argKind
+	data *block // nil: a number; or one of the tags
 	word uintptr
-	data *block
-	ref  Ref
 }
+
+// tags tell the other kinds of arguments apart from data.
+var tags [2]block
 
 type argKind uint8
 
 const (
 	argNumber argKind = iota
 	argData
-	argResult
+	argResult // word is the op's place in the program
 	argHeader // the address of a field of the arena's header; word is its offset
 )
 
+func (a Arg) kind() argKind {
+	switch a.data {
+	case nil:
+		return argNumber
+	case &tags[0]:
+		return argResult
+	case &tags[1]:
+		return argHeader
+	}
+	return argData
+}
+
+// block is what an argument of the kind argData points to, and nil otherwise.
+func (a Arg) block() *block {
+	if a.kind() != argData {
+		return nil
+	}
+	return a.data
+}
+
+// inHeader is the address of a field of the arena's header.
+func inHeader(offset uintptr) Arg { return Arg{data: &tags[1], word: offset} }
+
 // block is data that an op points to; it is laid out when the program is
-// loaded.
+// loaded, and shown when it is printed.
 type block struct {
 	bytes []byte
 	words []Arg // when not nil: the block is a vector of words
-	text  string
+	form  form
 	cut   bool // a string that the kernel would see only a part of
 }
+
+// form is how a block is shown.
+type form uint8
+
+const (
+	formString form = iota
+	formBytes
+	formBuffer
+	formWords
+	formStrings
+)
 
 func (b *block) size() uintptr {
 	if b.words != nil {
 		return uintptr(len(b.words)) * 8
 	}
 	return uintptr(len(b.bytes))
+}
+
+// text is what the block holds, in Go's and C's words.
+func (b *block) text() string {
+	switch b.form {
+	case formString:
+		return strconv.Quote(string(b.bytes[:len(b.bytes)-1]))
+	case formBytes:
+		return fmt.Sprintf("[%d bytes]", len(b.bytes))
+	case formBuffer:
+		return fmt.Sprintf("buffer[%d]", len(b.bytes))
+	}
+	words := b.words
+	if b.form == formStrings {
+		words = words[:len(words)-1] // without the NULL
+	}
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.String()
+	}
+	if b.form == formStrings {
+		return "[" + strings.Join(texts, ", ") + "]"
+	}
+	return "{" + strings.Join(texts, ", ") + "}"
 }
 
 // Int is a number as an argument.
@@ -84,18 +143,20 @@ func Int[T ~int | ~int32 | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64 | ~uintp
 
 // String is a pointer to s, with a NUL at its end.
 func String(s string) Arg {
-	return Arg{kind: argData, data: &block{bytes: append([]byte(s), 0), text: strconv.Quote(s), cut: strings.ContainsRune(s, 0)}}
+	bytes := make([]byte, len(s)+1)
+	copy(bytes, s)
+	return Arg{data: &block{bytes: bytes, form: formString, cut: strings.IndexByte(s, 0) >= 0}}
 }
 
 // Bytes is a pointer to a copy of b.
 func Bytes(b []byte) Arg {
-	return Arg{kind: argData, data: &block{bytes: append([]byte(nil), b...), text: fmt.Sprintf("[%d bytes]", len(b))}}
+	return Arg{data: &block{bytes: append([]byte(nil), b...), form: formBytes}}
 }
 
 // Buffer is a pointer to n zero bytes that ops can write; Process.Buffer
 // reads them.
 func Buffer(n int) Arg {
-	return Arg{kind: argData, data: &block{bytes: make([]byte, n), text: fmt.Sprintf("buffer[%d]", n)}}
+	return Arg{data: &block{bytes: make([]byte, n), form: formBuffer}}
 }
 
 // Words is a pointer to a vector of machine words, each an argument of its
@@ -104,36 +165,28 @@ func Words(words ...Arg) Arg {
 	if words == nil {
 		words = []Arg{}
 	}
-	texts := make([]string, len(words))
-	for i, w := range words {
-		texts[i] = w.String()
-	}
-	return Arg{kind: argData, data: &block{words: words, text: "{" + strings.Join(texts, ", ") + "}"}}
+	return Arg{data: &block{words: words, form: formWords}}
 }
 
 // Strings is a vector of strings that ends with NULL, as execve takes it.
 func Strings(list []string) Arg {
 	words := make([]Arg, 0, len(list)+1)
-	texts := make([]string, len(list))
-	for i, s := range list {
+	for _, s := range list {
 		words = append(words, String(s))
-		texts[i] = strconv.Quote(s)
 	}
-	a := Words(append(words, Int(0))...)
-	a.data.text = "[" + strings.Join(texts, ", ") + "]"
-	return a
+	return Arg{data: &block{words: append(words, Int(0)), form: formStrings}}
 }
 
 // Result is the result of an earlier op, for example a descriptor.
-func Result(r Ref) Arg { return Arg{kind: argResult, ref: r} }
+func Result(r Ref) Arg { return Arg{data: &tags[0], word: uintptr(r)} }
 
 // String shows the argument as a program is printed.
 func (a Arg) String() string {
-	switch a.kind {
+	switch a.kind() {
 	case argData:
-		return a.data.text
+		return a.data.text()
 	case argResult:
-		return "result of op " + strconv.Itoa(int(a.ref)+1)
+		return "result of op " + strconv.Itoa(int(a.word)+1)
 	case argHeader:
 		return fmt.Sprintf("header+%d", a.word)
 	}
@@ -149,21 +202,7 @@ func (a Arg) String() string {
 // String is the op as a program is printed.
 func (op Op) String() string {
 	var b strings.Builder
-	b.WriteString(op.Text)
-	if op.Text == "" {
-		fmt.Fprintf(&b, "syscall_%d(", op.Call)
-		last := len(op.Args)
-		for last > 0 && op.Args[last-1] == (Arg{}) {
-			last--
-		}
-		for i, a := range op.Args[:last] {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(a.String())
-		}
-		b.WriteString(")")
-	}
+	b.WriteString(op.callText())
 	if len(op.Accept) > 0 {
 		names := make([]string, len(op.Accept))
 		for i, e := range op.Accept {

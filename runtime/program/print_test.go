@@ -94,7 +94,7 @@ func TestArgumentsPrint(t *testing.T) {
 	for want, arg := range map[string]Arg{
 		"-1": Int(-1), "65535": Int(65535), "0x10000": Int(65536), `"a b"`: String("a b"), "[3 bytes]": Bytes([]byte("abc")),
 		"buffer[9]": Buffer(9), `["a", "b"]`: Strings([]string{"a", "b"}), "{1, {}}": Words(Int(1), Words()),
-		"result of op 3": Result(2), "header+8": {kind: argHeader, word: 8},
+		"result of op 3": Result(2), "header+8": inHeader(8),
 	} {
 		if got := arg.String(); got != want {
 			t.Errorf("an argument prints %s, want %s", got, want)

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -21,6 +22,8 @@ type Process struct {
 	adopted bool // pid is the second child
 	state   Status
 	err     error // the op that failed
+
+	interrupted func() bool // asked while Confirm waits
 
 	mu    sync.Mutex // guards what follows
 	pid   int
@@ -112,6 +115,19 @@ func (p *Process) executed() bool {
 	}
 }
 
+// ErrInterrupted is what Confirm returns when it was told to give up.
+var ErrInterrupted = errors.New("interrupted")
+
+// Confirm waits until the child has armed its death signal for the last time,
+// and lets it know that the launcher was alive then: without it, or one of the
+// other waits, the child does not execute its command. It asks ten times a
+// second whether to go on; nil: always.
+func (p *Process) Confirm(interrupted func() bool) error {
+	p.interrupted = interrupted
+	defer func() { p.interrupted = nil }()
+	return p.confirm()
+}
+
 // confirm sees that the death signal is armed, and lets the child know.
 func (p *Process) confirm() error {
 	h, armed := p.img.arena.header(), p.img.program.armed
@@ -141,6 +157,9 @@ func (p *Process) await(word *uint32, reached func(uint32) bool) error {
 		switch errno := futex(word, futexWait, v, &tenth); errno {
 		case 0, unix.EAGAIN, unix.EINTR:
 		case unix.ETIMEDOUT:
+			if p.interrupted != nil && p.interrupted() {
+				return ErrInterrupted
+			}
 			if err := p.follow(); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,6 +56,9 @@ type Program struct {
 
 // New is an empty program.
 func New(mode Mode, flags uint64) *Program { return &Program{Mode: mode, Flags: flags} }
+
+// Grow makes room for n more ops.
+func (p *Program) Grow(n int) { p.ops = slices.Grow(p.ops, n) }
 
 // Add appends an op and names its result.
 func (p *Program) Add(op Op) Ref {
@@ -132,7 +136,7 @@ func (p *Program) Tell(name string) Tell {
 	p.tells++
 	p.Add(Op{
 		Name: name, Call: callTell, Text: fmt.Sprintf("tell %d: %s", p.tells, name),
-		Args: [6]Arg{{kind: argHeader, word: offsetTell}, Int(futexWake), Int(1<<31 - 1), {}, {}, Int(p.tells)},
+		Args: [6]Arg{inHeader(offsetTell), Int(futexWake), Int(1<<31 - 1), {}, {}, Int(p.tells)},
 	})
 	return Tell(p.tells)
 }
@@ -147,7 +151,7 @@ func (p *Program) Wait(name string) Gate {
 	p.gates++
 	p.Add(Op{
 		Name: name, Call: callWait, Text: fmt.Sprintf("wait %d: %s", p.gates, name),
-		Args: [6]Arg{{kind: argHeader, word: offsetOpen}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(p.gates)},
+		Args: [6]Arg{inHeader(offsetOpen), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(p.gates)},
 	})
 	return Gate(p.gates)
 }
@@ -187,7 +191,7 @@ func (p *Program) Confirm() {
 	}
 	p.Add(Op{
 		Name: "confirm", Call: callWait, Text: fmt.Sprintf("wait until the launcher has seen tell %d", p.armed),
-		Args: [6]Arg{{kind: argHeader, word: offsetBond}, Int(futexWait), {}, {kind: argHeader, word: offsetStopAfter}, {}, Int(uint32(p.armed))},
+		Args: [6]Arg{inHeader(offsetBond), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(uint32(p.armed))},
 	})
 }
 
@@ -205,7 +209,7 @@ func (p *Program) Again(flags uint64) Ref {
 	flags |= unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
 	args := make([]Arg, unsafe.Sizeof(cloneArgs{})/8)
 	args[0] = Int(flags)
-	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = Arg{kind: argHeader, word: offsetAgain}
+	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = inHeader(offsetAgain)
 	ref := p.Add(Op{
 		Name: "clone again", Call: callAgain, Text: "clone3({" + namespace.FlagString(flags) + "})",
 		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
@@ -276,8 +280,9 @@ func (p *Program) Exec(path string, argv, env []string) { p.ExecFirst([]string{p
 // with is what happened at the last of them.
 func (p *Program) ExecFirst(paths []string, argv, env []string) {
 	p.ready()
+	args, vars := Strings(argv), Strings(env) // once for all
 	for i, path := range paths {
-		op := Execve(path, argv, env)
+		op := execve(String(path), args, vars)
 		if i < len(paths)-1 {
 			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES}
 		}
@@ -292,7 +297,6 @@ func (p *Program) ExecAt(fd Arg, argv, env []string) {
 	p.Add(Op{
 		Name: "execve", Call: sysExecveat,
 		Args: [6]Arg{fd, String(""), Strings(argv), Strings(env), Int(unix.AT_EMPTY_PATH)},
-		Text: fmt.Sprintf("execveat(%v, \"\", %v, [%d variables], AT_EMPTY_PATH)", fd, Strings(argv), len(env)),
 	})
 	p.execs = 1
 }
@@ -309,7 +313,7 @@ func (p *Program) ready() {
 	p.Confirm()
 	p.Add(Op{
 		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
-		Args: [6]Arg{Int(sigSetMask), {kind: argHeader, word: offsetOldMask}, {}, Int(8)},
+		Args: [6]Arg{Int(sigSetMask), inHeader(offsetOldMask), {}, Int(8)},
 		Text: "rt_sigprocmask(SIG_SETMASK, the launcher's mask, NULL, 8)",
 	})
 	for _, op := range p.last {
@@ -328,7 +332,7 @@ func (p *Program) fail(text string) {
 func (p *Program) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "clone3({%s}), mode %s\n", namespace.FlagString(p.cloneFlags()), p.Mode)
-	img := Image{program: p, ops: p.plan(arena{fd: -1}, &stubFile{fd: -1})}
+	img := Image{program: p, ops: p.plan(&stubFile{fd: -1})}
 	width := 0
 	for _, op := range img.ops {
 		width = max(width, utf8.RuneCountInString(op.Name))

@@ -55,20 +55,13 @@ func sealStub(elf []byte) (int, error) {
 
 // enter appends the ops that take the child into the stub. The descriptors of
 // the arena, the launcher and those that ops need survive this execve, and
-// only this one.
-func (s *stubFile) enter(ops []Op, a arena, kept []int) []Op {
-	ops = append(ops, setCloexec(a.fd, "arena", false), setCloexec(parentFd(), "launcher", false))
+// only this one. Which arena it is, settle says.
+func (s *stubFile) enter(ops []Op, kept []int) []Op {
+	ops = append(ops, setCloexec(-1, "arena", false), setCloexec(parentFd(), "launcher", false))
 	for _, fd := range kept {
 		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), false))
 	}
-	code := []byte{}
-	// One number: descriptor, pages, address; hexadecimal digits from the row
-	// of characters that begins with '0'.
-	n := uint64(a.fd)<<40 | uint64(a.size>>12)<<27 | uint64(a.addr>>12)
-	for shift := 60; shift >= 0; shift -= 4 {
-		code = append(code, '0'+byte(n>>shift)&15)
-	}
-	argv := Words(String(initName), String(string(code)), Int(0))
+	argv := Words(String(initName), String("0123456789abcdef"), Int(0))
 	ops = append(ops, Op{
 		Name: enterStub, Call: sysExecveat, Text: `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`,
 		Args: [6]Arg{Int(s.fd), String(""), argv, Words(Int(0)), Int(unix.AT_EMPTY_PATH)},
@@ -78,6 +71,25 @@ func (s *stubFile) enter(ops []Op, a arena, kept []int) []Op {
 		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
 	}
 	return ops
+}
+
+// settle tells the ops of enter which arena it is. Its size must be known
+// before there is one, so the ops are made first.
+func (a arena) settle(ops []Op) {
+	ops[0].Args[0] = Int(a.fd)
+	for i := range ops {
+		if ops[i].Name != enterStub {
+			continue
+		}
+		// One number: descriptor, pages, address; hexadecimal digits from the
+		// row of characters that begins with '0'.
+		code := ops[i].Args[2].data.words[1].data.bytes
+		n := uint64(a.fd)<<40 | uint64(a.size>>12)<<27 | uint64(a.addr>>12)
+		for digit := range 16 {
+			code[digit] = '0' + byte(n>>(60-4*digit))&15
+		}
+		return
+	}
 }
 
 // loopCode is the machine code of the loop: everything from its entry to the

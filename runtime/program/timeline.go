@@ -97,7 +97,7 @@ func (img *Image) Ended(r Ref) int64 {
 
 // Buffer is what ops wrote into a Buffer argument; valid until the next start.
 func (img *Image) Buffer(a Arg) []byte {
-	if a.kind != argData || a.data.words != nil {
+	if a.kind() != argData || a.data.words != nil {
 		return nil
 	}
 	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), len(a.data.bytes))

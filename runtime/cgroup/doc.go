@@ -1,0 +1,37 @@
+// Package cgroup makes, enters, limits, freezes, kills and removes control
+// groups: version 1, version 2, and machines that have both (hybrid). A start
+// pays for each hierarchy that it touches, so a group exists only in those that
+// its limits need, and every step of it is timed.
+//
+//	/proc/self/mountinfo, cgroup ──Detect──► Host ──Plan──► Plan ──Create──► Group ──► Within, Attach, Child
+//	                                               pure      │ Steps           │        Update, Freeze, Kill, Stats
+//	OCI resources, flags ──────────────────────────┘         ▼                 ▼ Spans
+//	                                                      printed           Remove, or Sweep at the next start
+//
+// # Born inside
+//
+// With version 2 a child is born in a group by CLONE_INTO_CGROUP (Linux 5.7);
+// FD is the descriptor for it. Version 1 has nothing of the kind, and a write of
+// another process's id to cgroup.procs waits for an RCU grace period, some 8 ms.
+// A thread that moves itself does not wait: so Within lets the launching thread
+// write itself into the `tasks` files, start the child, and go back. Limits that
+// would hit the launcher meanwhile (tasks, and memory, which the child shares with
+// it at first) are written after it left, in both versions; so the child has to
+// wait at a gate until Within has returned.
+//
+// # Which hierarchy
+//
+// A controller belongs to one hierarchy of the machine, version 1 or 2. OCI
+// resources are in terms of version 1 and their `unified` map is in those of
+// version 2; both are translated to what the machine has when there is an exact
+// equivalent, and are an error that names the field when there is none.
+//
+// # What is left behind
+//
+// Groups carry their owner in their name: the pid namespace's inode, the process
+// and its start time. So a killed runtime's groups are recognised by the next
+// one's Sweep, among siblings, with one readdir a hierarchy. A group at a path
+// of the user's choice has a record file instead.
+//
+// Sources: Documentation/admin-guide/cgroup-v1, cgroup-v2.rst; cgroups(7).
+package cgroup

@@ -1,0 +1,81 @@
+package explain
+
+import "golang.org/x/sys/unix"
+
+// fileCalls are about files and descriptors.
+func fileCalls() []entry {
+	return []entry{
+		{unix.SYS_OPENAT2, "openat2", "RESOLVE_IN_ROOT", "openat2(2)", "Opens a path as if the container's root were the root: neither .. nor a symbolic link in an untrusted tree can lead out of it."},
+		{unix.SYS_OPENAT2, "openat2", "RESOLVE_", "openat2(2)", "Opens a path under rules for its resolution, so that a symbolic link in an untrusted tree cannot lead elsewhere."},
+		{unix.SYS_OPENAT2, "openat2", "", "openat2(2)", "Opens a file; unlike openat(2) it refuses flags that it does not know."},
+		{unix.SYS_OPENAT, "openat", "uid_map;gid_map;setgroups", "user_namespaces(7)", "Opens a file that says which ids inside are which outside."},
+		{unix.SYS_OPENAT, "openat", "timens_offsets", "time_namespaces(7)", "Opens the file that shifts the clocks of the new time namespace, while no process is in it."},
+		{unix.SYS_OPENAT, "openat", "O_PATH", "open(2)", "Gets hold of a place in the tree without opening what is there; later calls mean this place, whatever its path becomes."},
+		{unix.SYS_OPENAT, "openat", "O_CREAT", "open(2)", "Opens a file and makes it if it is missing: a place to bind another file to, for example."},
+		{unix.SYS_OPENAT, "openat", "", "open(2)", "Opens a file; the descriptor is used by later ops, and O_CLOEXEC keeps it from the command."},
+		{unix.SYS_MKDIRAT, "mkdirat", "", "mkdir(2)", "Makes a directory, most often a place to mount something on."},
+		{unix.SYS_MKNODAT, "mknodat", "S_IFCHR;S_IFBLK", "mknod(2)", "Makes a device node such as /dev/null; in a user namespace the kernel refuses that, and the host's is bound instead."},
+		{unix.SYS_MKNODAT, "mknodat", "", "mknod(2)", "Makes a node in the file system: a device, a named pipe, or an empty file to bind something to."},
+		{unix.SYS_SYMLINKAT, "symlinkat", "", "symlink(2)", "Makes a symbolic link, such as /dev/fd to /proc/self/fd, which shells and scripts expect."},
+		{unix.SYS_LINKAT, "linkat", "", "link(2)", "Gives a file a second name."},
+		{unix.SYS_UNLINKAT, "unlinkat", "", "unlink(2)", "Removes a name from the tree."},
+		{unix.SYS_RENAMEAT2, "renameat2", "", "rename(2)", "Gives a file another name, in one step."},
+		{unix.SYS_READLINKAT, "readlinkat", "", "readlink(2)", "Reads where a symbolic link points to."},
+		{unix.SYS_FCHMODAT, "fchmodat", "", "chmod(2)", "Sets a file's mode exactly; what a creating call was asked for is less the umask."},
+		{unix.SYS_FCHMOD, "fchmod", "", "chmod(2)", "Sets the mode of the file behind a descriptor."},
+		{unix.SYS_FCHOWNAT, "fchownat", "", "chown(2)", "Sets a file's owner and group, for a terminal or a device that the container's user must be able to use."},
+		{unix.SYS_FCHOWN, "fchown", "", "chown(2)", "Sets the owner and group of the file behind a descriptor."},
+		{unix.SYS_FACCESSAT, "faccessat", "", "access(2)", "Asks whether a file is there and may be used."},
+		{unix.SYS_NEWFSTATAT, "newfstatat", "", "stat(2)", "Asks what a file is."},
+		{unix.SYS_CHDIR, "chdir", "", "chdir(2)", "Changes the working directory. Before pivot_root this makes the new root reachable as \".\", afterwards no path of the host is left as the working directory."},
+		{unix.SYS_FCHDIR, "fchdir", "", "chdir(2)", "Changes the working directory to the one behind a descriptor, whatever its path is now; this is the way to the old or the new root around pivot_root."},
+		{unix.SYS_UMASK, "umask", "", "umask(2)", "Sets which permissions new files do not get, for the runtime's own files or for the command."},
+		{unix.SYS_DUP3, "dup3", "", "dup(2)", "Gives a descriptor another number: the command finds its input, output and errors as 0, 1 and 2."},
+		{unix.SYS_DUP, "dup", "", "dup(2)", "Makes a second number for a descriptor."},
+		{unix.SYS_FCNTL, "fcntl", "F_DUPFD", "fcntl(2)", "Saves a descriptor under a free number before another takes its place."},
+		{unix.SYS_FCNTL, "fcntl", "FD_CLOEXEC", "fcntl(2)", "Marks a descriptor of the runtime so that execve closes it: the command must not get it."},
+		{unix.SYS_FCNTL, "fcntl", "F_SETFD, 0", "fcntl(2)", "Lets a descriptor pass the next execve; all others of the runtime are closed there."},
+		{unix.SYS_FCNTL, "fcntl", "", "fcntl(2)", "Reads or sets a property of a descriptor."},
+		{unix.SYS_CLOSE, "close", "close(-1)", "close(2)", "Fails always, with EBADF, and so only skips to another op: this is the program's jump."},
+		{unix.SYS_CLOSE, "close", "", "close(2)", "Closes a descriptor that has done its work, so that the command cannot have it."},
+		{unix.SYS_CLOSE_RANGE, "close_range", "CLOSE_RANGE_CLOEXEC;, 4)", "close_range(2)", "Marks all descriptors from a number on to be closed by execve: one that leaked in could be a door to the host (CVE-2024-21626)."},
+		{unix.SYS_CLOSE_RANGE, "close_range", "", "close_range(2)", "Closes all descriptors from a number on: one that leaked in could be a door to the host (CVE-2024-21626)."},
+		{unix.SYS_WRITE, "write", "", "write(2)", "Writes to a descriptor; a setting of the kernel, in /proc, /sys or a cgroup, is set by such a write."},
+		{unix.SYS_READ, "read", "", "read(2)", "Reads from a descriptor: a file, or an answer that it waits for."},
+		{unix.SYS_PREAD64, "pread64", "", "pread(2)", "Reads from a place in a file."},
+		{unix.SYS_PIPE2, "pipe2", "", "pipe(2)", "Makes a pipe."},
+		{unix.SYS_MEMFD_CREATE, "memfd_create", "", "memfd_create(2)", "Makes a file in memory that has no place in any tree."},
+	}
+}
+
+// deviceCalls are about devices, terminals, network interfaces and sockets.
+func deviceCalls() []entry {
+	return []entry{
+		{unix.SYS_IOCTL, "ioctl", "SIOCSIFFLAGS", "netdevice(7)", "Switches a network interface on. A new network namespace has a loopback that is down, and programs expect 127.0.0.1 to work."},
+		{unix.SYS_IOCTL, "ioctl", "SIOCSIFADDR;SIOCSIFNETMASK", "netdevice(7)", "Gives a network interface its address or netmask."},
+		{unix.SYS_IOCTL, "ioctl", "SIOCADDRT", "rtnetlink(7)", "Adds a route, such as the way to everything outside."},
+		{unix.SYS_IOCTL, "ioctl", "TUNSETIFF", "netdevice(7)", "Makes a tap or tun interface, whose packets a process outside carries."},
+		{unix.SYS_IOCTL, "ioctl", "SIOC", "netdevice(7)", "Reads or sets a property of a network interface."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCSCTTY", "ioctl_tty(2)", "Makes the terminal the controlling one of this session: Ctrl-C in it becomes a signal, and a shell has job control."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCNOTTY", "ioctl_tty(2)", "Gives up the controlling terminal."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCSWINSZ", "ioctl_tty(2)", "Sets the terminal's size, in characters."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCSPTLCK", "ioctl_tty(2)", "Unlocks the slave of a new pseudo terminal, which cannot be opened before."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCGPTPEER", "ioctl_tty(2)", "Opens the slave of a pseudo terminal by its master, without a path that could be another's."},
+		{unix.SYS_IOCTL, "ioctl", "TIOCGPTN", "ioctl_tty(2)", "Asks for the number of a pseudo terminal, which is its name in /dev/pts."},
+		{unix.SYS_IOCTL, "ioctl", "", "ioctl(2)", "Tells a device or a special file what only it understands."},
+		{unix.SYS_SOCKET, "socket", "AF_NETLINK", "netlink(7)", "Opens a channel to the kernel, for network interfaces, addresses and routes."},
+		{unix.SYS_SOCKET, "socket", "AF_UNIX", "unix(7)", "Makes a local socket, which can also carry descriptors."},
+		{unix.SYS_SOCKET, "socket", "", "socket(2)", "Makes a socket in the process's network namespace; network interfaces are set up through one, and connections begin with one."},
+		{unix.SYS_SOCKETPAIR, "socketpair", "", "socketpair(2)", "Makes two sockets that are connected with each other."},
+		{unix.SYS_SETSOCKOPT, "setsockopt", "", "setsockopt(2)", "Sets an option of a socket."},
+		{unix.SYS_BIND, "bind", "", "bind(2)", "Gives a socket its own address."},
+		{unix.SYS_LISTEN, "listen", "", "listen(2)", "Lets a socket take connections."},
+		{unix.SYS_ACCEPT4, "accept4", "", "accept(2)", "Takes a connection."},
+		{unix.SYS_CONNECT, "connect", "", "connect(2)", "Connects a socket; a handshake that succeeds proves that the network is ready."},
+		{unix.SYS_SENDMSG, "sendmsg", "SCM_RIGHTS", "unix(7)", "Sends a descriptor to another process, such as the master of the container's terminal to the runtime."},
+		{unix.SYS_SENDMSG, "sendmsg", "", "sendmsg(2)", "Sends a message through a socket."},
+		{unix.SYS_SENDTO, "sendto", "", "sendto(2)", "Sends data through a socket."},
+		{unix.SYS_RECVMSG, "recvmsg", "", "recvmsg(2)", "Receives a message from a socket."},
+		{unix.SYS_RECVFROM, "recvfrom", "", "recvfrom(2)", "Receives data from a socket."},
+	}
+}

@@ -1,0 +1,94 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// connectPasta runs pasta. The container gets addresses of its own subnet, as
+// with slirp4netns, rather than a copy of the host's: so they are known before
+// it starts, and the host's own address leads to the host. pasta takes no other
+// ports of either side than the published ones; by itself it would pass the
+// host's loopback services on to the container's.
+//
+// The version in Debian 12 (March 2023) has two limits that this cannot mend: a
+// server behind a published port that speaks first is heard only once the client
+// has sent something, unless the client uses the host's loopback; and without
+// HostLoopback it does not ask a name server on a loopback address, as
+// systemd-resolved's is.
+func (l *Link) connectPasta(ctx context.Context, t Target) error {
+	c := l.config
+	path, err := find(pastaProgram, "passt", "passt")
+	if err != nil {
+		return err
+	}
+	r, err := l.record(t)
+	if err != nil {
+		return err
+	}
+	for _, p := range c.Publish {
+		if taken(p) {
+			return fmt.Errorf("publish port %q: something else listens there (ss -ltnup)", p)
+		}
+	}
+	cmd := command{name: pastaProgram, path: path, files: []int{t.Net}}
+	cmd.args = []string{
+		"--foreground", "--quiet", "--config-net", "--ns-ifname", tapName, "--mtu", strconv.Itoa(c.mtu()),
+		"--address", c.host(containerHost).String(), "--netmask", "24",
+		"--gateway", c.host(gatewayHost).String(), "--dns-forward", c.host(nameHost).String(),
+		"--tcp-ns", "none", "--udp-ns", "none",
+	}
+	if !c.HostLoopback {
+		cmd.args = append(cmd.args, "--no-map-gw")
+	}
+	cmd.args = append(cmd.args, c.pastaPorts("tcp")...)
+	cmd.args = append(cmd.args, c.pastaPorts("udp")...)
+	if os.Geteuid() == 0 {
+		// Or it becomes nobody, who may not join the namespace.
+		cmd.args = append(cmd.args, "--runas", "0:0")
+	}
+	if t.User == 0 {
+		cmd.args = append(cmd.args, "--netns-only")
+	} else {
+		cmd.files = append(cmd.files, t.User)
+		cmd.args = append(cmd.args, "--userns", fdPath(t.User))
+	}
+	cmd.args = append(cmd.args, "--netns", fdPath(t.Net))
+	h, err := l.helper(cmd, r)
+	if err != nil {
+		return err
+	}
+	l.address = c.host(containerHost)
+	if err := l.prove(ctx, t, h); err != nil {
+		return err
+	}
+	// It leaves out what it cannot have.
+	for _, p := range c.Publish {
+		if !taken(p) {
+			return fmt.Errorf("publish port %q: pasta does not listen there; is it an address of this host, and of a protocol for which there is a default route? (ip -6 route)", p)
+		}
+	}
+	return nil
+}
+
+// pastaPorts are the arguments that publish the ports of a protocol.
+func (c Config) pastaPorts(protocol string) []string {
+	option := map[string]string{"tcp": "--tcp-ports", "udp": "--udp-ports"}[protocol]
+	var args []string
+	for _, p := range c.Publish {
+		if p.Protocol != protocol {
+			continue
+		}
+		spec := fmt.Sprintf("%d:%d", p.HostPort, p.Container)
+		if p.Host.IsValid() {
+			spec = p.Host.String() + "/" + spec
+		}
+		args = append(args, option, spec)
+	}
+	if args == nil {
+		args = []string{option, "none"}
+	}
+	return args
+}
