@@ -173,8 +173,21 @@ func (pl *Plan) credentials() error {
 	p.Add(program.Setresgid(int(user.GID)))
 	p.Add(program.Setresuid(int(user.UID)))
 	capability.Apply(p, sets)
-	p.Rearm()
+	if user.UID != 0 || user.GID != 0 || !pl.isRoot() {
+		p.Rearm() // the kernel disarms it when an id changes
+	}
 	return nil
+}
+
+// isRoot says whether the child is user and group 0 before it becomes the
+// command's.
+func (pl *Plan) isRoot() bool {
+	if !pl.spec.Rootless() {
+		return unix.Geteuid() == 0 && unix.Getegid() == 0 && !joinsUser(pl.spec)
+	}
+	_, user := pl.maps.HostUID(0)
+	_, group := pl.maps.HostGID(0)
+	return user && group
 }
 
 // setgroups says whether supplementary groups can be set: not where an ordinary

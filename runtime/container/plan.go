@@ -50,6 +50,7 @@ type Plan struct {
 	program *program.Program
 
 	mapped    program.Gate // 0: no user namespace
+	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
 	forked    program.Tell // 0: no init
 	info      program.Arg  // where the init's waitid writes
@@ -161,6 +162,7 @@ func (pl *Plan) build() error {
 		p.Flags = 0
 	}
 	pl.program = p
+	p.Grow(400)
 	p.Early(program.CloseOnExec(3))
 	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
 	if pl.options.Console != 0 {
@@ -190,6 +192,9 @@ func (pl *Plan) build() error {
 		return err
 	}
 	pl.names()
+	if pl.group != nil && !pl.group.Empty() {
+		pl.limited = p.Wait("limits complete")
+	}
 	if c.Connected {
 		pl.connected = p.Wait("network connected")
 	}

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +20,7 @@ import (
 // Connect is what the launcher does to the network of a container that waits
 // for it. The descriptors are those of its namespaces, user 0 when it has none
 // of its own; they are closed afterwards.
-type Connect func(pid, user, net int) error
+type Connect func(ctx context.Context, pid, user, net int) error
 
 // Container is a container that was started.
 type Container struct {
@@ -40,8 +41,8 @@ type Event struct {
 // Start starts the container. The calling goroutine must be locked to a thread
 // that does not end before the container does (see program.Launcher): the
 // container dies with it. When Start fails nothing is left; otherwise Wait must
-// be called.
-func (pl *Plan) Start(connect Connect) (*Container, error) {
+// be called. The context ends the connecting of the network.
+func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) {
 	c := &Container{plan: pl}
 	if pl.group != nil && !pl.group.Empty() {
 		group, err := pl.group.Create()
@@ -54,7 +55,7 @@ func (pl *Plan) Start(connect Connect) (*Container, error) {
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.removeGroup())
 	}
-	if err := c.guide(connect); err != nil {
+	if err := c.guide(ctx, connect); err != nil {
 		// Nothing but its end is of interest now.
 		_ = c.process.Signal(unix.SIGKILL)
 		_, cause := c.process.Wait()
@@ -90,7 +91,7 @@ func (c *Container) event(name string, start int64) {
 }
 
 // guide does the launcher's part while the child runs its program.
-func (c *Container) guide(connect Connect) error {
+func (c *Container) guide(ctx context.Context, connect Connect) error {
 	pl := c.plan
 	var user, net int
 	if pl.connected != 0 {
@@ -113,12 +114,15 @@ func (c *Container) guide(connect Connect) error {
 		c.event("write id maps", start)
 		c.process.Open(pl.mapped)
 	}
+	if pl.limited != 0 { // gates open in their order
+		c.process.Open(pl.limited)
+	}
 	if pl.connected != 0 {
 		start := program.Now()
 		if connect == nil {
 			return errors.New("start container: its network is to be connected, and nobody does")
 		}
-		if err := connect(c.process.Pid(), user, net); err != nil {
+		if err := connect(ctx, c.process.Pid(), user, net); err != nil {
 			return err
 		}
 		c.event("connect network", start)
@@ -181,6 +185,9 @@ func (c *Container) Process() *program.Process { return c.process }
 
 // Group is the container's control group, or nil.
 func (c *Container) Group() *cgroup.Group { return c.group }
+
+// Confirm lets the child go on to its command; see program.Process.Confirm.
+func (c *Container) Confirm(interrupted func() bool) error { return c.process.Confirm(interrupted) }
 
 // WaitExec returns when the command runs.
 func (c *Container) WaitExec() error { return c.process.WaitExec() }

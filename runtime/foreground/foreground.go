@@ -7,11 +7,10 @@
 package foreground
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -83,24 +82,40 @@ func Run(c *spec.Container, o Options) (Result, error) {
 			o.Warn(text)
 		}
 	}
-	// From before the start, so that no signal is lost.
-	signals := make(chan os.Signal, 128)
-	signal.Notify(signals, program.Forwardable()...)
-	defer signal.Stop(signals)
-	connect := o.Connect
-	ct, err := plan.Start(connect)
+	// From before the start, so that no signal is lost. The terminal's size is
+	// the session's business, which also has to know when it is continued.
+	var except []syscall.Signal
+	if t.wanted {
+		except = []syscall.Signal{unix.SIGWINCH, unix.SIGCONT}
+	}
+	signals, err := catch(except...)
 	if err != nil {
 		return Result{}, err
 	}
-	stop := forward(ct, signals, o.StopTimeout, c.Process.Terminal)
-	defer stop()
+	defer signals.stop()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if o.Connect != nil {
+		go signals.cancel(ctx, cancel)
+	}
+	ct, err := plan.Start(ctx, o.Connect)
+	if err != nil {
+		return Result{}, err
+	}
 	session, err := t.attach(ct, o)
 	if err == nil && o.Started != nil {
 		err = o.Started(ct)
 	}
+	if err == nil {
+		// Whatever else it says, Wait says it better.
+		if ct.Confirm(signals.pending) == program.ErrInterrupted {
+			err = errors.New("interrupted while the container was starting")
+		}
+	}
 	if err != nil {
 		_ = ct.Signal(unix.SIGKILL) // it may have ended; Wait says how
 	}
+	stand(ct, signals, o.StopTimeout)
 	status, werr := ct.Wait()
 	if session != nil {
 		err = errors.Join(err, session.Close())
@@ -111,42 +126,40 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	return Result{Status: status, Container: ct}, nil
 }
 
-// forward sends signals on until stop is called. The second SIGINT or SIGTERM
-// kills: a command that is the first process of its pid namespace, and has no
-// handler for them, does not notice them.
-func forward(c *container.Container, signals chan os.Signal, timeout time.Duration, terminal bool) (stop func()) {
-	over, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		asked := 0
-		var kill <-chan time.Time
-		for {
-			select {
-			case <-over:
-				return
-			case <-kill:
-				_ = c.Signal(unix.SIGKILL) // it may have ended
-			case sig := <-signals:
-				if sig == unix.SIGWINCH && terminal {
-					continue // the session gives the size on, which tells the command
-				}
-				if sig == unix.SIGINT || sig == unix.SIGTERM {
-					if asked++; asked > 1 {
-						_ = c.Signal(unix.SIGKILL)
-						continue
-					}
-					if timeout > 0 {
-						kill = time.After(timeout)
-					}
-				}
-				_ = c.Signal(sig.(syscall.Signal))
-			}
+// stand sends signals on until the container has ended. The second SIGINT or
+// SIGTERM kills: a command that is the first process of its pid namespace, and
+// has no handler for them, does not notice them.
+func stand(c *container.Container, signals *catcher, timeout time.Duration) {
+	asked := 0
+	var deadline time.Time // of the kill; zero: none
+	fds := []unix.PollFd{{Fd: int32(c.Process().Pidfd()), Events: unix.POLLIN}, {Fd: int32(signals.r), Events: unix.POLLIN}}
+	for {
+		wait := -1
+		if !deadline.IsZero() {
+			wait = max(0, int(time.Until(deadline).Milliseconds()))
 		}
-	}()
-	return sync.OnceFunc(func() {
-		close(over)
-		<-ended
-	})
+		n, err := unix.Poll(fds, wait)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || fds[0].Revents != 0:
+			return
+		case n == 0:
+			_ = c.Signal(unix.SIGKILL) // it may have ended; the next poll says so
+			deadline = time.Time{}
+			continue
+		}
+		for _, sig := range signals.read() {
+			if sig == unix.SIGINT || sig == unix.SIGTERM {
+				if asked++; asked > 1 {
+					sig = unix.SIGKILL
+				} else if timeout > 0 {
+					deadline = time.Now().Add(timeout)
+				}
+			}
+			_ = c.Signal(sig) // as above
+		}
+	}
 }
 
 // tty is the launcher's end of the container's terminal.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,24 +24,26 @@ const (
 // builder writes the ops of one file system.
 type builder struct {
 	*program.Program
-	o     Options
-	look  func(string) Kind
-	root  program.Arg // a descriptor of the root
-	under []string    // where something was mounted: below it, look cannot see
-	made  map[string]bool
-	tty   program.Arg // the container's end of its terminal
+	o    Options
+	look func(string) Kind
+	root program.Arg     // a descriptor of the root
+	over map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
+	made map[string]bool
+	tty  program.Arg // the container's end of its terminal
 }
 
 // Build adds the ops that make the file system, up to the pivot and the end of
 // the old root. The result is the container's terminal, when there is one.
 func Build(p *program.Program, o Options) (tty program.Arg, err error) {
-	b := &builder{Program: p, o: o, look: o.Look, made: map[string]bool{}}
+	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}}
 	if b.look == nil {
 		root := o.Root
 		if root == "" {
 			root = "/"
 		}
-		b.look = lookAt(root)
+		var end func()
+		b.look, end = lookAt(root)
+		defer end()
 	}
 	b.Add(program.Umask(0))
 	b.makeRoot()
@@ -140,16 +141,24 @@ func (b *builder) done(fds ...program.Arg) {
 	}
 }
 
-// known says whether a path can be looked at before the start: nothing is
-// mounted at or above it.
-func (b *builder) known(p string) bool {
-	p = path.Clean("/" + p)
-	for _, u := range b.under {
-		if p == u || strings.HasPrefix(p, strings.TrimSuffix(u, "/")+"/") {
-			return false
+// kind is what stands at a path of the container, as far as that can be known
+// before the start: below a /proc or /sys of its own what is in the host's, below
+// nothing that is mounted what is in the root.
+func (b *builder) kind(p string) Kind {
+	for at := path.Clean("/" + p); at != "/"; at = path.Dir(at) {
+		host, mounted := b.over[at]
+		switch {
+		case mounted && at == path.Clean("/"+p):
+			return Directory
+		case mounted && host && b.o.Look == nil:
+			return hostKind(p)
+		case mounted && !host:
+			return Unknown
+		case mounted:
+			return b.look(p)
 		}
 	}
-	return true
+	return b.look(p)
 }
 
 // directory makes a directory, and those above it, where they are missing.
@@ -161,7 +170,7 @@ func (b *builder) directory(p string) { b.make(p, Directory) }
 // it fails.
 func (b *builder) make(p string, kind Kind) {
 	p = path.Clean("/" + p)
-	if p == "/" || slices.Contains(b.under, p) || b.kind(p) >= Directory || b.made[p] {
+	if p == "/" || b.kind(p) >= Directory || b.made[p] {
 		return
 	}
 	b.made[p] = true

@@ -37,7 +37,7 @@ func (b *builder) mount(m specs.Mount) error {
 }
 
 // mounted notes that something stands at a path now.
-func (b *builder) mounted(p string) { b.under = append(b.under, path.Clean("/"+p)) }
+func (b *builder) mounted(p string) { b.over[path.Clean("/"+p)] = false }
 
 // fileSystem mounts a file system on a directory that is there.
 func (b *builder) fileSystem(kind, source, target string, o options) {
@@ -54,6 +54,7 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 			b.propagation(target, o.propagation)
 		}
 		b.mounted(target)
+		b.likeHost(kind, target)
 		return
 	}
 	fs := program.Result(b.Add(program.Fsopen(kind)))
@@ -70,6 +71,14 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 	b.addNamed(name, program.MoveMount(mount, place))
 	b.done(fs, mount, place)
 	b.mounted(target)
+	b.likeHost(kind, target)
+}
+
+// likeHost notes a file system that shows what the host's does.
+func (b *builder) likeHost(kind, target string) {
+	if kind == "proc" || kind == "sysfs" {
+		b.over[path.Clean("/"+target)] = true
+	}
 }
 
 // superblock are the options among the flags that only a file system has.

@@ -1,8 +1,6 @@
 package rootfs
 
 import (
-	"os"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -67,14 +65,13 @@ const (
 	File // all that is no directory
 )
 
-// lookAt looks below a directory as the container will.
-func lookAt(root string) func(string) Kind {
-	return func(path string) Kind {
-		dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return Unknown
-		}
-		defer unix.Close(dir)
+// lookAt looks below a directory as the container will, until it is closed.
+func lookAt(root string) (look func(string) Kind, end func()) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return func(string) Kind { return Unknown }, func() {}
+	}
+	look = func(path string) Kind {
 		fd, err := unix.Openat2(dir, relative(path), &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve})
 		switch err {
 		case nil:
@@ -86,6 +83,7 @@ func lookAt(root string) func(string) Kind {
 		defer unix.Close(fd)
 		return kindOf(fd)
 	}
+	return look, func() { unix.Close(dir) }
 }
 
 func kindOf(fd int) Kind {
@@ -101,13 +99,13 @@ func kindOf(fd int) Kind {
 
 // hostKind is what stands at a path of the host.
 func hostKind(path string) Kind {
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
+	var st unix.Stat_t
+	switch err := unix.Stat(path, &st); {
+	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return Directory
 	case err == nil:
 		return File
-	case os.IsNotExist(err):
+	case err == unix.ENOENT || err == unix.ENOTDIR:
 		return Missing
 	}
 	return Unknown

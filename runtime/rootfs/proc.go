@@ -57,22 +57,6 @@ func (b *builder) masks() {
 	}
 }
 
-// kind is what a path of the container will be: in its /proc and /sys what it
-// is in the host's, elsewhere what it is in the root.
-func (b *builder) kind(p string) Kind {
-	p = path.Clean("/" + p)
-	if b.known(p) {
-		return b.look(p)
-	}
-	if strings.HasPrefix(p, "/proc/") || strings.HasPrefix(p, "/sys/") {
-		if b.o.Look != nil {
-			return b.o.Look(p)
-		}
-		return hostKind(p)
-	}
-	return Unknown
-}
-
 // mask hides one path. What it was taken for is only a guess: the kernel
 // refuses a file over a directory, and the other way round, and then the other
 // one is tried.

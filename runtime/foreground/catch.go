@@ -1,0 +1,138 @@
+package foreground
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program"
+)
+
+// catcher turns signals into bytes of a pipe, from which they are read when
+// their turn comes. It replaces os/signal because that takes a round through
+// another thread for each signal that is asked for: one millisecond for all
+// that can be forwarded, as long as a container takes to start.
+type catcher struct {
+	r    int
+	kept []kept
+}
+
+type kept struct {
+	sig    int
+	action action
+}
+
+// action is the kernel's struct sigaction.
+type action struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+// catchFd is the pipe's other end; the handler reads it. There is one catcher
+// in a process at a time, as there is one set of signal handlers.
+var catchFd int32 = -1
+
+// handlerEntry is the address of the handler, in assembly: it writes the signal
+// as one byte.
+func handlerEntry() uintptr
+
+// restorerEntry is the address of what returns from the handler.
+func restorerEntry() uintptr
+
+// catch begins to catch signals, except those that are ignored: whoever ignored
+// SIGHUP meant the command too (nohup).
+func catch(except ...syscall.Signal) (*catcher, error) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make a pipe for signals: %w", err)
+	}
+	c := &catcher{r: pipe[0]}
+	catchFd = int32(pipe[1])
+	const onStack, restart, restorer = 0x0800_0000, 0x1000_0000, 0x0400_0000
+	ours := action{handler: handlerEntry(), flags: onStack | restart | restorer, restorer: restorerEntry(), mask: ^uint64(0)}
+next:
+	for _, s := range program.Forwardable() {
+		sig := s.(syscall.Signal)
+		for _, e := range except {
+			if sig == e {
+				continue next
+			}
+		}
+		old := kept{sig: int(sig)}
+		if err := sigaction(int(sig), nil, &old.action); err != nil {
+			c.stop()
+			return nil, err
+		}
+		if old.action.handler == ignored {
+			continue
+		}
+		if err := sigaction(int(sig), &ours, nil); err != nil {
+			c.stop()
+			return nil, err
+		}
+		c.kept = append(c.kept, old)
+	}
+	return c, nil
+}
+
+const ignored = 1 // SIG_IGN
+
+func sigaction(sig int, set, old *action) error {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("rt_sigaction of "+syscall.Signal(sig).String(), errno)
+	}
+	return nil
+}
+
+// read gives the signals that were caught, in order.
+func (c *catcher) read() []syscall.Signal {
+	var buf [64]byte
+	n, err := unix.Read(c.r, buf[:])
+	if err != nil {
+		return nil
+	}
+	list := make([]syscall.Signal, n)
+	for i, b := range buf[:n] {
+		list[i] = syscall.Signal(b)
+	}
+	return list
+}
+
+// pending says whether a signal was caught and not read yet.
+func (c *catcher) pending() bool {
+	fds := []unix.PollFd{{Fd: int32(c.r), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// cancel ends a context when a signal comes, until the context ends otherwise.
+func (c *catcher) cancel(ctx context.Context, cancel context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		if c.pending() {
+			cancel(errors.New("interrupted by a signal"))
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// stop puts the handlers back that were there.
+func (c *catcher) stop() {
+	for _, k := range c.kept {
+		// It was taken from the kernel, which takes it back.
+		_ = sigaction(k.sig, &k.action, nil)
+	}
+	w := catchFd
+	catchFd = -1
+	unix.Close(int(w))
+	unix.Close(c.r)
+}
