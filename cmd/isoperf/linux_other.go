@@ -20,6 +20,14 @@ func elsewhere(use, short string) *cobra.Command {
 }
 
 func (c *cli) doctor() *cobra.Command { return elsewhere("doctor", "Say what can be measured here") }
+func (c *cli) run() *cobra.Command {
+	return elsewhere("run", "Run a command in a container")
+}
+func (c *cli) unpack() *cobra.Command {
+	cmd := elsewhere("unpack", "Unpack a root file system")
+	cmd.Hidden = true
+	return cmd
+}
 func (c *cli) list() *cobra.Command {
 	return elsewhere("list", "List the cases that bench can measure")
 }

@@ -128,7 +128,7 @@ figures can be trusted, and keeps every sample in a file that benchstat reads.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.list(), c.bench(), c.report(), c.man(), cloneTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.man(), c.unpack(), cloneTopic())
 	return root
 }
 

@@ -33,6 +33,8 @@ type Options struct {
 	// Record is a directory for what a killed runtime leaves; see
 	// cgroup.Options.
 	Record string
+	// Texts are small files that the container gets; see rootfs.Options.
+	Texts []rootfs.Text
 	// OldMounts chooses mount(2) where the kernel has the newer calls.
 	OldMounts bool
 	// Look replaces looking at the disk, for plans that are only printed.
@@ -289,10 +291,13 @@ func (pl *Plan) unshareLate(late uint64) {
 // fileSystem adds what the container sees.
 func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 	c, l := pl.spec, pl.spec.Linux
+	if c.HostRoot && pl.created&unix.CLONE_NEWNS == 0 {
+		return tty, nil // the host's mounts, which are not to be touched
+	}
 	o := rootfs.Options{
 		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
 		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
-		Sysctl: l.Sysctl, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
+		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
 		Old: pl.options.OldMounts, Look: pl.options.Look,

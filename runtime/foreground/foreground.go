@@ -35,12 +35,16 @@ type Options struct {
 	Started func(*container.Container) error
 	// Warn is told what the plan warns of; nil: nobody is.
 	Warn func(text string)
+	// Timed looks when the command's execution is over, which takes a wake-up of
+	// the launcher more.
+	Timed bool
 }
 
 // Result is how it went.
 type Result struct {
 	Status    program.Status
 	Container *container.Container // for its timeline; nil when it was not started
+	Executed  int64                // when the command's execution was seen, CLOCK_MONOTONIC in nanoseconds; 0: not looked for
 }
 
 // Prepare is the plan of a container as Run would start it. It opens nothing,
@@ -112,6 +116,10 @@ func Run(c *spec.Container, o Options) (Result, error) {
 			err = errors.New("interrupted while the container was starting")
 		}
 	}
+	executed := int64(0)
+	if err == nil && o.Timed && ct.WaitExec() == nil {
+		executed = program.Now()
+	}
 	if err != nil {
 		_ = ct.Signal(unix.SIGKILL) // it may have ended; Wait says how
 	}
@@ -121,9 +129,9 @@ func Run(c *spec.Container, o Options) (Result, error) {
 		err = errors.Join(err, session.Close())
 	}
 	if err = errors.Join(werr, err); err != nil {
-		return Result{Status: status, Container: ct}, err
+		return Result{Status: status, Container: ct, Executed: executed}, err
 	}
-	return Result{Status: status, Container: ct}, nil
+	return Result{Status: status, Container: ct, Executed: executed}, nil
 }
 
 // stand sends signals on until the container has ended. The second SIGINT or

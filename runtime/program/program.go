@@ -66,6 +66,10 @@ func (p *Program) Add(op Op) Ref {
 	return Ref(len(p.ops) - 1)
 }
 
+// Skip makes an op that fails with an errno it accepts pass over everything that
+// was added since.
+func (p *Program) Skip(r Ref) { p.ops[r].Skip = len(p.ops) - int(r) - 1 }
+
 // Early appends an op that runs before the stub is entered, while the child
 // still has all descriptors of the launcher; in the other modes it is the
 // first op. It must come before every other op.

@@ -24,12 +24,13 @@ const (
 // builder writes the ops of one file system.
 type builder struct {
 	*program.Program
-	o    Options
-	look func(string) Kind
-	root program.Arg     // a descriptor of the root
-	over map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
-	made map[string]bool
-	tty  program.Arg // the container's end of its terminal
+	o     Options
+	look  func(string) Kind
+	root  program.Arg     // a descriptor of the root
+	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
+	made  map[string]bool
+	empty string      // where an empty file system was put that can be copied
+	tty   program.Arg // the container's end of its terminal
 }
 
 // Build adds the ops that make the file system, up to the pivot and the end of
@@ -61,6 +62,7 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		if err := b.devices(); err != nil {
 			return tty, err
 		}
+		b.texts()
 	} else if len(o.Devices) > 0 {
 		return tty, fmt.Errorf("make device %q: /dev is not a file system of the container's own", o.Devices[0].Path)
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	MaskedPaths   []string
 	ReadOnlyPaths []string
 	Sysctl        map[string]string
+	// Texts are small files that the container gets; it takes a /dev of its own.
+	Texts []Text
 	// Dir is made when it is missing: the directory to start in.
 	Dir string
 	// User says that there is a user namespace: device nodes are the host's,
@@ -110,3 +112,6 @@ func hostKind(path string) Kind {
 	}
 	return Unknown
 }
+
+// Exists says whether a path is there on the host.
+func Exists(path string) bool { return hostKind(path) != Missing }

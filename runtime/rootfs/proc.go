@@ -41,58 +41,61 @@ func (b *builder) masks() {
 		b.oldMasks()
 		return
 	}
-	// One /dev/null of the host and one empty file system serve all: each place
-	// gets a copy of the mount.
 	null := program.Result(b.addNamed("open mask", program.Open("/dev/null", unix.O_PATH)))
-	empty := program.Arg{}
-	if slices.ContainsFunc(b.o.MaskedPaths, func(p string) bool { return b.kind(p) != File }) {
-		fs := program.Result(b.Add(program.Fsopen("tmpfs")))
-		b.Add(program.FsconfigSet(fs, "mode", "755", false))
-		b.addNamed("create mask", program.FsconfigCreate(fs))
-		empty = program.Result(b.Add(program.Fsmount(fs, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)))
-		b.done(fs)
-	}
 	for _, p := range b.o.MaskedPaths {
-		b.mask(p, null, empty)
+		if b.kind(p) != Missing {
+			b.mask(p, null)
+		}
 	}
 }
 
-// mask hides one path. What it was taken for is only a guess: the kernel
-// refuses a file over a directory, and the other way round, and then the other
-// one is tried.
-func (b *builder) mask(p string, null, empty program.Arg) {
+// mask hides one path: a file behind the host's /dev/null, a directory behind an
+// empty file system, of which the first place gets the original and the others
+// copies. What the path was taken for is only a guess: the kernel refuses a file
+// over a directory, and the other way round.
+func (b *builder) mask(p string, null program.Arg) {
 	guess := b.kind(p)
-	if guess == Missing {
-		return
-	}
-	sources := []program.Arg{null, empty}
-	if guess == Directory {
-		sources[0], sources[1] = empty, null
-	}
-	if guess == File {
-		sources = sources[:1]
-	}
-	const perSource = 3 // open_tree, move_mount, close
 	open := program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, unix.O_PATH, 0, resolve)
-	open.Accept, open.Skip = missing(), perSource*len(sources)+1
-	place := program.Result(b.Add(open))
-	for i, source := range sources {
-		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: source, Path: ""}, false)))
+	open.Accept = missing()
+	opened := b.Add(open)
+	place := program.Result(opened)
+	if guess != Directory {
+		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: null, Path: ""}, false)))
 		move := program.MoveMount(tree, place)
-		if i < len(sources)-1 {
-			// The copy stays open until execve; it is what is not used.
-			move.Accept = append(move.Accept, unix.ENOTDIR, unix.EINVAL)
-			move.Skip = 1
+		if guess == Unknown {
+			move.Accept, move.Zero = []unix.Errno{unix.ENOTDIR, unix.EINVAL}, emptyOps
 		}
 		b.addNamed("mask "+p, move)
-		end := program.Close(tree)
-		if i < len(sources)-1 {
-			end.Zero = perSource
-		}
-		b.Add(end)
+	}
+	if guess != File {
+		b.coverEmpty(p, place, guess == Directory)
 	}
 	b.done(place)
+	b.Skip(opened)
 	b.mounted(p)
+}
+
+// emptyOps is how many ops coverEmpty adds for a place that may be none.
+const emptyOps = 5
+
+// coverEmpty puts an empty read-only file system over a directory. What is not
+// sure to be there cannot be copied from later.
+func (b *builder) coverEmpty(p string, place program.Arg, sure bool) {
+	if b.empty != "" && sure {
+		from := b.at(b.empty, unix.O_PATH)
+		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: from, Path: ""}, false)))
+		b.addNamed("mask "+p, program.MoveMount(tree, place))
+		b.done(from, tree)
+		return
+	}
+	fs := program.Result(b.Add(program.Fsopen("tmpfs")))
+	b.Add(program.FsconfigSet(fs, "mode", "755", false))
+	b.addNamed("create mask", program.FsconfigCreate(fs))
+	mount := program.Result(b.Add(program.Fsmount(fs, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)))
+	b.addNamed("mask "+p, program.MoveMount(mount, place))
+	if sure && b.kind(p) == Directory {
+		b.empty = p
+	}
 }
 
 // oldMasks hides paths by mount(2).

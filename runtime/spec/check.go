@@ -169,7 +169,7 @@ func (c *Container) checkNamespaces() error {
 		bad  bool
 		text string
 	}{
-		{!seen[specs.MountNamespace], "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!seen[specs.MountNamespace] && (!c.HostRoot || len(c.Mounts)+len(c.Linux.MaskedPaths)+len(c.Linux.ReadonlyPaths)+len(c.Linux.Sysctl) > 0), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
 		{maps && !own(specs.UserNamespace), "linux.uidMappings: they need a user namespace of the container's own"},
 		{!maps && own(specs.UserNamespace), "linux.uidMappings: a user namespace needs them"},
 		{c.Hostname != "" && !own(specs.UTSNamespace), "hostname: it needs a uts namespace of the container's own"},
