@@ -26,6 +26,9 @@ func (c *cli) openRootfs(f *runFlags, who command.Caller) error {
 		return nil
 	}
 	info, err := os.Stat(f.Rootfs)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--rootfs %q: it does not exist", f.Rootfs)
+	}
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}

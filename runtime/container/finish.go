@@ -203,7 +203,7 @@ func (pl *Plan) setgroups() bool {
 func (pl *Plan) checkFilter() error {
 	calls := []uint32{unix.SYS_EXECVE}
 	if pl.spec.Init {
-		calls = append(calls, unix.SYS_WAITID, unix.SYS_EXIT_GROUP)
+		calls = append(calls, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
 	}
 	if !pl.spec.Process.NoNewPrivileges {
 		calls = append(calls, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
@@ -212,7 +212,7 @@ func (pl *Plan) checkFilter() error {
 			calls = append(calls, unix.SYS_DUP3, unix.SYS_IOCTL)
 		}
 		if pl.spec.Init {
-			calls = append(calls, unix.SYS_CLONE3, unix.SYS_RT_SIGACTION, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
+			calls = append(calls, unix.SYS_CLONE3, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
 		}
 	}
 	if err := pl.filter.Allows(calls...); err != nil {
@@ -222,28 +222,29 @@ func (pl *Plan) checkFilter() error {
 }
 
 // initProcess leaves a process behind as the first of the pid namespace: it
-// ignores SIGCHLD, so that the kernel itself reaps what is orphaned, and waits
-// for the command. It may not be traced by the command, which would escape its
-// filter that way.
+// reaps what is orphaned, until it has reaped the command. It may not be traced
+// by the command, which would escape its filter that way.
 func (pl *Plan) initProcess(filterLast bool) {
 	p := pl.program
 	pl.info = program.Buffer(128)
-	ignore := program.Words(program.Int(1), program.Int(0), program.Int(0), program.Int(0))
 	waiting := []program.Op{
-		{Name: "reap orphans", Call: unix.SYS_RT_SIGACTION, Args: [6]program.Arg{program.Int(int(unix.SIGCHLD)), ignore, program.Int(0), program.Int(8)}, Text: "rt_sigaction(SIGCHLD, SIG_IGN)"},
 		{Name: "untraceable", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_DUMPABLE), program.Int(0)}, Text: "prctl(PR_SET_DUMPABLE, 0)"},
 		named("close descriptors", program.CloseRange(3, ^uint32(0))),
 	}
 	if pl.filter != nil && filterLast {
 		waiting = append(waiting, pl.filter.Op())
 	}
-	forked := p.Fork(len(waiting) + 2)
+	p.Fork(len(waiting) + 3)
 	for _, op := range waiting {
 		p.Add(op)
 	}
 	p.Add(program.Op{
-		Name: "wait for command", Call: unix.SYS_WAITID, Args: [6]program.Arg{program.Int(unix.P_PID), program.Result(forked), pl.info, program.Int(unix.WEXITED | unix.WALL)},
-		Text: "waitid(P_PID, the command, WEXITED|__WALL)", Accept: []syscall.Errno{unix.EINTR}, Skip: -1,
+		Name: "reap", Call: unix.SYS_WAITID, Args: [6]program.Arg{program.Int(unix.P_ALL), program.Int(0), pl.info, program.Int(unix.WEXITED | unix.WALL)},
+		Text: "waitid(P_ALL, 0, info, WEXITED|__WALL)", Accept: []syscall.Errno{unix.EINTR}, Skip: -1,
+	})
+	p.Add(program.Op{
+		Name: "command there", Call: unix.SYS_KILL, Args: [6]program.Arg{program.Copy(), program.Int(0)},
+		Text: "kill(the command, 0)", Accept: []syscall.Errno{unix.ESRCH}, Zero: -2,
 	})
 	p.Add(program.Exit(0))
 	p.Rewatch()

@@ -32,6 +32,7 @@ type header struct {
 	failed    uint64 // the record that failed unaccepted; 0: none
 	again     int32  // the second child, as the launcher sees it; the kernel writes it
 	bond      uint32 // launcher to child: the last message it has seen
+	forked    uint64 // the copy that Fork made; the kernel writes its first half
 	robust    [3]uint64
 	entry     uint64
 	life      uint32 // thread id and FUTEX_WAITERS; FUTEX_OWNER_DIED after exec or exit
@@ -78,6 +79,7 @@ const (
 	offsetStopAfter = unsafe.Offsetof(header{}.stopAfter)
 	offsetOldMask   = unsafe.Offsetof(header{}.oldMask)
 	offsetBond      = unsafe.Offsetof(header{}.bond)
+	offsetForked    = unsafe.Offsetof(header{}.forked)
 	offsetAgain     = unsafe.Offsetof(header{}.again)
 )
 
@@ -172,7 +174,7 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.text())
 		}
 		for _, w := range b.words {
-			if w.kind() == argResult {
+			if k := w.kind(); k == argResult || k == argHeld {
 				err = fmt.Errorf("load op %q: a vector cannot hold the result of an op", op.Name)
 			}
 			place(op, w.block())
@@ -221,7 +223,7 @@ func (img *Image) write() {
 			r.accept[j] = uint16(e)
 		}
 		for j, arg := range op.Args {
-			if arg.kind() == argResult {
+			if k := arg.kind(); k == argResult || k == argHeld {
 				r.indirect |= 1 << j
 			}
 			r.args[j] = img.word(arg)
@@ -239,7 +241,7 @@ func (img *Image) word(arg Arg) uint64 {
 		return uint64(img.arena.addr + img.offsets[arg.data])
 	case argResult:
 		return uint64(img.arena.addr + headerSize + uintptr(img.index(Ref(arg.word)))*recordSize + unsafe.Offsetof(record{}.result))
-	case argHeader:
+	case argHeader, argHeld:
 		return uint64(img.arena.addr + arg.word)
 	}
 	return uint64(arg.word)
@@ -269,7 +271,7 @@ func (img *Image) reset() {
 	for i := range records {
 		records[i].stamp = 0
 	}
-	h.failed, h.again, h.bond = 0, 0, 0
+	h.failed, h.again, h.bond, h.forked = 0, 0, 0, 0
 	atomic.StoreUint32(&h.life, 0)
 	atomic.StoreUint32(&h.tell, 0)
 	atomic.StoreUint32(&h.open, 0)

@@ -51,7 +51,7 @@ type Arg struct {
 }
 
 // tags tell the other kinds of arguments apart from data.
-var tags [2]block
+var tags [3]block
 
 type argKind uint8
 
@@ -60,6 +60,7 @@ const (
 	argData
 	argResult // word is the op's place in the program
 	argHeader // the address of a field of the arena's header; word is its offset
+	argHeld   // what is in that field
 )
 
 func (a Arg) kind() argKind {
@@ -70,6 +71,8 @@ func (a Arg) kind() argKind {
 		return argResult
 	case &tags[1]:
 		return argHeader
+	case &tags[2]:
+		return argHeld
 	}
 	return argData
 }
@@ -81,6 +84,10 @@ func (a Arg) block() *block {
 	}
 	return a.data
 }
+
+// Copy is the process that Fork made, as the original sees it. It is not the
+// result of an op, since both have the same results.
+func Copy() Arg { return Arg{data: &tags[2], word: offsetForked} }
 
 // inHeader is the address of a field of the arena's header.
 func inHeader(offset uintptr) Arg { return Arg{data: &tags[1], word: offset} }
@@ -187,6 +194,8 @@ func (a Arg) String() string {
 		return a.data.text()
 	case argResult:
 		return "result of op " + strconv.Itoa(int(a.word)+1)
+	case argHeld:
+		return "the copy"
 	case argHeader:
 		return fmt.Sprintf("header+%d", a.word)
 	}

@@ -228,13 +228,17 @@ func (p *Program) Again(flags uint64) Ref {
 // Fork adds a clone3 that copies the child (without its threads, of which it has
 // one): the copy passes over skip ops, the original goes on with the next one.
 // Both then walk the same list, so each must end, or execute something, before
-// it meets the other's ops.
-func (p *Program) Fork(skip int) Ref {
+// it meets the other's ops. Copy is the copy's number. They share the results of
+// the ops.
+func (p *Program) Fork(skip int) {
 	p.watched = true
 	p.Add(unwatch())
-	return p.Add(Op{
-		Name: "fork", Call: unix.SYS_CLONE3, Text: "clone3({}): the copy goes on behind the original's ops", Zero: skip,
-		Args: [6]Arg{Words(make([]Arg, unsafe.Sizeof(cloneArgs{})/8)...), Int(unsafe.Sizeof(cloneArgs{}))},
+	args := make([]Arg, unsafe.Sizeof(cloneArgs{})/8)
+	args[0] = Int(unix.CLONE_PARENT_SETTID)
+	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = inHeader(offsetForked)
+	p.Add(Op{
+		Name: "fork", Call: unix.SYS_CLONE3, Text: "clone3({CLONE_PARENT_SETTID}): the copy goes on behind the original's ops", Zero: skip,
+		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
 	})
 }
 
