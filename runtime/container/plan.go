@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -186,7 +187,7 @@ func (pl *Plan) build() error {
 		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
 		p.Add(program.Close(fd))
 	}
-	if c.LoopbackUp {
+	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 {
 		loopback.Up(p)
 	}
 	tty, err := pl.fileSystem()
@@ -238,7 +239,7 @@ func (pl *Plan) join(list []specs.LinuxNamespace, flags uint64, second bool) {
 				flag, _ := spec.Flag(n.Type)
 				p.Add(named("join "+string(n.Type), program.Setns(fds[i], flag)))
 				if user {
-					p.Rearm()
+					pl.becomeRoot()
 				}
 			}
 		}
@@ -249,6 +250,16 @@ func (pl *Plan) join(list []specs.LinuxNamespace, flags uint64, second bool) {
 	if second {
 		p.Again(flags)
 	}
+}
+
+// becomeRoot takes the ids of root in a user namespace that was joined, where it
+// has a root: without, files could not be made in there by who has no name.
+func (pl *Plan) becomeRoot() {
+	group, user := named("root's group", program.Setresgid(0)), named("root inside", program.Setresuid(0))
+	group.Accept, user.Accept = []syscall.Errno{unix.EINVAL}, []syscall.Errno{unix.EINVAL}
+	pl.program.Add(group)
+	pl.program.Add(user)
+	pl.program.Rearm()
 }
 
 // mapIDs waits for the id maps of a new user namespace, and becomes its root.

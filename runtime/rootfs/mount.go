@@ -59,7 +59,7 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 	}
 	fs := program.Result(b.Add(program.Fsopen(kind)))
 	b.Add(program.FsconfigSet(fs, "source", source, false))
-	for _, word := range append(o.data, superblock(o.bits)...) {
+	for _, word := range append(o.data, superblock(kind, o.bits)...) {
 		key, value, has := strings.Cut(word, "=")
 		b.Add(program.FsconfigSet(fs, key, value, !has))
 	}
@@ -82,8 +82,11 @@ func (b *builder) likeHost(kind, target string) {
 }
 
 // superblock are the options among the flags that only a file system has.
-func superblock(bits uintptr) []string {
+func superblock(kind string, bits uintptr) []string {
 	var words []string
+	if bits&unix.MS_RDONLY != 0 && !strings.HasPrefix(kind, "cgroup") { // whose superblock is the host's
+		words = append(words, "ro")
+	}
 	for _, s := range []struct {
 		bit  uintptr
 		word string
@@ -135,11 +138,11 @@ func (b *builder) bindAt(source, target string, o options) {
 
 // attach gives a detached tree its attributes, and puts it in its place.
 func (b *builder) attach(tree program.Arg, target, name string, o options) {
-	if o.set != 0 || o.propagation != 0 && o.propagation&unix.MS_REC == 0 {
-		b.Add(program.MountSetattr(tree, o.set, 0, uint64(single(o.propagation)), false))
+	if o.set|o.clear != 0 || o.propagation != 0 && o.propagation&unix.MS_REC == 0 {
+		b.Add(program.MountSetattr(tree, o.set, o.clear, uint64(single(o.propagation)), false))
 	}
-	if o.all != 0 || o.propagation&unix.MS_REC != 0 {
-		b.Add(program.MountSetattr(tree, o.all, 0, uint64(o.propagation&^unix.MS_REC), true))
+	if o.all|o.clearAll != 0 || o.propagation&unix.MS_REC != 0 {
+		b.Add(program.MountSetattr(tree, o.all, o.clearAll, uint64(o.propagation&^unix.MS_REC), true))
 	}
 	place := b.at(target, unix.O_PATH)
 	b.addNamed(name, program.MoveMount(tree, place))

@@ -39,6 +39,16 @@ func flags() []flag {
 	}
 }
 
+// times are the attributes to take away for one about the access time, of which
+// there is always one.
+func times(f flag) uint64 {
+	const one = unix.MOUNT_ATTR_NOATIME | unix.MOUNT_ATTR_STRICTATIME
+	if f.attr&one != 0 || f.bit == unix.MS_RELATIME {
+		return unix.MOUNT_ATTR__ATIME
+	}
+	return 0
+}
+
 // Propagation is the mount flag of a word: "private", "rslave".
 func Propagation(word string) (uintptr, bool) {
 	rest, recursive := strings.CutPrefix(word, "r")
@@ -53,6 +63,7 @@ func Propagation(word string) (uintptr, bool) {
 type options struct {
 	bind, recursive bool
 	set, all        uint64  // MOUNT_ATTR_*: of the mount, of all below it too
+	clear, clearAll uint64  // those that are taken away first
 	bits            uintptr // MS_*, for mount(2) and for what only the file system knows
 	propagation     uintptr
 	copyUp          bool
@@ -89,10 +100,12 @@ next:
 				o.set, o.bits = o.set&^f.attr, o.bits&^f.bit
 			case word == f.name:
 				o.set, o.bits = o.set|f.attr, o.bits|f.bit
+				o.clear |= times(f)
 			case word == "r"+f.name && f.attr != 0 && f.not:
 				o.all &^= f.attr
 			case word == "r"+f.name && f.attr != 0:
 				o.all |= f.attr
+				o.clearAll |= times(f)
 			default:
 				continue
 			}

@@ -61,6 +61,8 @@ func (b *builder) mask(p string, null program.Arg) {
 	place := program.Result(opened)
 	if guess != Directory {
 		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: null, Path: ""}, false)))
+		// Read-only: the node is the host's, whose mode must not change.
+		b.Add(program.MountSetattr(tree, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, 0, 0, false))
 		move := program.MoveMount(tree, place)
 		if guess == Unknown {
 			move.Accept, move.Zero = []unix.Errno{unix.ENOTDIR, unix.EINVAL}, emptyOps
@@ -76,7 +78,7 @@ func (b *builder) mask(p string, null program.Arg) {
 }
 
 // emptyOps is how many ops coverEmpty adds for a place that may be none.
-const emptyOps = 5
+const emptyOps = 7
 
 // coverEmpty puts an empty read-only file system over a directory. What is not
 // sure to be there cannot be copied from later.
@@ -89,7 +91,9 @@ func (b *builder) coverEmpty(p string, place program.Arg, sure bool) {
 		return
 	}
 	fs := program.Result(b.Add(program.Fsopen("tmpfs")))
+	b.Add(program.FsconfigSet(fs, "source", "tmpfs", false))
 	b.Add(program.FsconfigSet(fs, "mode", "755", false))
+	b.Add(program.FsconfigSet(fs, "ro", "", true))
 	b.addNamed("create mask", program.FsconfigCreate(fs))
 	mount := program.Result(b.Add(program.Fsmount(fs, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)))
 	b.addNamed("mask "+p, program.MoveMount(mount, place))
@@ -105,14 +109,19 @@ func (b *builder) oldMasks() {
 			continue
 		}
 		open := program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, unix.O_PATH, 0, resolve)
-		open.Accept, open.Skip = missing(), 4
-		place := program.Result(b.Add(open))
+		open.Accept = missing()
+		opened := b.Add(open)
+		place := program.Result(opened)
 		b.Add(program.Dup3(place, shown, unix.O_CLOEXEC))
-		file := program.Mount("/dev/null", shownPath, "", unix.MS_BIND, "")
-		file.Accept, file.Zero = append(file.Accept, unix.ENOTDIR), 1
-		b.addNamed("mask "+p, file)
-		b.addNamed("mask "+p, program.Mount("tmpfs", shownPath, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"))
+		empty := program.Mount("tmpfs", shownPath, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755")
+		// Not over a file; then what is bound there has to be made read-only.
+		empty.Accept, empty.Zero = []unix.Errno{unix.ENOTDIR}, 5
+		b.addNamed("mask "+p, empty)
+		b.addNamed("mask "+p, program.Mount("/dev/null", shownPath, "", unix.MS_BIND, ""))
+		b.show(p)
+		b.addNamed("read-only "+p, program.Mount("", shownPath, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NOEXEC|locked("/dev"), ""))
 		b.done(place)
+		b.Skip(opened)
 		b.mounted(p)
 	}
 }
