@@ -205,13 +205,6 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 // sweep removes what runtimes left that were killed. It is done after this
 // one's container, which need not wait for it.
 func sweep(stderr io.Writer, record string, f *runFlags, ct *spec.Container) {
-	if f.Limited() {
-		if host, err := cgroup.Detect(); err == nil {
-			if _, err := cgroup.Sweep(host, record); err != nil {
-				fmt.Fprintf(stderr, "isoperf: warning: %v\n", err)
-			}
-		}
-	}
 	if ct.Connected {
 		if _, err := network.Sweep(record); err != nil {
 			fmt.Fprintf(stderr, "isoperf: warning: %v\n", err)

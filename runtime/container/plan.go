@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -124,6 +125,15 @@ func empty(r *specs.LinuxResources) bool {
 // with the field. It runs without.
 func (pl *Plan) Warnings() []string { return pl.warnings }
 
+// Sweep removes the control groups that killed runtimes left, where the
+// container uses any itself; it returns what it removed.
+func (pl *Plan) Sweep() ([]string, error) {
+	if pl.host == nil {
+		return nil, nil
+	}
+	return cgroup.Sweep(pl.host, pl.options.Record)
+}
+
 // Program is the child's part.
 func (pl *Plan) Program() *program.Program { return pl.program }
 
@@ -166,7 +176,9 @@ func (pl *Plan) build() error {
 	}
 	pl.program = p
 	p.Grow(400)
-	p.Early(program.CloseOnExec(3))
+	if err := hideDescriptors(p); err != nil {
+		return err
+	}
 	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
 	if pl.options.Console != 0 {
 		p.Keep(pl.options.Console)
@@ -208,6 +220,37 @@ func (pl *Plan) build() error {
 		return pl.strict()
 	}
 	return pl.finish(tty)
+}
+
+// hideDescriptors keeps what the launcher itself has inherited from the child.
+func hideDescriptors(p *program.Program) error {
+	// The call with nothing to do: Linux 5.9 and 5.10 do not know the flag.
+	if unix.CloseRange(^uint(0)>>32, ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		p.Early(program.CloseOnExec(3))
+		return nil
+	}
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("find the open descriptors: %w", err)
+	}
+	for _, entry := range list {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			p.Hide(fd)
+		}
+	}
+	return nil
+}
+
+// hasMountAPI says whether the kernel has the mount calls that work on
+// descriptors, the last of which came with Linux 5.12, and no filter forbids
+// them. It asks with arguments that no kernel accepts.
+func hasMountAPI() bool {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_MOUNT_SETATTR, ^uintptr(0), 0, 0, 0, 0, 0)
+	return errno != unix.ENOSYS && errno != unix.EPERM
 }
 
 // named is an op under another name.
@@ -311,7 +354,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
-		Old: pl.options.OldMounts, Look: pl.options.Look,
+		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
 	if l.RootfsPropagation != "" {
 		bits, ok := rootfs.Propagation(l.RootfsPropagation)

@@ -21,6 +21,7 @@ import (
 type catcher struct {
 	r    int
 	kept []kept
+	got  []syscall.Signal // read from the pipe, and not taken yet
 }
 
 type kept struct {
@@ -93,31 +94,48 @@ func sigaction(sig int, set, old *action) error {
 	return nil
 }
 
-// read gives the signals that were caught, in order.
-func (c *catcher) read() []syscall.Signal {
+// read reads the signals that were caught from the pipe.
+func (c *catcher) read() {
 	var buf [64]byte
 	n, err := unix.Read(c.r, buf[:])
 	if err != nil {
-		return nil
+		return // there are none
 	}
-	list := make([]syscall.Signal, n)
-	for i, b := range buf[:n] {
-		list[i] = syscall.Signal(b)
+	for _, b := range buf[:n] {
+		c.got = append(c.got, syscall.Signal(b))
 	}
+}
+
+// take gives the signals that were caught, in order.
+func (c *catcher) take() []syscall.Signal {
+	c.read()
+	list := c.got
+	c.got = nil
 	return list
 }
 
-// pending says whether a signal was caught and not read yet.
+// pending says whether there are signals to take.
 func (c *catcher) pending() bool {
-	fds := []unix.PollFd{{Fd: int32(c.r), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
+	c.read()
+	return len(c.got) > 0
+}
+
+// interrupted says whether one of them means that the start should end.
+func (c *catcher) interrupted() bool {
+	c.read()
+	for _, sig := range c.got {
+		switch sig {
+		case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
+			return true
+		}
+	}
+	return false
 }
 
 // cancel ends a context when a signal comes, until the context ends otherwise.
 func (c *catcher) cancel(ctx context.Context, cancel context.CancelCauseFunc) {
 	for ctx.Err() == nil {
-		if c.pending() {
+		if c.interrupted() {
 			cancel(errors.New("interrupted by a signal"))
 			return
 		}

@@ -98,11 +98,18 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	}
 	defer signals.stop()
 	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	if o.Connect != nil {
-		go signals.cancel(ctx, cancel)
+	watching := make(chan struct{})
+	if o.Connect == nil {
+		close(watching)
+	} else {
+		go func() {
+			defer close(watching)
+			signals.cancel(ctx, cancel)
+		}()
 	}
 	ct, err := plan.Start(ctx, o.Connect)
+	cancel(nil)
+	<-watching // from here on the signals are this goroutine's
 	if err != nil {
 		return Result{}, err
 	}
@@ -112,8 +119,14 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	}
 	if err == nil {
 		// Whatever else it says, Wait says it better.
-		if ct.Confirm(signals.pending) == program.ErrInterrupted {
+		if ct.Confirm(signals.interrupted) == program.ErrInterrupted {
 			err = errors.New("interrupted while the container was starting")
+		}
+	}
+	if err == nil {
+		// While the container starts, what others left is removed.
+		if _, serr := plan.Sweep(); serr != nil && o.Warn != nil {
+			o.Warn(serr.Error())
 		}
 	}
 	executed := int64(0)
@@ -143,6 +156,9 @@ func stand(c *container.Container, signals *catcher, timeout time.Duration) {
 	fds := []unix.PollFd{{Fd: int32(c.Process().Pidfd()), Events: unix.POLLIN}, {Fd: int32(signals.r), Events: unix.POLLIN}}
 	for {
 		wait := -1
+		if signals.pending() {
+			wait = 0
+		}
 		if !deadline.IsZero() {
 			wait = max(0, int(time.Until(deadline).Milliseconds()))
 		}
@@ -152,12 +168,12 @@ func stand(c *container.Container, signals *catcher, timeout time.Duration) {
 			continue
 		case err != nil || fds[0].Revents != 0:
 			return
-		case n == 0:
+		case n == 0 && !signals.pending():
 			_ = c.Signal(unix.SIGKILL) // it may have ended; the next poll says so
 			deadline = time.Time{}
 			continue
 		}
-		for _, sig := range signals.read() {
+		for _, sig := range signals.take() {
 			if sig == unix.SIGINT || sig == unix.SIGTERM {
 				if asked++; asked > 1 {
 					sig = unix.SIGKILL

@@ -111,6 +111,10 @@ func (p *Program) Inherit(fd int) {
 	p.Early(setCloexec(fd, strconv.Itoa(fd), false))
 }
 
+// Hide keeps a descriptor of the launcher from the child: it is closed by the
+// next execve.
+func (p *Program) Hide(fd int) { p.Early(setCloexec(fd, strconv.Itoa(fd), true)) }
+
 // Keep lets the ops use a descriptor of the launcher; the command does not
 // get it.
 func (p *Program) Keep(fd int) { p.kept = append(p.kept, fd) }
