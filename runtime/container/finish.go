@@ -95,7 +95,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if err := pl.credentials(); err != nil {
 		return err
 	}
-	p.Add(named("open "+process.Cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: process.Cwd}, unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS)))
+	p.Add(named("open "+process.Cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: process.Cwd}, program.How(unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS))))
 	p.Add(named("enter "+process.Cwd, program.Fchdir(program.Result(program.Ref(len(p.Ops())-1)))))
 	if process.NoNewPrivileges {
 		p.Add(program.Op{Name: "no new privileges", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_NO_NEW_PRIVS), program.Int(1)}, Text: "prctl(PR_SET_NO_NEW_PRIVS, 1)"})
@@ -166,7 +166,11 @@ func (pl *Plan) credentials() error {
 		capability.Keep(p)
 	}
 	if pl.setgroups() {
-		p.Add(program.Setgroups(user.AdditionalGids))
+		op := program.Setgroups(user.AdditionalGids)
+		if len(user.AdditionalGids) == 0 && joinsUser(pl.spec) {
+			op.Accept = []syscall.Errno{unix.EPERM} // denied in that namespace: then there are none to drop
+		}
+		p.Add(op)
 	} else if len(user.AdditionalGids) > 0 {
 		return errors.New("process.user.additionalGids: setgroups is denied in a user namespace with a single id: give it ranges of ids")
 	}

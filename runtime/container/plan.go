@@ -39,6 +39,8 @@ type Options struct {
 	Texts []rootfs.Text
 	// OldMounts chooses mount(2) where the kernel has the newer calls.
 	OldMounts bool
+	// Host finds the machine's control groups; nil: cgroup.Detect.
+	Host func() (*cgroup.Host, error)
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
 }
@@ -100,7 +102,11 @@ func (pl *Plan) planGroup() error {
 	if !shown && !limits && l.CgroupsPath == "" {
 		return nil
 	}
-	host, err := cgroup.Detect()
+	detect := pl.options.Host
+	if detect == nil {
+		detect = cgroup.Detect
+	}
+	host, err := detect()
 	if err != nil {
 		if limits {
 			return err

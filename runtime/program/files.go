@@ -11,15 +11,22 @@ import (
 // descriptor.
 func Cwd() Arg { return Int(unix.AT_FDCWD) }
 
+// emptyPath is no path, for calls on a descriptor itself.
+var emptyPath = String("")
+
 // Place is a path below the directory behind a descriptor.
 type Place struct {
 	Dir  Arg
 	Path string
 }
 
-// Openat2 is openat2(2); Linux 5.6.
-func Openat2(at Place, flags int, mode uint32, resolve uint64) Op {
-	how := Words(Int(flags|unix.O_CLOEXEC), Int(mode), Int(resolve))
+// How is the way in which Openat2 opens; ops can share it.
+func How(flags int, mode uint32, resolve uint64) Arg {
+	return Words(Int(flags|unix.O_CLOEXEC), Int(mode), Int(resolve))
+}
+
+// Openat2 is openat2(2); Linux 5.6. The result is closed on exec.
+func Openat2(at Place, how Arg) Op {
 	return Op{
 		Name: "open " + at.Path, Call: unix.SYS_OPENAT2,
 		Args: [6]Arg{at.Dir, String(at.Path), how, Int(unsafe.Sizeof(unix.OpenHow{}))},
@@ -126,7 +133,7 @@ func MountSetattr(mount Arg, set, clear, propagation uint64, recursive bool) Op 
 	}
 	attr := Words(Int(set), Int(clear), Int(propagation), Int(0))
 	return Op{
-		Name: "mount_setattr", Call: unix.SYS_MOUNT_SETATTR, Args: [6]Arg{mount, String(""), Int(flags), attr, Int(32)},
+		Name: "mount_setattr", Call: unix.SYS_MOUNT_SETATTR, Args: [6]Arg{mount, emptyPath, Int(flags), attr, Int(32)},
 	}
 }
 
@@ -135,7 +142,7 @@ func MountSetattr(mount Arg, set, clear, propagation uint64, recursive bool) Op 
 func MoveMount(mount, target Arg) Op {
 	return Op{
 		Name: "move_mount", Call: unix.SYS_MOVE_MOUNT,
-		Args: [6]Arg{mount, String(""), target, String(""), Int(unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH)},
+		Args: [6]Arg{mount, emptyPath, target, emptyPath, Int(unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH)},
 	}
 }
 
@@ -150,7 +157,7 @@ func SendDescriptor(socket Arg, fd int) Op {
 }
 
 // CloseOnExec marks every descriptor from first up to be closed by the next
-// execve (Linux 5.11). As an early op it makes sure that nothing which the
+// execve (Linux 5.11). As an early op it makes sure that emptyPath which the
 // launcher inherited itself gets into the child.
 func CloseOnExec(first int) Op {
 	return Op{

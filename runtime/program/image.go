@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -161,7 +162,7 @@ func Load(p *Program) (*Image, error) {
 // of the ops there are two: the first is "born", the last ends the child when
 // the program has not.
 func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
-	offsets = make(map[*block]uintptr, 3*len(ops))
+	offsets = make(map[*block]uintptr, 2*len(ops))
 	end = headerSize + uintptr(len(ops)+2)*recordSize
 	var place func(op Op, b *block)
 	place = func(op Op, b *block) {
@@ -170,8 +171,8 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 		}
 		offsets[b] = end
 		end += (b.size() + 7) &^ 7
-		if b.cut {
-			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.text())
+		if b.form == formString && strings.IndexByte(b.text, 0) >= 0 {
+			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.show())
 		}
 		for _, w := range b.words {
 			if k := w.kind(); k == argResult || k == argHeld {
@@ -253,8 +254,11 @@ func (img *Image) fill(b *block) {
 		return
 	}
 	addr := img.arena.addr + img.offsets[b]
-	if b.words == nil {
-		copy(unsafe.Slice(at[byte](addr), len(b.bytes)), b.bytes)
+	switch b.form {
+	case formString, formBytes:
+		copy(unsafe.Slice(at[byte](addr), len(b.text)), b.text) // a NUL is behind it already
+		return
+	case formBuffer:
 		return
 	}
 	words := unsafe.Slice(at[uint64](addr), len(b.words))

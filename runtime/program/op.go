@@ -93,15 +93,15 @@ func Copy() Arg { return Arg{data: &tags[2], word: offsetForked} }
 func inHeader(offset uintptr) Arg { return Arg{data: &tags[1], word: offset} }
 
 // block is data that an op points to; it is laid out when the program is
-// loaded, and shown when it is printed.
+// loaded, and shown when it is printed. It is never changed, so ops may share it.
 type block struct {
-	bytes []byte
-	words []Arg // when not nil: the block is a vector of words
 	form  form
-	cut   bool // a string that the kernel would see only a part of
+	text  string // of a string and of bytes
+	words []Arg  // of a vector
+	n     int    // the size of a buffer
 }
 
-// form is how a block is shown.
+// form is what a block is.
 type form uint8
 
 const (
@@ -113,21 +113,26 @@ const (
 )
 
 func (b *block) size() uintptr {
-	if b.words != nil {
-		return uintptr(len(b.words)) * 8
-	}
-	return uintptr(len(b.bytes))
-}
-
-// text is what the block holds, in Go's and C's words.
-func (b *block) text() string {
 	switch b.form {
 	case formString:
-		return strconv.Quote(string(b.bytes[:len(b.bytes)-1]))
+		return uintptr(len(b.text)) + 1
 	case formBytes:
-		return fmt.Sprintf("[%d bytes]", len(b.bytes))
+		return uintptr(len(b.text))
 	case formBuffer:
-		return fmt.Sprintf("buffer[%d]", len(b.bytes))
+		return uintptr(b.n)
+	}
+	return uintptr(len(b.words)) * 8
+}
+
+// show is what the block holds, in Go's and C's words.
+func (b *block) show() string {
+	switch b.form {
+	case formString:
+		return strconv.Quote(b.text)
+	case formBytes:
+		return fmt.Sprintf("[%d bytes]", len(b.text))
+	case formBuffer:
+		return fmt.Sprintf("buffer[%d]", b.n)
 	}
 	words := b.words
 	if b.form == formStrings {
@@ -149,31 +154,18 @@ func Int[T ~int | ~int32 | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64 | ~uintp
 }
 
 // String is a pointer to s, with a NUL at its end.
-func String(s string) Arg {
-	bytes := make([]byte, len(s)+1)
-	copy(bytes, s)
-	return Arg{data: &block{bytes: bytes, form: formString, cut: strings.IndexByte(s, 0) >= 0}}
-}
+func String(s string) Arg { return Arg{data: &block{form: formString, text: s}} }
 
 // Bytes is a pointer to a copy of b.
-func Bytes(b []byte) Arg {
-	return Arg{data: &block{bytes: append([]byte(nil), b...), form: formBytes}}
-}
+func Bytes(b []byte) Arg { return Arg{data: &block{form: formBytes, text: string(b)}} }
 
 // Buffer is a pointer to n zero bytes that ops can write; Process.Buffer
 // reads them.
-func Buffer(n int) Arg {
-	return Arg{data: &block{bytes: make([]byte, n), form: formBuffer}}
-}
+func Buffer(n int) Arg { return Arg{data: &block{form: formBuffer, n: n}} }
 
 // Words is a pointer to a vector of machine words, each an argument of its
 // own: an argv, an iovec, a struct that holds pointers.
-func Words(words ...Arg) Arg {
-	if words == nil {
-		words = []Arg{}
-	}
-	return Arg{data: &block{words: words, form: formWords}}
-}
+func Words(words ...Arg) Arg { return Arg{data: &block{form: formWords, words: words}} }
 
 // Strings is a vector of strings that ends with NULL, as execve takes it.
 func Strings(list []string) Arg {
@@ -181,7 +173,7 @@ func Strings(list []string) Arg {
 	for _, s := range list {
 		words = append(words, String(s))
 	}
-	return Arg{data: &block{words: append(words, Int(0)), form: formStrings}}
+	return Arg{data: &block{form: formStrings, words: append(words, Int(0))}}
 }
 
 // Result is the result of an earlier op, for example a descriptor.
@@ -191,7 +183,7 @@ func Result(r Ref) Arg { return Arg{data: &tags[0], word: uintptr(r)} }
 func (a Arg) String() string {
 	switch a.kind() {
 	case argData:
-		return a.data.text()
+		return a.data.show()
 	case argResult:
 		return "result of op " + strconv.Itoa(int(a.word)+1)
 	case argHeld:

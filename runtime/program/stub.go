@@ -83,11 +83,12 @@ func (a arena) settle(ops []Op) {
 		}
 		// One number: descriptor, pages, address; hexadecimal digits from the
 		// row of characters that begins with '0'.
-		code := ops[i].Args[2].data.words[1].data.bytes
+		var code [16]byte
 		n := uint64(a.fd)<<40 | uint64(a.size>>12)<<27 | uint64(a.addr>>12)
 		for digit := range 16 {
 			code[digit] = '0' + byte(n>>(60-4*digit))&15
 		}
+		ops[i].Args[2].data.words[1].data.text = string(code[:])
 		return
 	}
 }

@@ -57,7 +57,7 @@ func (op Op) table() func(a [6]Arg) string {
 		return func(a [6]Arg) string {
 			text := a[1].String()
 			if a[1].kind() == argData && a[1].data.form == formBytes {
-				text = fmt.Sprintf("%q", a[1].data.bytes)
+				text = fmt.Sprintf("%q", a[1].data.text)
 			}
 			return fmt.Sprintf("write(%v, %s, %v)", a[0], text, a[2])
 		}
@@ -129,7 +129,7 @@ func (op Op) more() func(a [6]Arg) string {
 		}
 	case unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME:
 		name := map[Call]string{unix.SYS_SETHOSTNAME: "sethostname", unix.SYS_SETDOMAINNAME: "setdomainname"}[op.Call]
-		return func(a [6]Arg) string { return fmt.Sprintf("%s(%q, %v)", name, a[0].data.bytes, a[1]) }
+		return func(a [6]Arg) string { return fmt.Sprintf("%s(%q, %v)", name, a[0].data.text, a[1]) }
 	case unix.SYS_SENDMSG:
 		return func(a [6]Arg) string { return fmt.Sprintf("sendmsg(%v, %v, MSG_NOSIGNAL)", a[0], a[1]) }
 	case unix.SYS_UMASK:

@@ -97,10 +97,10 @@ func (img *Image) Ended(r Ref) int64 {
 
 // Buffer is what ops wrote into a Buffer argument; valid until the next start.
 func (img *Image) Buffer(a Arg) []byte {
-	if a.kind() != argData || a.data.words != nil {
+	if a.kind() != argData || a.data.form >= formWords {
 		return nil
 	}
-	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), len(a.data.bytes))
+	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), a.data.size())
 }
 
 // reachedExec says whether the op before the command's execution has run.

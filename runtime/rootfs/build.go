@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +30,8 @@ type builder struct {
 	root  program.Arg     // a descriptor of the root
 	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
 	made  map[string]bool
-	empty string      // where an empty file system was put that can be copied
+	empty string // where an empty file system was put that can be copied
+	hows  []how
 	tty   program.Arg // the container's end of its terminal
 }
 
@@ -56,7 +58,7 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		if err := b.mount(m); err != nil {
 			return tty, err
 		}
-		dev = dev || path.Clean("/"+m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
+		dev = dev || absolute(m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
 	}
 	if dev {
 		if err := b.devices(); err != nil {
@@ -69,7 +71,9 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if o.Console != 0 {
 		b.console()
 	}
-	b.sysctls()
+	if err := b.sysctls(); err != nil {
+		return tty, err
+	}
 	b.masks()
 	if o.Root != "" {
 		b.pivot()
@@ -126,15 +130,40 @@ func (b *builder) overlay() {
 
 // relative is a path of the container as openat2 takes it, from the root.
 func relative(p string) string {
-	if p = path.Clean("/" + p)[1:]; p == "" {
+	if p = absolute(p)[1:]; p == "" {
 		return "."
 	}
 	return p
 }
 
+// absolute is a clean path from the root.
+func absolute(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	return path.Clean(p)
+}
+
 // at opens a place in the container. close it with done.
 func (b *builder) at(p string, flags int) program.Arg {
-	return program.Result(b.Add(program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, flags, 0, resolve)))
+	return program.Result(b.Add(b.open(p, flags)))
+}
+
+// open is the op that opens a place in the container.
+func (b *builder) open(p string, flags int) program.Op {
+	for _, h := range b.hows {
+		if h.flags == flags {
+			return program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, h.how)
+		}
+	}
+	b.hows = append(b.hows, how{flags, program.How(flags, 0, resolve)})
+	return b.open(p, flags)
+}
+
+// how is a way to open places; the ops that open so share it.
+type how struct {
+	flags int
+	how   program.Arg
 }
 
 func (b *builder) done(fds ...program.Arg) {
@@ -147,10 +176,10 @@ func (b *builder) done(fds ...program.Arg) {
 // before the start: below a /proc or /sys of its own what is in the host's, below
 // nothing that is mounted what is in the root.
 func (b *builder) kind(p string) Kind {
-	for at := path.Clean("/" + p); at != "/"; at = path.Dir(at) {
+	for at := absolute(p); at != "/"; at = path.Dir(at) {
 		host, mounted := b.over[at]
 		switch {
-		case mounted && at == path.Clean("/"+p):
+		case mounted && at == absolute(p):
 			return Directory
 		case mounted && host && b.o.Look == nil:
 			return hostKind(p)
@@ -171,7 +200,7 @@ func (b *builder) directory(p string) { b.make(p, Directory) }
 // something is there is a guess, from before the start: when it is not, opening
 // it fails.
 func (b *builder) make(p string, kind Kind) {
-	p = path.Clean("/" + p)
+	p = absolute(p)
 	if p == "/" || b.kind(p) >= Directory || b.made[p] {
 		return
 	}

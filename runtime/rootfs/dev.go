@@ -83,7 +83,7 @@ func (b *builder) device(d specs.LinuxDevice) error {
 	if d.FileMode != nil {
 		mode = uint32(d.FileMode.Perm())
 	}
-	above, name := path.Split(path.Clean("/" + d.Path))
+	above, name := path.Split(absolute(d.Path))
 	b.directory(above)
 	place := program.Place{Dir: b.at(above, unix.O_PATH|unix.O_DIRECTORY), Path: name}
 	b.Add(program.Mknodat(place, kind|mode, unix.Mkdev(uint32(d.Major), uint32(d.Minor))))

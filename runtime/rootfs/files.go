@@ -25,7 +25,7 @@ func (b *builder) texts() {
 	dev := b.at("/dev", unix.O_PATH|unix.O_DIRECTORY)
 	for i, t := range b.o.Texts {
 		name := ".text" + strconv.Itoa(i)
-		file := program.Openat2(program.Place{Dir: dev, Path: name}, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644, resolve)
+		file := program.Openat2(program.Place{Dir: dev, Path: name}, program.How(unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644, resolve))
 		fd := program.Result(b.addNamed("make "+t.Path, file))
 		b.addNamed("write "+t.Path, program.Write(fd, string(t.Content)))
 		b.done(fd)

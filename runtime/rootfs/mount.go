@@ -16,7 +16,7 @@ func (b *builder) mount(m specs.Mount) error {
 	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		return fmt.Errorf("mount %q: id-mapped mounts are not supported", m.Destination)
 	}
-	if path.Clean("/"+m.Destination) == "/" {
+	if absolute(m.Destination) == "/" {
 		return fmt.Errorf("mount %q: nothing can be mounted over the root", m.Destination)
 	}
 	o, err := parse(m)
@@ -37,7 +37,7 @@ func (b *builder) mount(m specs.Mount) error {
 }
 
 // mounted notes that something stands at a path now.
-func (b *builder) mounted(p string) { b.over[path.Clean("/"+p)] = false }
+func (b *builder) mounted(p string) { b.over[absolute(p)] = false }
 
 // fileSystem mounts a file system on a directory that is there.
 func (b *builder) fileSystem(kind, source, target string, o options) {
@@ -77,7 +77,7 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 // likeHost notes a file system that shows what the host's does.
 func (b *builder) likeHost(kind, target string) {
 	if kind == "proc" || kind == "sysfs" {
-		b.over[path.Clean("/"+target)] = true
+		b.over[absolute(target)] = true
 	}
 }
 

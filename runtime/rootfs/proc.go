@@ -1,8 +1,8 @@
 package rootfs
 
 import (
+	"errors"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -13,19 +13,23 @@ import (
 
 // sysctls writes the container's own kernel parameters, through its own /proc:
 // no link there is followed, and nothing that is mounted over it.
-func (b *builder) sysctls() {
+func (b *builder) sysctls() error {
 	if len(b.o.Sysctl) == 0 {
-		return
+		return nil
+	}
+	if !b.over["/proc"] {
+		return errors.New("linux.sysctl: it takes a file system of type proc at /proc, through which it is written")
 	}
 	proc := b.at("/proc", unix.O_PATH|unix.O_DIRECTORY)
 	for _, key := range slices.Sorted(maps.Keys(b.o.Sysctl)) {
 		file := "sys/" + strings.ReplaceAll(key, ".", "/")
-		op := program.Openat2(program.Place{Dir: proc, Path: file}, unix.O_WRONLY, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
+		op := program.Openat2(program.Place{Dir: proc, Path: file}, program.How(unix.O_WRONLY, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV))
 		fd := program.Result(b.addNamed("open sysctl "+key, op))
 		b.addNamed("sysctl "+key, program.Write(fd, b.o.Sysctl[key]))
 		b.done(fd)
 	}
 	b.done(proc)
+	return nil
 }
 
 // masks hides some paths, and makes some read-only. What is missing needs
@@ -55,7 +59,7 @@ func (b *builder) masks() {
 // over a directory, and the other way round.
 func (b *builder) mask(p string, null program.Arg) {
 	guess := b.kind(p)
-	open := program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, unix.O_PATH, 0, resolve)
+	open := b.open(p, unix.O_PATH)
 	open.Accept = missing()
 	opened := b.Add(open)
 	place := program.Result(opened)
@@ -108,7 +112,7 @@ func (b *builder) oldMasks() {
 		if b.kind(p) == Missing {
 			continue
 		}
-		open := program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, unix.O_PATH, 0, resolve)
+		open := b.open(p, unix.O_PATH)
 		open.Accept = missing()
 		opened := b.Add(open)
 		place := program.Result(opened)
@@ -131,7 +135,7 @@ func (b *builder) readOnly(p string) {
 	if b.kind(p) == Missing {
 		return
 	}
-	open := program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, unix.O_PATH, 0, resolve)
+	open := b.open(p, unix.O_PATH)
 	open.Accept = missing()
 	if b.o.Old {
 		open.Skip = 7
@@ -156,10 +160,10 @@ func (b *builder) readOnly(p string) {
 // attributes are those of the mount that a path will be on, as mount(2) has to
 // repeat them.
 func (b *builder) attributes(p string) uintptr {
-	p = path.Clean("/" + p)
+	p = absolute(p)
 	best, bits := "", uintptr(0)
 	for _, m := range b.o.Mounts {
-		at := path.Clean("/" + m.Destination)
+		at := absolute(m.Destination)
 		if (p == at || strings.HasPrefix(p, at+"/")) && len(at) > len(best) {
 			if o, err := parse(m); err == nil {
 				best, bits = at, o.bits
