@@ -26,10 +26,13 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/results scripts/arm64/run.sh .ci/run
+	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh .ci/run
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
+
+bench-start: build ## isorun's start against runc, crun, bubblewrap and C (scripts/peers)
+	go run ./bench/yardstick/startup
 
 test-arm64: ## the engine's tests on an emulated arm64 machine
 	scripts/arm64/run.sh
@@ -48,4 +51,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick test-arm64 results clean install
+.PHONY: help build bench test lint yardstick bench-start test-arm64 results clean install

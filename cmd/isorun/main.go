@@ -25,16 +25,10 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/foreground"
 	"isoperf/runtime/idmap"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
-)
-
-// Exit statuses of isorun itself, as docker and podman have them.
-const (
-	exitOwn           = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
 )
 
 const usage = `isorun starts containers, and commands in new namespaces.
@@ -74,35 +68,35 @@ func run(args []string, stdout, stderr io.Writer) int {
 		args = args[1:]
 	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
 		help(stderr)
-		return exitOwn
+		return foreground.ExitOwn
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		help(stdout)
 		return 0
 	case err != nil:
-		return fail(exitOwn, fmt.Errorf("%w (isorun --help)", err))
+		return fail(foreground.ExitOwn, fmt.Errorf("%w (isorun --help)", err))
 	case *showVersion:
 		fmt.Fprintln(stdout, "isorun", version())
 		return 0
 	case flags.NArg() == 0:
-		return fail(exitOwn, errors.New("no command (isorun --help)"))
+		return fail(foreground.ExitOwn, errors.New("no command (isorun --help)"))
 	}
 	bits, err := namespace.ParseList(*list)
 	if err != nil {
-		return fail(exitOwn, err)
+		return fail(foreground.ExitOwn, err)
 	}
 	path, err := exec.LookPath(flags.Arg(0))
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fail(exitNotExecutable, err)
+		return fail(foreground.ExitNotExecutable, err)
 	case err != nil:
-		return fail(exitNotFound, err)
+		return fail(foreground.ExitNotFound, err)
 	}
 	p, mapped := build(bits, path, flags.Args())
 	if *plan {
 		if err := p.Print(stdout); err != nil {
-			return fail(exitOwn, err)
+			return fail(foreground.ExitOwn, err)
 		}
 		return 0
 	}
@@ -129,7 +123,7 @@ func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Wri
 	proc, err := program.Start(p)
 	if err != nil {
 		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		return exitOwn
+		return foreground.ExitOwn
 	}
 	stop := program.Forward(proc)
 	var mapErr error
@@ -149,28 +143,13 @@ func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Wri
 		}
 	}
 	if mapErr != nil {
-		return exitOwn
+		return foreground.ExitOwn
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		return failedExec(err)
+		return foreground.ExitCode(err)
 	}
 	return status.ExitCode()
-}
-
-// failedExec is the exit status for an op that failed: that of execve says what
-// is wrong with the command.
-func failedExec(err error) int {
-	var op *program.OpError
-	switch {
-	case !errors.As(err, &op) || op.Op.Call != unix.SYS_EXECVE:
-		return exitOwn
-	case op.Errno == unix.ENOENT:
-		return exitNotFound
-	case op.Errno == unix.EACCES, op.Errno == unix.ENOEXEC:
-		return exitNotExecutable
-	}
-	return exitOwn
 }
 
 // buildVersion is set by the linker; empty: what the Go toolchain knows.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +18,33 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata"})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// busybox DIR copies it there.
+			"busybox": func(ts *testscript.TestScript, _ bool, args []string) {
+				path, err := exec.LookPath("busybox")
+				ts.Check(err)
+				text, err := os.ReadFile(path)
+				ts.Check(err)
+				ts.Check(os.WriteFile(ts.MkAbs(args[0])+"/busybox", text, 0o755))
+			},
+			// nothing-left: no control group of this test is there any more.
+			"nothing-left": func(ts *testscript.TestScript, _ bool, _ []string) {
+				left, err := filepath.Glob("/sys/fs/cgroup/*/isoperf-*-one")
+				ts.Check(err)
+				if len(left) > 0 {
+					ts.Fatalf("left behind: %v", left)
+				}
+			},
+		},
+	})
 }
 
 // isorun stays lean: nothing of the profiler is linked into it.
@@ -26,7 +54,7 @@ func TestLean(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dep := range strings.Lines(string(out)) {
-		for _, heavy := range []string{"isoperf/bench", "isoperf/reports", "gonum.org", "github.com/spf13/cobra", "tablewriter", "net/http"} {
+		for _, heavy := range []string{"isoperf/bench", "isoperf/reports", "gonum.org", "github.com/spf13/cobra", "tablewriter", "net/http", "encoding/json", "github.com/vishvananda", "github.com/moby/profiles", "github.com/coreos", "isoperf/runtime/network\n", "isoperf/runtime/spec/command"} {
 			if strings.HasPrefix(dep, heavy) {
 				t.Errorf("isorun imports %s", dep)
 			}

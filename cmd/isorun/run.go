@@ -49,18 +49,18 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, runUsage, flags.FlagUsages())
 		return 0
 	case err != nil:
-		return fail(exitOwn, fmt.Errorf("%w (isorun run --help)", err))
+		return fail(foreground.ExitOwn, fmt.Errorf("%w (isorun run --help)", err))
 	case flags.NArg() != 1:
-		return fail(exitOwn, fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", flags.NArg()))
+		return fail(foreground.ExitOwn, fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", flags.NArg()))
 	}
 	c, err := spec.Load(*bundle)
 	if err != nil {
-		return fail(exitOwn, err)
+		return fail(foreground.ExitOwn, err)
 	}
 	c.ID = flags.Arg(0)
 	c.LoopbackUp = true
 	if err := c.Check(); err != nil {
-		return fail(exitOwn, fmt.Errorf("bundle %q: %w", *bundle, err))
+		return fail(foreground.ExitOwn, fmt.Errorf("bundle %q: %w", *bundle, err))
 	}
 	o := foreground.Options{Container: container.Options{Record: record, Host: host}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
@@ -70,7 +70,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 			err = p.Print(stdout)
 		}
 		if err != nil {
-			return fail(exitOwn, err)
+			return fail(foreground.ExitOwn, err)
 		}
 		return 0
 	}
@@ -103,10 +103,7 @@ func runContainer(c *spec.Container, o foreground.Options, timeline bool, stderr
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		if errors.Is(err, cgroup.ErrStranded) || result.Container == nil {
-			return exitOwn
-		}
-		return failedExec(err)
+		return foreground.ExitCode(err)
 	}
 	return result.Status.ExitCode()
 }
