@@ -269,6 +269,10 @@ func ParseIOMax(text string) (IOLimit, error) {
 		}
 		l.Major, l.Minor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
 	} else {
+		major, after, _ := strings.Cut(s, ":")
+		if end := strings.IndexAny(after, ": "); end >= 0 { // "8:0 rbps=1M" or "8:0:rbps=1M"
+			device, rest, ok = major+":"+after[:end], after[end+1:], true
+		}
 		major, minor, _ := strings.Cut(device, ":")
 		a, err1 := strconv.ParseUint(major, 10, 12)
 		b, err2 := strconv.ParseUint(minor, 10, 20)

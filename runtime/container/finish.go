@@ -160,12 +160,20 @@ func (pl *Plan) credentials() error {
 			return fmt.Errorf("process.capabilities: %w", err)
 		}
 	}
-	capability.DropBounding(p, sets.Bounding, last)
+	may, err := pl.powers(privileged)
+	if err != nil {
+		return err
+	}
+	if may.Has(capability.Of(unix.CAP_SETPCAP)) {
+		capability.DropBounding(p, sets.Bounding, last)
+	}
 	user := process.User
 	if user.UID != 0 {
 		capability.Keep(p)
 	}
-	if pl.setgroups() {
+	if !may.Has(capability.Of(unix.CAP_SETGID)) && len(user.AdditionalGids) == 0 {
+		// An ordinary user outside of user namespaces keeps the own groups.
+	} else if pl.setgroups() {
 		op := program.Setgroups(user.AdditionalGids)
 		if len(user.AdditionalGids) == 0 && joinsUser(pl.spec) {
 			op.Accept = []syscall.Errno{unix.EPERM} // denied in that namespace: then there are none to drop
@@ -181,6 +189,21 @@ func (pl *Plan) credentials() error {
 		p.Rearm() // the kernel disarms it when an id changes
 	}
 	return nil
+}
+
+// powers are the capabilities that the child has when it comes to its
+// credentials: all in a user namespace, otherwise the launcher's. Without
+// CAP_SETPCAP nothing can be dropped from the bounding set, nor needs to be: it
+// is about what a later execve may give, and no_new_privs forbids that.
+func (pl *Plan) powers(privileged bool) (capability.Set, error) {
+	if privileged {
+		return capability.All(), nil
+	}
+	have, err := capability.Permitted()
+	if err == nil && !have.Has(capability.Of(unix.CAP_SETPCAP)) && !pl.spec.Process.NoNewPrivileges {
+		err = errors.New("process.noNewPrivileges: without it, dropping capabilities for good takes CAP_SETPCAP: run as root, or in a user namespace")
+	}
+	return have, err
 }
 
 // isRoot says whether the child is user and group 0 before it becomes the

@@ -45,10 +45,12 @@ type Event struct {
 func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) {
 	c := &Container{plan: pl}
 	if pl.group != nil && !pl.group.Empty() {
+		start := program.Now()
 		group, err := pl.group.Create()
 		if err != nil {
 			return nil, err
 		}
+		c.event("create control group", start)
 		c.group = group
 		pl.program.Cgroup = group.FD()
 	}
@@ -171,6 +173,7 @@ func (c *Container) findCommand() error {
 	if err != nil {
 		return nil // it has ended already
 	}
+	c.process.Watch(child)
 	if c.command, err = unix.PidfdOpen(child, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("open a descriptor of process %d: %w", child, err)
 	}

@@ -23,6 +23,7 @@ type Process struct {
 	state   Status
 	err     error // the op that failed
 
+	watched     int         // the process that executes the command; 0: the child
 	interrupted func() bool // asked while Confirm waits
 
 	mu    sync.Mutex // guards what follows
@@ -97,11 +98,19 @@ func (p *Process) WaitExec() error {
 	return nil
 }
 
+// Watch says which process executes the command, in the launcher's pid
+// namespace, when it is not the child: after a Fork.
+func (p *Process) Watch(pid int) { p.watched = pid }
+
 // executed says, of a child whose memory is gone, whether execve took it or
 // its end did: execve gives a process another name, a little later. Without
 // /proc it says that it was execve.
 func (p *Process) executed() bool {
-	path := fmt.Sprintf("/proc/%d/comm", p.Pid())
+	pid := p.watched
+	if pid == 0 {
+		pid = p.Pid()
+	}
+	path := fmt.Sprintf("/proc/%d/comm", pid)
 	for pause := 10 * time.Microsecond; ; pause *= 2 {
 		ended := p.ended()
 		comm, err := os.ReadFile(path)

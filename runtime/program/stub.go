@@ -119,20 +119,28 @@ func StubELF() []byte {
 		machine = 183 // EM_AARCH64
 	}
 	size := uint64(header + len(code))
-	var b bytes.Buffer
-	put := func(values ...any) {
-		for _, v := range values {
-			// A bytes.Buffer does not fail, and every value has a fixed size.
-			if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-				panic(err)
-			}
+	b := make([]byte, 0, size)
+	half := func(n uint16) { b = binary.LittleEndian.AppendUint16(b, n) }
+	word := func(n uint32) { b = binary.LittleEndian.AppendUint32(b, n) }
+	long := func(list ...uint64) {
+		for _, n := range list {
+			b = binary.LittleEndian.AppendUint64(b, n)
 		}
 	}
-	put([16]byte{0x7f, 'E', 'L', 'F', 2, 1, 1})
-	put(uint16(2), machine, uint32(1), uint64(vaddr+header), uint64(64), uint64(0), uint32(0),
-		uint16(64), uint16(56), uint16(2), uint16(0), uint16(0), uint16(0))
-	put(uint32(1), uint32(5), uint64(0), uint64(vaddr), uint64(vaddr), size, size, uint64(0x10000)) // PT_LOAD r-x
-	put(uint32(0x6474e551), uint32(6), uint64(0), uint64(0), uint64(0), uint64(0), uint64(0), uint64(16))
-	b.Write(code)
-	return b.Bytes()
+	b = append(b, 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	half(2)
+	half(machine)
+	word(1)
+	long(vaddr+header, 64, 0)
+	word(0)
+	for _, n := range []uint16{64, 56, 2, 0, 0, 0} {
+		half(n)
+	}
+	word(1) // PT_LOAD
+	word(5) // r-x
+	long(0, vaddr, vaddr, size, size, 0x10000)
+	word(0x6474e551) // PT_GNU_STACK
+	word(6)          // rw-
+	long(0, 0, 0, 0, 0, 16)
+	return append(b, code...)
 }
