@@ -55,6 +55,9 @@ type Plan struct {
 	filter  *seccomp.Filter // nil: none
 	program *program.Program
 
+	first  *program.Program // what the child begins with, when the rest comes later; nil: the program is whole
+	loaded program.Gate     // then: the rest is there
+
 	mapped    program.Gate // 0: no user namespace
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
@@ -68,27 +71,62 @@ type Plan struct {
 // file system, and changes nothing.
 func New(c *spec.Container, o Options) (*Plan, error) {
 	pl := &Plan{spec: c, options: o}
-	pl.created, _ = c.Flags()
-	if err := pl.planGroup(); err != nil {
+	if err := pl.begin(); err != nil {
 		return nil, err
 	}
-	if l := c.Linux; l.Seccomp != nil {
-		filter, err := seccomp.Assemble(l.Seccomp)
-		if err != nil {
-			return nil, err
-		}
-		pl.filter = filter
-	}
-	pl.maps = idmap.Maps{UIDs: c.Linux.UIDMappings, GIDs: c.Linux.GIDMappings}
-	if c.Rootless() {
-		if err := pl.maps.Check(); err != nil {
-			return nil, err
-		}
-	}
-	if err := pl.build(); err != nil {
+	pl.program.Grow(spareOps)
+	if err := pl.complete(); err != nil {
 		return nil, err
 	}
 	return pl, nil
+}
+
+// What an image of the child's first ops has room for. A container with the
+// usual mounts has 350 ops, whose data takes 16 KiB.
+const (
+	spareOps  = 2000
+	spareData = 256 << 10
+)
+
+// Begin is New of which most is done later: Start plans the rest while the child
+// is being born, beside it, which takes a processor. What New refuses, Start then
+// refuses.
+func Begin(c *spec.Container, o Options) (*Plan, error) {
+	pl := &Plan{spec: c, options: o}
+	if err := pl.begin(); err != nil {
+		return nil, err
+	}
+	pl.first = pl.program
+	pl.first.Reserve(spareOps, spareData)
+	pl.loaded = pl.first.Wait("program loaded")
+	return pl, nil
+}
+
+// begin is what must be known before the child is cloned, and its first ops.
+func (pl *Plan) begin() error {
+	pl.created, _ = pl.spec.Flags()
+	if err := pl.planGroup(); err != nil {
+		return err
+	}
+	pl.maps = idmap.Maps{UIDs: pl.spec.Linux.UIDMappings, GIDs: pl.spec.Linux.GIDMappings}
+	if pl.spec.Rootless() {
+		if err := pl.maps.Check(); err != nil {
+			return err
+		}
+	}
+	return pl.birth()
+}
+
+// complete is the rest.
+func (pl *Plan) complete() error {
+	if l := pl.spec.Linux; l.Seccomp != nil {
+		filter, err := seccomp.Assemble(l.Seccomp)
+		if err != nil {
+			return err
+		}
+		pl.filter = filter
+	}
+	return pl.build()
 }
 
 // planGroup finds the control groups, when the container needs any.
@@ -167,13 +205,15 @@ func (pl *Plan) Print(w io.Writer) error {
 	return pl.program.Print(w)
 }
 
-// build writes the child's program.
-func (pl *Plan) build() error {
+// lateFlags are namespaces that are not made by the first clone: cgroup, so
+// that its root is the group the child was born in; time, so that offsets can be
+// set.
+const lateFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
+
+// birth writes the child's first ops.
+func (pl *Plan) birth() error {
 	c := pl.spec
-	// Namespaces that are not made by the first clone: cgroup, so that its root
-	// is the group the child was born in; time, so that offsets can be set.
-	late := pl.created & (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
-	flags := pl.created &^ late
+	flags := pl.created &^ lateFlags
 	_, join := c.Flags()
 	second := joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace)
 	p := program.New(program.Stub, flags)
@@ -181,7 +221,6 @@ func (pl *Plan) build() error {
 		p.Flags = 0
 	}
 	pl.program = p
-	p.Grow(400)
 	if err := hideDescriptors(p); err != nil {
 		return err
 	}
@@ -197,7 +236,15 @@ func (pl *Plan) build() error {
 		capability.RaiseAmbient(p, capability.UpTo(last), true)
 	}
 	p.DieWithParent()
-	pl.join(join, flags, second)
+	return nil
+}
+
+// build writes the rest of the child's program.
+func (pl *Plan) build() error {
+	c, p := pl.spec, pl.program
+	late := pl.created & lateFlags
+	_, join := c.Flags()
+	pl.join(join, pl.created&^late, joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace))
 	pl.mapIDs()
 	pl.unshareLate(late)
 	if adj := c.Process.OOMScoreAdj; adj != nil {

@@ -29,6 +29,7 @@ type Container struct {
 	group   *cgroup.Group // nil: none
 	command int           // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events  []Event
+	planned Event
 	failed  error // of the launcher's part, after the clone
 }
 
@@ -54,10 +55,14 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 		c.group = group
 		pl.program.Cgroup = group.FD()
 	}
-	if err := c.launch(); err != nil {
+	rest := c.planRest()
+	err := c.launch()
+	if rerr := <-rest; err != nil {
 		return nil, errors.Join(err, c.removeGroup())
+	} else if err = rerr; err == nil {
+		err = c.guide(ctx, connect)
 	}
-	if err := c.guide(ctx, connect); err != nil {
+	if err != nil {
 		// Nothing but its end is of interest now.
 		_ = c.process.Signal(unix.SIGKILL)
 		_, cause := c.process.Wait()
@@ -70,11 +75,33 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 	return c, nil
 }
 
+// planRest plans what a Plan that was only begun is to do, beside the launch. The
+// channel gives its error, once.
+func (c *Container) planRest() <-chan error {
+	pl, rest := c.plan, make(chan error, 1)
+	if pl.first == nil {
+		rest <- nil
+		return rest
+	}
+	pl.program = pl.first.Continue()
+	go func() {
+		start := program.Now()
+		err := pl.complete()
+		c.planned = Event{Name: "plan", Start: start, End: program.Now()}
+		rest <- err
+	}()
+	return rest
+}
+
 // launch clones the child, inside its control groups.
 func (c *Container) launch() error {
 	start := program.Now()
 	clone := func() (err error) {
-		c.process, err = program.Start(c.plan.program)
+		first := c.plan.first
+		if first == nil {
+			first = c.plan.program
+		}
+		c.process, err = program.Start(first)
 		return err
 	}
 	var err error
@@ -95,6 +122,15 @@ func (c *Container) event(name string, start int64) {
 // guide does the launcher's part while the child runs its program.
 func (c *Container) guide(ctx context.Context, connect Connect) error {
 	pl := c.plan
+	if pl.loaded != 0 {
+		c.events = append(c.events, c.planned)
+		start := program.Now()
+		if err := c.process.Extend(pl.program); err != nil {
+			return err
+		}
+		c.event("load", start)
+		c.process.Open(pl.loaded)
+	}
 	var user, net int
 	if pl.connected != 0 {
 		// After a change of its credentials the child's namespaces cannot be

@@ -77,14 +77,9 @@ func Run(c *spec.Container, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer t.close()
-	plan, err := container.New(c, o.Container)
+	plan, err := container.Begin(c, o.Container)
 	if err != nil {
 		return Result{}, err
-	}
-	if o.Warn != nil {
-		for _, text := range plan.Warnings() {
-			o.Warn(text)
-		}
 	}
 	// From before the start, so that no signal is lost. The terminal's size is
 	// the session's business, which also has to know when it is continued.
@@ -112,6 +107,11 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	<-watching // from here on the signals are this goroutine's
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Warn != nil {
+		for _, text := range plan.Warnings() {
+			o.Warn(text)
+		}
 	}
 	session, err := t.attach(ct, o)
 	if err == nil && o.Started != nil {

@@ -13,7 +13,8 @@ import (
 // arena is memory at the same address in the launcher and in the stub.
 type arena struct {
 	addr, size uintptr
-	fd         int // the memfd behind it, or -1
+	fd         int  // the memfd behind it, or -1
+	used       bool // an image had it before
 }
 
 // Arenas live in a part of the address space that neither Go, nor the race
@@ -92,6 +93,7 @@ func newArena(size uintptr, file bool) (arena, error) {
 
 // release gives the arena back for the next image of its size.
 func (a arena) release() {
+	a.used = true
 	class := arenaClass{a.size, a.fd >= 0}
 	arenas.Lock()
 	arenas.free[class] = append(arenas.free[class], a)

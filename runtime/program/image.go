@@ -91,15 +91,16 @@ type Image struct {
 	arena   arena
 	ops     []Op // with those that the mode adds
 	offsets map[*block]uintptr
-	anchor  anchor // both clocks, read just before the last start
-	born    bool   // a process of this image has not been reaped
+	end     uintptr // of the data, from the arena's start
+	anchor  anchor  // both clocks, read just before the last start
+	born    bool    // a process of this image has not been reaped
 }
 
 // plan is the list of ops as it runs: the early ones, what the mode needs,
 // then the program.
 func (p *Program) plan(stub *stubFile) []Op {
 	const most = 16 // that a mode adds
-	ops := append(make([]Op, 0, len(p.ops)+most+2*len(p.kept)), p.ops[:p.early]...)
+	ops := append(make([]Op, 0, len(p.ops)+p.spareOps+most+2*len(p.kept)), p.ops[:p.early]...)
 	if p.Mode == Stub {
 		ops = stub.enter(ops, p.kept)
 	} else {
@@ -137,15 +138,16 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{program: p, ops: p.plan(stub)}
-	var end uintptr
-	if img.offsets, end, err = layout(img.ops); err != nil {
+	img := &Image{program: p, ops: p.plan(stub), offsets: make(map[*block]uintptr, 2*(len(p.ops)+p.spareOps))}
+	img.end = headerSize + uintptr(len(img.ops)+p.spareOps+2)*recordSize
+	if err := img.layout(img.ops); err != nil {
 		return nil, err
 	}
-	if most := uintptr(arenaMost); end+stackSize > most {
-		return nil, fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", end, most-stackSize)
+	size := img.end + uintptr(p.spareData) + stackSize
+	if size > arenaMost {
+		return nil, tooLarge(size)
 	}
-	a, err := newArena(end+stackSize, p.Mode == Stub)
+	a, err := newArena(size, p.Mode == Stub)
 	if err != nil {
 		return nil, err
 	}
@@ -153,24 +155,52 @@ func Load(p *Program) (*Image, error) {
 	if p.Mode == Stub {
 		a.settle(img.ops[p.early:])
 	}
-	clear(unsafe.Slice(at[byte](a.addr), end))
+	if a.used {
+		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
+	}
 	img.write()
 	return img, nil
 }
 
-// layout places every block behind the header and the records. Beside those
-// of the ops there are two: the first is "born", the last ends the child when
-// the program has not.
-func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
-	offsets = make(map[*block]uintptr, 2*len(ops))
-	end = headerSize + uintptr(len(ops)+2)*recordSize
+func tooLarge(size uintptr) error {
+	return fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", size-stackSize, uintptr(arenaMost)-stackSize)
+}
+
+// extend lays out what a program has more than the one that was loaded, and
+// writes it behind. A child that waits at the last op of the old one goes on
+// with it.
+func (img *Image) extend(rest *Program) error {
+	if err := rest.check(); err != nil {
+		return err
+	}
+	more := rest.ops[len(img.program.ops):]
+	if len(more) > img.program.spareOps {
+		return fmt.Errorf("extend program: %d ops are more than the %d that were reserved", len(more), img.program.spareOps)
+	}
+	before := img.end
+	if err := img.layout(more); err != nil {
+		return err
+	}
+	if size := img.end + stackSize; size > img.arena.size {
+		return fmt.Errorf("extend program: its data takes %d bytes, of which %d were reserved", img.end-before, img.arena.size-stackSize-before)
+	}
+	first := len(img.ops)
+	img.ops, img.program = append(img.ops, more...), rest
+	img.writeOps(first)
+	return nil
+}
+
+// layout places every block of ops behind the header, the records and what was
+// placed before. Beside the records of the ops there are two: the first is
+// "born", the last ends the child when the program has not.
+func (img *Image) layout(ops []Op) (err error) {
 	var place func(op Op, b *block)
 	place = func(op Op, b *block) {
-		if _, ok := offsets[b]; ok || b == nil {
+		if _, ok := img.offsets[b]; ok || b == nil {
 			return
 		}
-		offsets[b] = end
-		end += (b.size() + 7) &^ 7
+		img.offsets[b] = img.end
+		img.end += (b.size() + 7) &^ 7
 		if b.form == formString && strings.IndexByte(b.text, 0) >= 0 {
 			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.show())
 		}
@@ -186,13 +216,12 @@ func layout(ops []Op) (offsets map[*block]uintptr, end uintptr, err error) {
 			place(op, arg.block())
 		}
 	}
-	return offsets, end, err
+	return err
 }
 
 // write fills the arena.
 func (img *Image) write() {
 	a, h := img.arena, img.arena.header()
-	records := a.records(len(img.ops) + 2)
 	base := a.addr + headerSize // of records[0], which stands for "born"
 	h.clock = clocks.source
 	h.start = uint64(base)
@@ -209,9 +238,17 @@ func (img *Image) write() {
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
+	img.writeOps(0)
+}
+
+// writeOps writes the records from one op on, and what they point to.
+func (img *Image) writeOps(first int) {
+	h, records := img.arena.header(), img.arena.records(len(img.ops)+2)
+	base := img.arena.addr + headerSize
 	quiet := uint16(0)
-	for i, op := range img.ops {
-		r := &records[i+1]
+	for i := first; i < len(img.ops); i++ {
+		op, r := &img.ops[i], &records[i+1]
+		*r = record{}
 		if op.Call == unix.SYS_SECCOMP {
 			quiet = 1 // a filter may forbid clock_gettime, and strict mode the counter
 		}
@@ -231,8 +268,7 @@ func (img *Image) write() {
 			img.fill(arg.block())
 		}
 	}
-	end := &records[len(img.ops)+1]
-	end.call, end.args[0] = unix.SYS_EXIT_GROUP, 0
+	records[len(img.ops)+1] = record{call: unix.SYS_EXIT_GROUP}
 }
 
 // word is the argument as the loop reads it.
