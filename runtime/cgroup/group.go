@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -176,7 +177,7 @@ func (g *Group) apply(t *part, list []write) error {
 			return writeError(w, t.dir, err)
 		}
 		for {
-			if err = writeFD(fd, w.data); err != nil {
+			if err = writePatiently(fd, w); err != nil {
 				unix.Close(fd)
 				return writeError(w, t.dir, err)
 			}
@@ -190,6 +191,20 @@ func (g *Group) apply(t *part, list []write) error {
 		g.timed("write "+w.file, start)
 	}
 	return nil
+}
+
+// writePatiently writes a value. A memory limit is refused as busy while the
+// charges that other processors keep in stock are above it; each attempt has
+// them given back, without waiting for it.
+func writePatiently(fd int, w write) (err error) {
+	const attempts = 20
+	for n := 0; ; n++ {
+		err = writeFD(fd, w.data)
+		if err != unix.EBUSY || n == attempts || !strings.HasPrefix(w.file, "memory.") {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // writeError says what was written, for which field, and what to do.

@@ -27,15 +27,16 @@ type hierarchy struct {
 }
 
 // Detect reads the arrangement from /proc/self/mountinfo and
-// /proc/self/cgroup, and which controllers version 2 has.
+// /proc/thread-self/cgroup (the process's first thread may be in a group where it
+// is launching something), and which controllers version 2 has.
 func Detect() (*Host, error) {
 	mountinfo, err := readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("read /proc/self/mountinfo: %w; mount /proc", err)
 	}
-	self, err := readFile(unix.AT_FDCWD, "/proc/self/cgroup")
+	self, err := readFile(unix.AT_FDCWD, "/proc/thread-self/cgroup")
 	if err != nil {
-		return nil, fmt.Errorf("read /proc/self/cgroup: %w; the kernel may lack CONFIG_CGROUPS", err)
+		return nil, fmt.Errorf("read /proc/thread-self/cgroup: %w; the kernel may lack CONFIG_CGROUPS", err)
 	}
 	return DetectAt(mountinfo, self, "")
 }

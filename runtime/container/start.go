@@ -110,6 +110,7 @@ func (c *Container) launch() error {
 	} else if err = c.group.Within(clone); err != nil && c.process != nil {
 		_ = c.process.Signal(unix.SIGKILL) // it has no limits, so it must not go on
 		_, _ = c.process.Wait()
+		c.process.Release()
 	}
 	c.event("launch", start)
 	return err
