@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -12,13 +11,38 @@ import (
 
 // Check finds what cannot be honoured, or contradicts itself. The error names
 // the field as config.json spells it. It also makes the paths absolute that the
-// host is asked for.
+// host is asked for, and takes LoopbackUp back where there is no network
+// namespace of the container's own.
+//
+// What it leaves to others, which name the field too: linux.resources and
+// linux.cgroupsPath to package cgroup, linux.seccomp to package seccomp, the
+// ranges of the id maps to package idmap, process.capabilities to package
+// capability, process.ioPriority, linux.personality and the words of
+// linux.rootfsPropagation to package container.
 func (c *Container) Check() error {
 	for _, check := range []func() error{
-		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkUnsupported, c.checkNamespaces, c.checkMounts, c.checkSysctl,
+		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
+		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime,
 	} {
 		if err := check(); err != nil {
 			return err
+		}
+	}
+	c.LoopbackUp = c.LoopbackUp && c.own(specs.NetworkNamespace)
+	return nil
+}
+
+// refusal is one thing that may be wrong.
+type refusal struct {
+	bad  bool
+	text string // the field, and why
+}
+
+// first is the first that is.
+func first(list []refusal) error {
+	for _, f := range list {
+		if f.bad {
+			return fmt.Errorf("%s", f.text)
 		}
 	}
 	return nil
@@ -26,11 +50,11 @@ func (c *Container) Check() error {
 
 func (c *Container) checkID() error {
 	if c.ID == "" || c.ID == "." || c.ID == ".." {
-		return fmt.Errorf("check container id %q: it needs letters, digits or one of _+-.", c.ID)
+		return fmt.Errorf("check container id %q: it needs letters, digits or some of \"_+-.\"", c.ID)
 	}
 	for _, r := range c.ID {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r)) {
-			return fmt.Errorf("check container id %q: %q is none of letters, digits and _+-.", c.ID, r)
+			return fmt.Errorf("check container id %q: %q is none of letters, digits and \"_+-.\"", c.ID, r)
 		}
 	}
 	if len(c.ID) > 200 {
@@ -39,81 +63,51 @@ func (c *Container) checkID() error {
 	return nil
 }
 
+// checkVersion takes every version 1: what is new in one of them is optional.
 func (c *Container) checkVersion() error {
-	if c.Version != "" && !strings.HasPrefix(c.Version, "1.") {
-		return fmt.Errorf("ociVersion: %q is not known, 1.0 to %s are", c.Version, specs.Version)
+	if c.Version == "" {
+		return nil
+	}
+	core, _, _ := strings.Cut(c.Version, "+")
+	core, _, _ = strings.Cut(core, "-")
+	parts := strings.Split(core, ".")
+	good := len(parts) == 3 && parts[0] == "1"
+	for _, p := range parts {
+		good = good && p != "" && strings.Trim(p, "0123456789") == ""
+	}
+	if !good {
+		return fmt.Errorf("ociVersion: %q is not known; 1.0.0 to %s are", c.Version, specs.Version)
 	}
 	return nil
 }
 
-func (c *Container) checkRoot() error {
+func (c *Container) checkRoot() (err error) {
+	if c.Bundle, err = filepath.Abs(c.Bundle); err != nil {
+		return fmt.Errorf("find bundle %q: %w", c.Bundle, err)
+	}
 	switch {
 	case c.HostRoot:
 		return nil
 	case c.Root == nil || c.Root.Path == "":
 		return fmt.Errorf("root.path: there is no root file system")
 	}
-	p := c.RootPath()
-	if p == "/" {
+	p, err := filepath.EvalSymlinks(c.RootPath())
+	switch {
+	case os.IsNotExist(err):
+		return fmt.Errorf("root.path: %q does not exist", c.RootPath())
+	case err != nil:
+		return fmt.Errorf("root.path: %w", err)
+	case p == "/":
 		return fmt.Errorf("root.path: %q is the host's root, which cannot be the container's", c.Root.Path)
 	}
 	info, err := os.Stat(p)
 	switch {
-	case os.IsNotExist(err):
-		return fmt.Errorf("root.path: %q does not exist", p)
 	case err != nil:
 		return fmt.Errorf("root.path: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("root.path: %q is not a directory", p)
 	}
-	if p, err = filepath.EvalSymlinks(p); err != nil {
-		return fmt.Errorf("root.path: %w", err)
-	}
 	c.Root.Path = p
-	return nil
-}
-
-func (c *Container) checkProcess() error {
-	p := c.Process
-	switch {
-	case p == nil:
-		return fmt.Errorf("process: there is none")
-	case len(p.Args) == 0 && !c.Strict:
-		return fmt.Errorf("process.args: there is no command")
-	case len(p.Args) > 0 && p.Args[0] == "" && !c.Strict:
-		return fmt.Errorf("process.args[0]: the command is empty")
-	case !path.IsAbs(p.Cwd):
-		return fmt.Errorf("process.cwd: %q is not absolute", p.Cwd)
-	case p.ApparmorProfile != "":
-		return fmt.Errorf("process.apparmorProfile: AppArmor profiles are not supported")
-	case p.SelinuxLabel != "":
-		return fmt.Errorf("process.selinuxLabel: SELinux labels are not supported")
-	case p.CommandLine != "":
-		return fmt.Errorf("process.commandLine: it is for Windows")
-	case p.User.Username != "":
-		return fmt.Errorf("process.user.username: it is for Windows; on Linux give uid and gid")
-	}
-	for i, e := range p.Env {
-		if strings.IndexByte(e, '=') < 1 {
-			return fmt.Errorf("process.env[%d]: %q is not NAME=VALUE", i, e)
-		}
-	}
-	for i, text := range append(append([]string{}, p.Args...), p.Env...) {
-		if strings.ContainsRune(text, 0) {
-			if i < len(p.Args) {
-				return fmt.Errorf("process.args[%d]: it contains a NUL", i)
-			}
-			return fmt.Errorf("process.env[%d]: it contains a NUL", i-len(p.Args))
-		}
-	}
-	for i, l := range p.Rlimits {
-		if _, ok := resource(l.Type); !ok {
-			return fmt.Errorf("process.rlimits[%d].type: %q is not a limit of this kernel", i, l.Type)
-		}
-		if l.Soft > l.Hard {
-			return fmt.Errorf("process.rlimits[%d]: soft %d is more than hard %d", i, l.Soft, l.Hard)
-		}
-	}
 	return nil
 }
 
@@ -121,111 +115,62 @@ func (c *Container) checkProcess() error {
 func (c *Container) checkUnsupported() error {
 	l := c.Linux
 	if l == nil {
-		l = &specs.Linux{}
+		return fmt.Errorf("linux: there is no section of that name")
 	}
-	hooks := c.Hooks != nil && len(c.Hooks.Prestart)+len(c.Hooks.CreateRuntime)+len(c.Hooks.CreateContainer)+
-		len(c.Hooks.StartContainer)+len(c.Hooks.Poststart)+len(c.Hooks.Poststop) > 0 //nolint:staticcheck // prestart is deprecated, and still to be refused
+	p, h := c.Process, c.Hooks
+	hook := func(name string, list []specs.Hook) refusal {
+		return refusal{len(list) > 0, "hooks." + name + ": hooks are not supported; remove them"}
+	}
+	if h == nil {
+		h = &specs.Hooks{}
+	}
+	list := []refusal{
+		hook("prestart", h.Prestart), //nolint:staticcheck // it is deprecated, and still to be refused
+		hook("createRuntime", h.CreateRuntime), hook("createContainer", h.CreateContainer), hook("startContainer", h.StartContainer),
+		hook("poststart", h.Poststart), hook("poststop", h.Poststop),
+		{p.Terminal && p.ConsoleSize != nil, "process.consoleSize: not supported: the terminal takes the size of the caller's; remove it"},
+		{p.CommandLine != "", "process.commandLine: it is for Windows; give process.args"},
+		{p.User.Username != "", "process.user.username: it is for Windows; give uid and gid"},
+		{p.ApparmorProfile != "", "process.apparmorProfile: AppArmor profiles are not supported; remove it"},
+		{p.SelinuxLabel != "", "process.selinuxLabel: SELinux labels are not supported; remove it"},
+		{p.ExecCPUAffinity != nil, "process.execCPUAffinity: not supported; remove it"},
+		{l.MountLabel != "", "linux.mountLabel: SELinux labels are not supported; remove it"},
+		{l.IntelRdt != nil, "linux.intelRdt: not supported; remove it"},
+		{l.MemoryPolicy != nil, "linux.memoryPolicy: not supported; remove it"},
+		{len(l.NetDevices) > 0, "linux.netDevices: not supported; remove them"},
+	}
 	for _, f := range []struct {
 		set  bool
 		name string
-	}{
-		{hooks, "hooks"}, {c.Solaris != nil, "solaris"}, {c.Windows != nil, "windows"}, {c.VM != nil, "vm"}, {c.ZOS != nil, "zos"}, {c.FreeBSD != nil, "freebsd"},
-		{l.IntelRdt != nil, "linux.intelRdt"}, {l.MountLabel != "", "linux.mountLabel"}, {len(l.NetDevices) > 0, "linux.netDevices"},
-		{l.MemoryPolicy != nil, "linux.memoryPolicy"},
-		{c.Process.ExecCPUAffinity != nil, "process.execCPUAffinity"},
-		{c.Root != nil && c.Root.Readonly && c.HostRoot, "root.readonly without a root"},
-	} {
-		if f.set {
-			return fmt.Errorf("%s: not supported", f.name)
-		}
+	}{{c.Solaris != nil, "solaris"}, {c.Windows != nil, "windows"}, {c.VM != nil, "vm"}, {c.ZOS != nil, "zos"}, {c.FreeBSD != nil, "freebsd"}} {
+		list = append(list, refusal{f.set, f.name + ": not supported; containers here are of Linux"})
 	}
-	return nil
+	return first(list)
 }
 
-func (c *Container) checkNamespaces() error {
-	seen := map[specs.LinuxNamespaceType]bool{}
-	if c.Linux == nil {
-		return fmt.Errorf("linux: there is no section of that name")
-	}
-	for i, n := range c.Linux.Namespaces {
-		if _, ok := Flag(n.Type); !ok {
-			return fmt.Errorf("linux.namespaces[%d].type: %q is not a namespace of Linux", i, n.Type)
-		}
-		if seen[n.Type] {
-			return fmt.Errorf("linux.namespaces[%d].type: %q is there twice", i, n.Type)
-		}
-		seen[n.Type] = true
-		if n.Path != "" && !filepath.IsAbs(n.Path) {
-			return fmt.Errorf("linux.namespaces[%d].path: %q is not absolute", i, n.Path)
-		}
-	}
-	l := c.Linux
-	own := func(t specs.LinuxNamespaceType) bool {
-		n, ok := c.Namespace(t)
-		return ok && n.Path == ""
-	}
-	maps := len(l.UIDMappings)+len(l.GIDMappings) > 0
-	for _, f := range []struct {
-		bad  bool
-		text string
-	}{
-		{!seen[specs.MountNamespace] && (!c.HostRoot || len(c.Mounts)+len(c.Linux.MaskedPaths)+len(c.Linux.ReadonlyPaths)+len(c.Linux.Sysctl) > 0), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
-		{maps && !own(specs.UserNamespace), "linux.uidMappings: they need a user namespace of the container's own"},
-		{!maps && own(specs.UserNamespace), "linux.uidMappings: a user namespace needs them"},
-		{c.Hostname != "" && !own(specs.UTSNamespace), "hostname: it needs a uts namespace of the container's own"},
-		{c.Domainname != "" && !own(specs.UTSNamespace), "domainname: it needs a uts namespace of the container's own"},
-		{len(l.TimeOffsets) > 0 && !own(specs.TimeNamespace), "linux.timeOffsets: they need a time namespace of the container's own"},
-		{c.Init && !own(specs.PIDNamespace), "init: it needs a pid namespace of the container's own"},
-	} {
-		if f.bad {
-			return fmt.Errorf("%s", f.text)
-		}
-	}
-	return nil
+// checkModes refuses what the ways to run that OCI has no word for leave out.
+func (c *Container) checkModes() error {
+	return first([]refusal{
+		{c.HostRoot && c.Root != nil && c.Root.Readonly, "root.readonly: it is about a root of the container's own, and there is none"},
+		{c.HostRoot && c.Overlay, "overlay: it is about a root of the container's own, and there is none"},
+		{c.HostRoot && c.Linux.RootfsPropagation != "", "linux.rootfsPropagation: it is about a root of the container's own, and there is none"},
+		{c.Strict && c.Linux.Seccomp != nil, "linux.seccomp: strict mode is the filter; remove one of them"},
+		{c.Strict && c.Process.Terminal, "process.terminal: the payload of strict mode has no terminal; remove one of them"},
+		{c.Strict && c.Init, "init: strict mode leaves no process that could be one; remove one of them"},
+		{c.Init && !c.own(specs.PIDNamespace), "init: it needs a pid namespace of the container's own"},
+		{c.Connected && !c.own(specs.NetworkNamespace), "network: to connect it takes a network namespace of the container's own"},
+	})
 }
 
-func (c *Container) checkMounts() error {
-	for i := range c.Mounts {
-		m := &c.Mounts[i]
-		if m.Destination == "" {
-			return fmt.Errorf("mounts[%d].destination: it is empty", i)
-		}
-		bind := m.Type == "bind"
-		for _, o := range m.Options {
-			bind = bind || o == "bind" || o == "rbind"
-		}
-		if bind {
-			if m.Source == "" {
-				return fmt.Errorf("mounts[%d].source: a bind needs one", i)
-			}
-			m.Source = c.path(m.Source)
-		}
-	}
-	return nil
+// own says whether the container gets a namespace of its own.
+func (c *Container) own(kind specs.LinuxNamespaceType) bool {
+	n, ok := c.Namespace(kind)
+	return ok && n.Path == ""
 }
 
-// checkSysctl refuses parameters that are the host's: only those of a
-// namespace of the container's own may be set.
-func (c *Container) checkSysctl() error {
-	for key := range c.Linux.Sysctl {
-		dotted := strings.ReplaceAll(key, "/", ".")
-		var kind specs.LinuxNamespaceType
-		switch {
-		case strings.HasPrefix(dotted, "net."):
-			kind = specs.NetworkNamespace
-		case strings.HasPrefix(dotted, "fs.mqueue."), dotted == "kernel.sem", strings.HasPrefix(dotted, "kernel.shm"), strings.HasPrefix(dotted, "kernel.msg"):
-			kind = specs.IPCNamespace
-		case dotted == "kernel.domainname", dotted == "kernel.hostname":
-			kind = specs.UTSNamespace
-		default:
-			return fmt.Errorf("linux.sysctl[%q]: it belongs to the host, not to a namespace", key)
-		}
-		if n, ok := c.Namespace(kind); !ok || n.Path != "" {
-			return fmt.Errorf("linux.sysctl[%q]: it needs a %s namespace of the container's own", key, kind)
-		}
-		if strings.Contains(key, "..") || strings.HasPrefix(key, "/") {
-			return fmt.Errorf("linux.sysctl[%q]: not a parameter's name", key)
-		}
-	}
-	return nil
+// isUser says whether the container is in a user namespace that is not the
+// caller's.
+func (c *Container) isUser() bool {
+	_, ok := c.Namespace(specs.UserNamespace)
+	return ok
 }
