@@ -31,7 +31,7 @@ func (c *Container) checkNamespaces() error {
 	}
 	user := c.own(specs.UserNamespace)
 	return first([]refusal{
-		{!c.own(specs.MountNamespace), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.own(specs.MountNamespace) && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
 		{len(l.UIDMappings) > 0 && !user, "linux.uidMappings: they need a user namespace of the container's own"},
 		{len(l.GIDMappings) > 0 && !user, "linux.gidMappings: they need a user namespace of the container's own"},
 		{len(l.UIDMappings) == 0 && user, "linux.uidMappings: a user namespace needs them"},
@@ -217,4 +217,11 @@ func (c *Container) checkTime() error {
 		}
 	}
 	return nil
+}
+
+// mounts says whether the container changes what is mounted, for which it needs
+// a mount namespace. Without a root of its own it need not.
+func (c *Container) mounts() bool {
+	l := c.Linux
+	return !c.HostRoot || len(c.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Sysctl)+len(l.Devices) > 0
 }
