@@ -1,0 +1,286 @@
+package container
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/capability"
+	"isoperf/runtime/network/loopback"
+	"isoperf/runtime/program"
+	"isoperf/runtime/rootfs"
+	"isoperf/runtime/spec"
+)
+
+// lateFlags are namespaces that are not made by the first clone: cgroup, so
+// that its root is the group the child was born in; time, so that offsets can be
+// set.
+const lateFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
+
+// birth writes the child's first ops.
+func (pl *Plan) birth() error {
+	c := pl.spec
+	flags := pl.created &^ lateFlags
+	_, join := c.Flags()
+	second := joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace)
+	p := program.New(program.Stub, flags)
+	if second {
+		p.Flags = 0
+	}
+	pl.program = p
+	if err := hideDescriptors(p); err != nil {
+		return err
+	}
+	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
+	if pl.options.Console != 0 {
+		p.Keep(pl.options.Console)
+	}
+	if flags&unix.CLONE_NEWUSER != 0 && !second {
+		last, err := capability.Last()
+		if err != nil {
+			return err
+		}
+		capability.RaiseAmbient(p, capability.UpTo(last), true)
+	}
+	p.DieWithParent()
+	return nil
+}
+
+// build writes the rest of the child's program.
+func (pl *Plan) build() error {
+	c, p := pl.spec, pl.program
+	late := pl.created & lateFlags
+	_, join := c.Flags()
+	pl.join(join, pl.created&^late, joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace))
+	pl.mapIDs()
+	pl.unshareLate(late)
+	if adj := c.Process.OOMScoreAdj; adj != nil {
+		fd := program.Result(p.Add(program.Open("/proc/self/oom_score_adj", unix.O_WRONLY)))
+		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
+		p.Add(program.Close(fd))
+	}
+	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 {
+		loopback.Up(p)
+	}
+	tty, err := pl.fileSystem()
+	if err != nil {
+		return err
+	}
+	pl.names()
+	if pl.group != nil && !pl.group.Empty() {
+		pl.limited = p.Wait("limits complete")
+	}
+	if c.Connected {
+		pl.connected = p.Wait("network connected")
+	}
+	if err := pl.attributes(); err != nil {
+		return err
+	}
+	if c.Strict {
+		return pl.strict()
+	}
+	return pl.finish(tty)
+}
+
+// hideDescriptors keeps what the launcher itself has inherited from the child.
+func hideDescriptors(p *program.Program) error {
+	// The call with nothing to do: Linux 5.9 and 5.10 do not know the flag.
+	if unix.CloseRange(^uint(0)>>32, ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		p.Early(program.CloseOnExec(3))
+		return nil
+	}
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("find the open descriptors: %w", err)
+	}
+	for _, entry := range list {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			p.Hide(fd)
+		}
+	}
+	return nil
+}
+
+// hasMountAPI says whether the kernel has the mount calls that work on
+// descriptors, the last of which came with Linux 5.12, and no filter forbids
+// them. It asks with arguments that no kernel accepts.
+func hasMountAPI() bool {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_MOUNT_SETATTR, ^uintptr(0), 0, 0, 0, 0, 0)
+	return errno != unix.ENOSYS && errno != unix.EPERM
+}
+
+// named is an op under another name.
+func named(name string, op program.Op) program.Op {
+	op.Name = name
+	return op
+}
+
+func joins(list []specs.LinuxNamespace, kind specs.LinuxNamespaceType) bool {
+	for _, n := range list {
+		if n.Type == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// join enters existing namespaces, the user namespace first: the others take
+// privilege in it.
+func (pl *Plan) join(list []specs.LinuxNamespace, flags uint64, second bool) {
+	p := pl.program
+	fds := make([]program.Arg, len(list))
+	for i, n := range list {
+		fds[i] = program.Result(p.Add(program.Open(n.Path, unix.O_RDONLY)))
+	}
+	for _, user := range []bool{true, false} {
+		for i, n := range list {
+			if (n.Type == specs.UserNamespace) == user {
+				flag, _ := spec.Flag(n.Type)
+				p.Add(named("join "+string(n.Type), program.Setns(fds[i], flag)))
+				if user {
+					pl.becomeRoot()
+				}
+			}
+		}
+	}
+	for _, fd := range fds {
+		p.Add(program.Close(fd))
+	}
+	if second {
+		p.Again(flags)
+	}
+}
+
+// becomeRoot takes the ids of root in a user namespace that was joined, where it
+// has a root: without, files could not be made in there by who has no name.
+func (pl *Plan) becomeRoot() {
+	group, user := named("root's group", program.Setresgid(0)), named("root inside", program.Setresuid(0))
+	group.Accept, user.Accept = []syscall.Errno{unix.EINVAL}, []syscall.Errno{unix.EINVAL}
+	pl.program.Add(group)
+	pl.program.Add(user)
+	pl.program.Rearm()
+}
+
+// mapIDs waits for the id maps of a new user namespace, and becomes its root.
+func (pl *Plan) mapIDs() {
+	if !pl.spec.Rootless() {
+		return
+	}
+	p := pl.program
+	pl.mapped = p.Wait("ids mapped")
+	_, user := pl.maps.HostUID(0)
+	_, group := pl.maps.HostGID(0)
+	if group {
+		p.Add(named("root's group", program.Setresgid(0)))
+	}
+	if user {
+		p.Add(named("root inside", program.Setresuid(0)))
+	}
+	p.Rearm()
+}
+
+// unshareLate makes the namespaces that must not be made by the clone.
+func (pl *Plan) unshareLate(late uint64) {
+	p := pl.program
+	if late&unix.CLONE_NEWCGROUP != 0 {
+		p.Add(named("cgroup namespace", program.Unshare(unix.CLONE_NEWCGROUP)))
+	}
+	if late&unix.CLONE_NEWTIME == 0 {
+		return
+	}
+	p.Add(named("time namespace", program.Unshare(unix.CLONE_NEWTIME)))
+	for _, clock := range []string{"monotonic", "boottime"} {
+		if o, ok := pl.spec.Linux.TimeOffsets[clock]; ok {
+			fd := program.Result(p.Add(program.Open("/proc/self/timens_offsets", unix.O_WRONLY)))
+			p.Add(named("offset of "+clock, program.Write(fd, fmt.Sprintf("%s %d %d", clock, o.Secs, o.Nanosecs))))
+			p.Add(program.Close(fd))
+		}
+	}
+}
+
+// fileSystem adds what the container sees.
+func (pl *Plan) fileSystem() (tty program.Arg, err error) {
+	c, l := pl.spec, pl.spec.Linux
+	if c.HostRoot && pl.created&unix.CLONE_NEWNS == 0 {
+		return tty, nil // the host's mounts, which are not to be touched
+	}
+	o := rootfs.Options{
+		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
+		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
+		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
+		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
+		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
+		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
+	}
+	if l.RootfsPropagation != "" {
+		bits, ok := rootfs.Propagation(l.RootfsPropagation)
+		if !ok {
+			return tty, fmt.Errorf("linux.rootfsPropagation: %q is none of shared, slave, private, unbindable, and these with an r before", l.RootfsPropagation)
+		}
+		o.Propagation = bits
+	}
+	if pl.group != nil {
+		for _, m := range pl.group.Mounted() {
+			o.Hierarchies = append(o.Hierarchies, rootfs.Hierarchy{
+				Name: strings.TrimPrefix(strings.TrimPrefix(m.Mount, "/sys/fs/cgroup"), "/"), V2: m.V2, Options: m.Options, Group: m.Group,
+			})
+		}
+	}
+	return rootfs.Build(pl.program, o)
+}
+
+func joinsUser(c *spec.Container) bool {
+	_, join := c.Flags()
+	return joins(join, specs.UserNamespace)
+}
+
+// names sets the names that a uts namespace has.
+func (pl *Plan) names() {
+	if pl.spec.Hostname != "" {
+		pl.program.Add(program.Sethostname(pl.spec.Hostname))
+	}
+	if pl.spec.Domainname != "" {
+		pl.program.Add(program.Setdomainname(pl.spec.Domainname))
+	}
+}
+
+// paths are where the command may be: as it is given, or along PATH.
+func paths(command string, env []string) []string {
+	if strings.Contains(command, "/") {
+		return []string{command}
+	}
+	search := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = value
+		}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(search, ":") {
+		if path.IsAbs(dir) {
+			list = append(list, path.Join(dir, command))
+		}
+	}
+	if len(list) == 0 { // the kernel says that there is none
+		list = []string{path.Join("/", command)}
+	}
+	return list
+}
+
+// environment is the launcher's, for a container that has none of its own.
+func environment(c *spec.Container) []string {
+	if c.Process.Env == nil && c.HostRoot {
+		return os.Environ()
+	}
+	return c.Process.Env
+}
