@@ -10,10 +10,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"isoperf/runtime/cgroup"
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
-	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 )
 
@@ -39,7 +37,6 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 	flags := pflag.NewFlagSet("isorun run", pflag.ContinueOnError)
 	flags.SortFlags = false
 	flags.SetOutput(io.Discard)
-	host := early()
 	bundle := flags.StringP("bundle", "b", ".", "directory with config.json and the root file system")
 	plan := flags.Bool("plan", false, "print the program of system calls, run nothing")
 	timeline := flags.Bool("timeline", false, "print on standard error when each op ended")
@@ -62,7 +59,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 	if err := c.Check(); err != nil {
 		return fail(foreground.ExitOwn, fmt.Errorf("bundle %q: %w", *bundle, err))
 	}
-	o := foreground.Options{Container: container.Options{Record: record, Host: host}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+	o := foreground.Options{Container: container.Options{Record: record}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if *plan {
 		p, err := foreground.Prepare(c, o)
@@ -75,22 +72,6 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	return runContainer(c, o, *timeline, stderr)
-}
-
-// early begins what every container needs, beside the reading of its bundle.
-func early() func() (*cgroup.Host, error) {
-	var host *cgroup.Host
-	var err error
-	done := make(chan struct{})
-	go func() {
-		host, err = cgroup.Detect()
-		close(done)
-		_ = program.Prepare() // what fails here fails again when it is needed
-	}()
-	return func() (*cgroup.Host, error) {
-		<-done
-		return host, err
-	}
 }
 
 func runContainer(c *spec.Container, o foreground.Options, timeline bool, stderr io.Writer) int {

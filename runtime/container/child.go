@@ -33,6 +33,7 @@ func (pl *Plan) birth() error {
 	if second {
 		p.Flags = 0
 	}
+	p.Grow(400) // a container with the usual mounts has 350
 	pl.program = p
 	if err := hideDescriptors(p); err != nil {
 		return err
@@ -52,8 +53,11 @@ func (pl *Plan) birth() error {
 	return nil
 }
 
-// build writes the rest of the child's program.
+// build writes the child's program.
 func (pl *Plan) build() error {
+	if err := pl.birth(); err != nil {
+		return err
+	}
 	c, p := pl.spec, pl.program
 	late := pl.created & lateFlags
 	_, join := c.Flags()

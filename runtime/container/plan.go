@@ -32,8 +32,6 @@ type Options struct {
 	Texts []rootfs.Text
 	// OldMounts chooses mount(2) where the kernel has the newer calls.
 	OldMounts bool
-	// Host finds the machine's control groups; nil: cgroup.Detect.
-	Host func() (*cgroup.Host, error)
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
 }
@@ -48,9 +46,6 @@ type Plan struct {
 	filter  *seccomp.Filter // nil: none
 	program *program.Program
 
-	first  *program.Program // what the child begins with, when the rest comes later; nil: the program is whole
-	loaded program.Gate     // then: the rest is there
-
 	mapped    program.Gate // 0: no user namespace
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
@@ -64,62 +59,27 @@ type Plan struct {
 // file system, and changes nothing.
 func New(c *spec.Container, o Options) (*Plan, error) {
 	pl := &Plan{spec: c, options: o}
-	if err := pl.begin(); err != nil {
-		return nil, err
-	}
-	pl.program.Grow(spareOps)
-	if err := pl.complete(); err != nil {
-		return nil, err
-	}
-	return pl, nil
-}
-
-// What an image of the child's first ops has room for. A container with the
-// usual mounts has 350 ops, whose data takes 16 KiB.
-const (
-	spareOps  = 2000
-	spareData = 256 << 10
-)
-
-// Begin is New of which most is done later: Start plans the rest while the child
-// is being born, beside it, which takes a processor. What New refuses, Start then
-// refuses.
-func Begin(c *spec.Container, o Options) (*Plan, error) {
-	pl := &Plan{spec: c, options: o}
-	if err := pl.begin(); err != nil {
-		return nil, err
-	}
-	pl.first = pl.program
-	pl.first.Reserve(spareOps, spareData)
-	pl.loaded = pl.first.Wait("program loaded")
-	return pl, nil
-}
-
-// begin is what must be known before the child is cloned, and its first ops.
-func (pl *Plan) begin() error {
-	pl.created, _ = pl.spec.Flags()
+	pl.created, _ = c.Flags()
 	if err := pl.planGroup(); err != nil {
-		return err
+		return nil, err
 	}
-	pl.maps = idmap.Maps{UIDs: pl.spec.Linux.UIDMappings, GIDs: pl.spec.Linux.GIDMappings}
-	if pl.spec.Rootless() {
+	pl.maps = idmap.Maps{UIDs: c.Linux.UIDMappings, GIDs: c.Linux.GIDMappings}
+	if c.Rootless() {
 		if err := pl.maps.Check(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return pl.birth()
-}
-
-// complete is the rest.
-func (pl *Plan) complete() error {
-	if l := pl.spec.Linux; l.Seccomp != nil {
+	if l := c.Linux; l.Seccomp != nil {
 		filter, err := seccomp.Assemble(l.Seccomp)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		pl.filter = filter
 	}
-	return pl.build()
+	if err := pl.build(); err != nil {
+		return nil, err
+	}
+	return pl, nil
 }
 
 // planGroup finds the control groups, when the container needs any.
@@ -133,11 +93,7 @@ func (pl *Plan) planGroup() error {
 	if !shown && !limits && l.CgroupsPath == "" {
 		return nil
 	}
-	detect := pl.options.Host
-	if detect == nil {
-		detect = cgroup.Detect
-	}
-	host, err := detect()
+	host, err := cgroup.Detect()
 	if err != nil {
 		if limits {
 			return err

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
@@ -29,7 +30,6 @@ type Container struct {
 	group   *cgroup.Group // nil: none
 	command int           // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events  []Event
-	planned Event
 	failed  error // of the launcher's part, after the clone
 }
 
@@ -55,14 +55,10 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 		c.group = group
 		pl.program.Cgroup = group.FD()
 	}
-	rest := c.planRest()
-	err := c.launch()
-	if rerr := <-rest; err != nil {
+	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.removeGroup())
-	} else if err = rerr; err == nil {
-		err = c.guide(ctx, connect)
 	}
-	if err != nil {
+	if err := c.guide(ctx, connect); err != nil {
 		// Nothing but its end is of interest now.
 		_ = c.process.Signal(unix.SIGKILL)
 		_, cause := c.process.Wait()
@@ -75,33 +71,11 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 	return c, nil
 }
 
-// planRest plans what a Plan that was only begun is to do, beside the launch. The
-// channel gives its error, once.
-func (c *Container) planRest() <-chan error {
-	pl, rest := c.plan, make(chan error, 1)
-	if pl.first == nil {
-		rest <- nil
-		return rest
-	}
-	pl.program = pl.first.Continue()
-	go func() {
-		start := program.Now()
-		err := pl.complete()
-		c.planned = Event{Name: "plan", Start: start, End: program.Now()}
-		rest <- err
-	}()
-	return rest
-}
-
 // launch clones the child, inside its control groups.
 func (c *Container) launch() error {
 	start := program.Now()
 	clone := func() (err error) {
-		first := c.plan.first
-		if first == nil {
-			first = c.plan.program
-		}
-		c.process, err = program.Start(first)
+		c.process, err = program.Start(c.plan.program)
 		return err
 	}
 	var err error
@@ -123,17 +97,14 @@ func (c *Container) event(name string, start int64) {
 // guide does the launcher's part while the child runs its program.
 func (c *Container) guide(ctx context.Context, connect Connect) error {
 	pl := c.plan
-	if pl.loaded != 0 {
-		c.events = append(c.events, c.planned)
-		start := program.Now()
-		if err := c.process.Extend(pl.program); err != nil {
-			return err
-		}
-		c.event("load", start)
-		c.process.Open(pl.loaded)
-	}
 	var user, net int
 	if pl.connected != 0 {
+		if _, join := pl.spec.Flags(); joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace) {
+			// The first child still has the launcher's network: wait for the second.
+			if err := c.process.Adopt(); err != nil {
+				return err
+			}
+		}
 		// After a change of its credentials the child's namespaces cannot be
 		// opened any more by an ordinary user.
 		var err error

@@ -77,7 +77,7 @@ func Run(c *spec.Container, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer t.close()
-	plan, err := container.Begin(c, o.Container)
+	plan, err := container.New(c, o.Container)
 	if err != nil {
 		return Result{}, err
 	}

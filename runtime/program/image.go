@@ -100,7 +100,7 @@ type Image struct {
 // then the program.
 func (p *Program) plan(stub *stubFile) []Op {
 	const most = 16 // that a mode adds
-	ops := append(make([]Op, 0, len(p.ops)+p.spareOps+most+2*len(p.kept)), p.ops[:p.early]...)
+	ops := append(make([]Op, 0, len(p.ops)+most+2*len(p.kept)), p.ops[:p.early]...)
 	if p.Mode == Stub {
 		ops = stub.enter(ops, p.kept)
 	} else {
@@ -138,14 +138,14 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{program: p, ops: p.plan(stub), offsets: make(map[*block]uintptr, 2*(len(p.ops)+p.spareOps))}
-	img.end = headerSize + uintptr(len(img.ops)+p.spareOps+2)*recordSize
+	img := &Image{program: p, ops: p.plan(stub), offsets: make(map[*block]uintptr, 2*len(p.ops))}
+	img.end = headerSize + uintptr(len(img.ops)+2)*recordSize
 	if err := img.layout(img.ops); err != nil {
 		return nil, err
 	}
-	size := img.end + uintptr(p.spareData) + stackSize
+	size := img.end + stackSize
 	if size > arenaMost {
-		return nil, tooLarge(size)
+		return nil, fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", size-stackSize, uintptr(arenaMost)-stackSize)
 	}
 	a, err := newArena(size, p.Mode == Stub)
 	if err != nil {
@@ -162,36 +162,7 @@ func Load(p *Program) (*Image, error) {
 	return img, nil
 }
 
-func tooLarge(size uintptr) error {
-	return fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", size-stackSize, uintptr(arenaMost)-stackSize)
-}
-
-// extend lays out what a program has more than the one that was loaded, and
-// writes it behind. A child that waits at the last op of the old one goes on
-// with it.
-func (img *Image) extend(rest *Program) error {
-	if err := rest.check(); err != nil {
-		return err
-	}
-	more := rest.ops[len(img.program.ops):]
-	if len(more) > img.program.spareOps {
-		return fmt.Errorf("extend program: %d ops are more than the %d that were reserved", len(more), img.program.spareOps)
-	}
-	before := img.end
-	if err := img.layout(more); err != nil {
-		return err
-	}
-	if size := img.end + stackSize; size > img.arena.size {
-		return fmt.Errorf("extend program: its data takes %d bytes, of which %d were reserved", img.end-before, img.arena.size-stackSize-before)
-	}
-	first := len(img.ops)
-	img.ops, img.program = append(img.ops, more...), rest
-	img.writeOps(first)
-	return nil
-}
-
-// layout places every block of ops behind the header, the records and what was
-// placed before. Beside the records of the ops there are two: the first is
+// layout places every block of ops behind the header and the records. Beside the records of the ops there are two: the first is
 // "born", the last ends the child when the program has not.
 func (img *Image) layout(ops []Op) (err error) {
 	var place func(op Op, b *block)
@@ -238,15 +209,15 @@ func (img *Image) write() {
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
-	img.writeOps(0)
+	img.writeOps()
 }
 
-// writeOps writes the records from one op on, and what they point to.
-func (img *Image) writeOps(first int) {
+// writeOps writes the records, and what they point to.
+func (img *Image) writeOps() {
 	h, records := img.arena.header(), img.arena.records(len(img.ops)+2)
 	base := img.arena.addr + headerSize
 	quiet := uint16(0)
-	for i := first; i < len(img.ops); i++ {
+	for i := range img.ops {
 		op, r := &img.ops[i], &records[i+1]
 		*r = record{}
 		if op.Call == unix.SYS_SECCOMP {

@@ -63,12 +63,6 @@ func reaches(t Tell) func(uint32) bool {
 // Open lets the child pass a gate, and all gates before it.
 func (p *Process) Open(g Gate) { raise(&p.img.arena.header().open, uint32(g)) }
 
-// Extend gives a child, which waits at a gate that is the last op of its
-// program, the rest of it: a Continue of that program, with no more than was
-// reserved. It must be called once, before the gate is opened. So a child can be
-// born while it is still being decided what it is to do.
-func (p *Process) Extend(rest *Program) error { return p.img.extend(rest) }
-
 // raise sets a word that the child waits for.
 func raise(word *uint32, to uint32) {
 	for {

@@ -48,29 +48,14 @@ type Program struct {
 	watched bool // the kernel marks exec and exit in the arena
 	bond    bool // DieWithParent
 	last    []Op // what runs just before execve
-	// What an image has room for beside the program, for Extend.
-	spareOps, spareData int
-	execs               int  // how many ops, the last ones, execute a command
-	armed               Tell // the message after the last time the death signal was armed
-	again               bool
-	err                 error
+	execs   int  // how many ops, the last ones, execute a command
+	armed   Tell // the message after the last time the death signal was armed
+	again   bool
+	err     error
 }
 
 // New is an empty program.
 func New(mode Mode, flags uint64) *Program { return &Program{Mode: mode, Flags: flags} }
-
-// Reserve has images of the program keep room for more ops, and for so many
-// bytes of their data, which Process.Extend adds.
-func (p *Program) Reserve(ops, data int) { p.spareOps, p.spareData = ops, data }
-
-// Continue is the program once more, to which ops can be added for
-// Process.Extend while the other is being started.
-func (p *Program) Continue() *Program {
-	q := *p
-	q.ops = append(make([]Op, 0, len(p.ops)+p.spareOps), p.ops...)
-	q.kept, q.last = slices.Clone(p.kept), slices.Clone(p.last)
-	return &q
-}
 
 // Grow makes room for n more ops.
 func (p *Program) Grow(n int) { p.ops = slices.Grow(p.ops, n) }

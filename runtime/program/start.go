@@ -37,17 +37,6 @@ func launchBlocking(h uintptr) {
 	exitsyscall()
 }
 
-// Prepare does what every process that starts programs does once: it makes the
-// stub's file, and finds the clock. Otherwise the first Load does it; a short
-// process can have it done beside its other work.
-func Prepare() error {
-	if err := setUp(); err != nil {
-		return err
-	}
-	_, err := sealedStub(Stub)
-	return err
-}
-
 // Start loads a program and starts it once.
 func Start(p *Program) (*Process, error) {
 	img, err := Load(p)
