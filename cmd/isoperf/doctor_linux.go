@@ -17,7 +17,7 @@ import (
 )
 
 func (c *cli) doctor() *cobra.Command {
-	var asJSON bool
+	var asJSON, sweep bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what can be measured here, what not, why, and the fix",
@@ -25,16 +25,32 @@ func (c *cli) doctor() *cobra.Command {
 privilege, limits on namespaces, cgroup controllers and their delegation,
 containers and seccomp filters around this process, devices, subordinate ids,
 other runtimes, and the noise floor. Nothing is changed. Exit status 1 when the
-clone family cannot be measured.`,
+clone family cannot be measured.
+
+With --sweep it looks for nothing, but removes what containers left whose
+isoperf was killed: control groups with the processes in them, network helpers,
+interfaces and rules, and half-unpacked root file systems. What belongs to a
+container that still runs stays. (The next isoperf run with limits or a network
+sweeps too.)`,
+		Example: `  isoperf doctor
+  isoperf doctor --json
+  isoperf doctor --sweep            clean up after containers that were killed`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage("doctor takes no argument, got %q", args[0])
 			}
 			return nil
 		},
-		RunE: func(*cobra.Command, []string) error { return c.examine(feature.New(), asJSON) },
+		RunE: func(*cobra.Command, []string) error {
+			if sweep {
+				return c.sweepAll()
+			}
+			return c.examine(feature.New(), asJSON)
+		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON (schema isoperf.doctor/1)")
+	cmd.Flags().BoolVar(&sweep, "sweep", false, "remove what killed containers left, and do nothing else")
+	cmd.MarkFlagsMutuallyExclusive("json", "sweep")
 	return cmd
 }
 

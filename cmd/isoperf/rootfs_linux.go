@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -27,12 +29,15 @@ func (c *cli) openRootfs(f *runFlags, who command.Caller) error {
 	}
 	info, err := os.Stat(f.Rootfs)
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("--rootfs %q: it does not exist", f.Rootfs)
+		return fmt.Errorf("--rootfs %q: it does not exist; give a directory with a Linux system in it, or a tar of one", f.Rootfs)
 	}
 	if err != nil {
 		return fmt.Errorf("--rootfs: %w", err)
 	}
 	if info.IsDir() {
+		if real, err := filepath.EvalSymlinks(f.Rootfs); err == nil && real == "/" {
+			return fmt.Errorf("--rootfs %q: it is the host's own root; leave --rootfs out to see the host's files", f.Rootfs)
+		}
 		return nil
 	}
 	if !info.Mode().IsRegular() {
@@ -56,11 +61,11 @@ func (c *cli) openRootfs(f *runFlags, who command.Caller) error {
 	}
 	cache := unpack.Cache{Dir: dir, How: how}
 	if maps != nil {
-		cache.Remove = func(tree string) error { return inside(*maps, "remove", tree) }
+		cache.Remove = func(tree string) error { return inside(c.ctx, *maps, "remove", tree) }
 	}
 	tree, _, err := cache.Tree(c.ctx, f.Rootfs, func(dir string) error {
 		if maps != nil {
-			return inside(*maps, "tar", f.Rootfs, dir)
+			return inside(c.ctx, *maps, "tar", f.Rootfs, dir)
 		}
 		return unpackTar(c.ctx, f.Rootfs, dir, unpack.Options{Owner: true})
 	})
@@ -109,16 +114,22 @@ func unpackTar(ctx context.Context, name, dir string, o unpack.Options) error {
 
 // inside runs this program's own unpacking in a user namespace with the
 // container's ids: only there can an ordinary user give files to them.
-func inside(maps idmap.Maps, args ...string) error {
+func inside(ctx context.Context, maps idmap.Maps, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
+	said, messages, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe for the messages of the unpacking: %w", err)
+	}
+	defer said.Close()
+	defer messages.Close()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	p := program.New(program.Stub, unix.CLONE_NEWUSER)
 	p.Early(program.CloseOnExec(3))
-	p.Stdio(0, 1, 2)
+	p.Stdio(0, 1, int(messages.Fd()))
 	last, err := capability.Last()
 	if err != nil {
 		return err
@@ -135,18 +146,29 @@ func inside(maps idmap.Maps, args ...string) error {
 		return err
 	}
 	defer proc.Release()
+	messages.Close() // so that the pipe ends with the process
 	if err := maps.Write(proc.Pid()); err != nil {
 		_ = proc.Signal(unix.SIGKILL)
 		_, _ = proc.Wait() // the maps are what went wrong
 		return err
 	}
 	proc.Open(mapped)
-	status, err := proc.Wait()
-	if err != nil {
+	defer context.AfterFunc(ctx, func() { _ = proc.Signal(unix.SIGKILL) })() // it may have ended
+	// When it fails, Wait says why.
+	_ = proc.Confirm(func() bool { return ctx.Err() != nil })
+	text, err := io.ReadAll(said)
+	status, werr := proc.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err = errors.Join(werr, err); err != nil {
 		return err
 	}
 	if !status.Success() {
-		return fmt.Errorf("unpack in a user namespace: %v", status)
+		if text, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "isoperf: "); ok {
+			return errors.New(text)
+		}
+		return fmt.Errorf("unpack in a user namespace: %v: %s", status, text)
 	}
 	return nil
 }
@@ -156,13 +178,17 @@ func (c *cli) unpack() *cobra.Command {
 	return &cobra.Command{
 		Use: "unpack", Hidden: true, Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
+			err := errors.New("unpack: tar FILE DIR, or remove DIR")
 			switch {
 			case args[0] == "remove":
-				return unpack.Remove(args[1])
+				err = unpack.Remove(args[1])
 			case args[0] == "tar" && len(args) == 3:
-				return unpackTar(c.ctx, args[1], args[2], unpack.Options{Owner: true, SkipDevices: true})
+				err = unpackTar(c.ctx, args[1], args[2], unpack.Options{Owner: true, SkipDevices: true})
 			}
-			return errors.New("unpack: tar FILE DIR, or remove DIR")
+			if err != nil {
+				return cannot(err)
+			}
+			return nil
 		},
 	}
 }

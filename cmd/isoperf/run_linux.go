@@ -13,7 +13,6 @@ import (
 
 	"github.com/moby/sys/user"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/cgroup/systemd"
@@ -44,6 +43,7 @@ type runFlags struct {
 	plan, explain bool
 	profile       bool
 	hostLoopback  bool
+	trace         *traceFile // nil: no --timeline
 }
 
 // run is the command that runs a container.
@@ -74,7 +74,10 @@ that is not found with 127; a command that signal N ended with 128+N.`,
 			if cmd.Flags().Changed("proc") {
 				f.Proc = &f.proc
 			}
-			err := c.container(f)
+			err := f.check(cmd)
+			if err == nil {
+				err = c.container(f)
+			}
 			var s status
 			if err != nil && !errors.As(err, &s) {
 				err = status{code: exitOwn, err: err}
@@ -128,12 +131,7 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 
 // container plans and runs one.
 func (c *cli) container(f *runFlags) error {
-	if len(f.Args) == 0 && f.Seccomp != "strict" {
-		return status{exitOwn, errors.New("no command"), true}
-	}
-	if f.ID = fmt.Sprintf("iso-%08x", rand.Uint32()); f.stopTimeout < 0 {
-		return fmt.Errorf("--stop-timeout %v: it is negative", f.stopTimeout)
-	}
+	f.ID = fmt.Sprintf("iso-%08x", rand.Uint32())
 	var err error
 	if f.Net, err = parseNet(f.net); err != nil {
 		return err
@@ -173,6 +171,11 @@ func (c *cli) show(f *runFlags, ct *spec.Container, o foreground.Options) error 
 	if f.explain {
 		return explain.Program(c.stdout, plan.Program())
 	}
+	if ct.Connected {
+		if _, err := fmt.Fprintf(c.stdout, "launcher: connect the network with %s (once the child waits for it)\n", f.Net); err != nil {
+			return fmt.Errorf("print the plan: %w", err)
+		}
+	}
 	return plan.Print(c.stdout)
 }
 
@@ -183,18 +186,24 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
+	if f.timeline != "" {
+		if f.trace, err = openTrace(f.timeline); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.trace.close()) }()
+	}
 	start := program.Now()
 	runtime.LockOSThread() // the container dies with this thread
 	result, err := foreground.Run(ct, o)
 	err = errors.Join(err, link.close())
-	sweep(c.stderr, o.Container.Record, f, ct)
+	sweep(c.stderr, o.Container.Record, ct)
 	if result.Container != nil {
 		if terr := c.reportStart(f, result, link, start); err == nil {
 			err = terr
 		}
 	}
 	if err != nil {
-		return status{code: failedExec(err), err: err}
+		return f.failed(ct, err)
 	}
 	if code := result.Status.ExitCode(); code != 0 {
 		return status{code: code}
@@ -204,7 +213,7 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 
 // sweep removes what runtimes left that were killed. It is done after this
 // one's container, which need not wait for it.
-func sweep(stderr io.Writer, record string, f *runFlags, ct *spec.Container) {
+func sweep(stderr io.Writer, record string, ct *spec.Container) {
 	if ct.Connected {
 		if _, err := network.Sweep(record); err != nil {
 			fmt.Fprintf(stderr, "isoperf: warning: %v\n", err)
@@ -251,10 +260,13 @@ func (l *linking) plan(f *runFlags, ct *spec.Container, o *foreground.Options) e
 		l.config.Publish = append(l.config.Publish, port)
 	}
 	if !ct.Connected {
+		if f.hostLoopback {
+			return errors.New("--host-loopback: this network has no gateway: choose --net slirp4netns or pasta")
+		}
 		if len(f.publish) > 0 {
 			return errors.New("--publish: this network has nothing to publish a port with: choose --net slirp4netns, pasta or bridge")
 		}
-		return l.files(f, ct, o, nil, nil)
+		return l.files(ct, o, nil, nil)
 	}
 	if err := l.config.Check(); err != nil {
 		return err
@@ -266,7 +278,7 @@ func (l *linking) plan(f *runFlags, ct *spec.Container, o *foreground.Options) e
 	if l.config, err = l.config.Settle(resolv); err != nil {
 		return err
 	}
-	if err := l.files(f, ct, o, resolv, hosts); err != nil {
+	if err := l.files(ct, o, resolv, hosts); err != nil {
 		return err
 	}
 	o.Connect = func(ctx context.Context, pid, userns, netns int) (err error) {
@@ -277,7 +289,7 @@ func (l *linking) plan(f *runFlags, ct *spec.Container, o *foreground.Options) e
 }
 
 // files gives a root of its own its resolv.conf and hosts.
-func (l *linking) files(f *runFlags, ct *spec.Container, o *foreground.Options, resolv, hosts []byte) error {
+func (l *linking) files(ct *spec.Container, o *foreground.Options, resolv, hosts []byte) error {
 	if ct.HostRoot {
 		return nil
 	}
@@ -339,19 +351,4 @@ func file(stream any, std *os.File) *os.File {
 		return f
 	}
 	return std
-}
-
-// failedExec is the exit status for an op that failed: that of execve says what
-// is wrong with the command.
-func failedExec(err error) int {
-	var op *program.OpError
-	if errors.As(err, &op) && op.Op.Call == unix.SYS_EXECVE {
-		switch op.Errno {
-		case unix.ENOENT, unix.ENOTDIR:
-			return exitNotFound
-		case unix.EACCES, unix.ENOEXEC, unix.EPERM, unix.EISDIR, unix.ELIBBAD:
-			return exitNotExecutable
-		}
-	}
-	return exitOwn
 }

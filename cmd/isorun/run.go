@@ -40,24 +40,24 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 	bundle := flags.StringP("bundle", "b", ".", "directory with config.json and the root file system")
 	plan := flags.Bool("plan", false, "print the program of system calls, run nothing")
 	timeline := flags.Bool("timeline", false, "print on standard error when each op ended")
-	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
+	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprintf(stdout, runUsage, flags.FlagUsages())
 		return 0
 	case err != nil:
-		return fail(foreground.ExitOwn, fmt.Errorf("%w (isorun run --help)", err))
+		return fail(fmt.Errorf("%w (isorun run --help)", err))
 	case flags.NArg() != 1:
-		return fail(foreground.ExitOwn, fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", flags.NArg()))
+		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", flags.NArg()))
 	}
 	c, err := spec.Load(*bundle)
 	if err != nil {
-		return fail(foreground.ExitOwn, err)
+		return fail(err)
 	}
 	c.ID = flags.Arg(0)
 	c.LoopbackUp = true
 	if err := c.Check(); err != nil {
-		return fail(foreground.ExitOwn, fmt.Errorf("bundle %q: %w", *bundle, err))
+		return fail(fmt.Errorf("bundle %q: %w", *bundle, err))
 	}
 	o := foreground.Options{Container: container.Options{Record: record}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
@@ -67,7 +67,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 			err = p.Print(stdout)
 		}
 		if err != nil {
-			return fail(foreground.ExitOwn, err)
+			return fail(err)
 		}
 		return 0
 	}

@@ -197,7 +197,7 @@ func (g *Group) apply(t *part, list []write) error {
 // charges that other processors keep in stock are above it; each attempt has
 // them given back, without waiting for it.
 func writePatiently(fd int, w write) (err error) {
-	const attempts = 20
+	const attempts = 200
 	for n := 0; ; n++ {
 		err = writeFD(fd, w.data)
 		if err != unix.EBUSY || n == attempts || !strings.HasPrefix(w.file, "memory.") {

@@ -25,12 +25,12 @@ type Connect func(ctx context.Context, pid, user, net int) error
 
 // Container is a container that was started.
 type Container struct {
-	plan    *Plan
-	process *program.Process
-	group   *cgroup.Group // nil: none
-	command int           // the command's pidfd, when there is an init before it; 0: it is the process itself
-	events  []Event
-	failed  error // of the launcher's part, after the clone
+	plan       *Plan
+	process    *program.Process
+	group      *cgroup.Group // nil: none
+	commandPid int           // then: the command
+	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
+	events     []Event
 }
 
 // Event is a step of the launcher: nanoseconds of CLOCK_MONOTONIC.
@@ -182,6 +182,7 @@ func (c *Container) findCommand() error {
 		return nil // it has ended already
 	}
 	c.process.Watch(child)
+	c.commandPid = child
 	if c.command, err = unix.PidfdOpen(child, 0); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("open a descriptor of process %d: %w", child, err)
 	}
@@ -202,6 +203,23 @@ func (c *Container) Confirm(interrupted func() bool) error { return c.process.Co
 
 // WaitExec returns when the command runs.
 func (c *Container) WaitExec() error { return c.process.WaitExec() }
+
+// Catches says whether the command has a handler for a signal, as far as /proc
+// tells.
+func (c *Container) Catches(sig syscall.Signal) bool {
+	pid := c.commandPid
+	if pid == 0 {
+		pid = c.process.Pid()
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false // it has ended, or nobody can tell
+	}
+	_, after, _ := strings.Cut(string(text), "SigCgt:")
+	line, _, _ := strings.Cut(after, "\n")
+	caught, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return err == nil && caught&(1<<(sig-1)) != 0
+}
 
 // Signal sends a signal to the command.
 func (c *Container) Signal(sig syscall.Signal) error {

@@ -113,7 +113,7 @@ func Run(c *spec.Container, o Options) (Result, error) {
 			o.Warn(text)
 		}
 	}
-	session, err := t.attach(ct, o)
+	session, err := t.attach(o)
 	if err == nil && o.Started != nil {
 		err = o.Started(ct)
 	}
@@ -147,9 +147,9 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	return Result{Status: status, Container: ct, Executed: executed}, nil
 }
 
-// stand sends signals on until the container has ended. The second SIGINT or
-// SIGTERM kills: a command that is the first process of its pid namespace, and
-// has no handler for them, does not notice them.
+// stand sends signals on until the container has ended. A command that is the
+// first process of its pid namespace, and has no handler for SIGINT or SIGTERM,
+// does not notice them: then the second one kills.
 func stand(c *container.Container, signals *catcher, timeout time.Duration) {
 	asked := 0
 	var deadline time.Time // of the kill; zero: none
@@ -175,7 +175,7 @@ func stand(c *container.Container, signals *catcher, timeout time.Duration) {
 		}
 		for _, sig := range signals.take() {
 			if sig == unix.SIGINT || sig == unix.SIGTERM {
-				if asked++; asked > 1 {
+				if asked++; asked > 1 && !c.Catches(sig) {
 					sig = unix.SIGKILL
 				} else if timeout > 0 {
 					deadline = time.Now().Add(timeout)
@@ -219,7 +219,7 @@ func openTerminal(c *spec.Container, o *Options) (*tty, error) {
 }
 
 // attach connects the person to it.
-func (t *tty) attach(ct *container.Container, o Options) (*terminal.Session, error) {
+func (t *tty) attach(o Options) (*terminal.Session, error) {
 	if !t.wanted {
 		return nil, nil
 	}

@@ -66,7 +66,6 @@ type options struct {
 	clear, clearAll uint64  // those that are taken away first
 	bits            uintptr // MS_*, for mount(2) and for what only the file system knows
 	propagation     uintptr
-	copyUp          bool
 	data            []string
 }
 

@@ -16,6 +16,7 @@ type Phase struct {
 
 // The phases, and the time that belongs to none.
 const (
+	phasePlan       = "plan and load"
 	phaseClone      = "clone and stub"
 	phaseNamespaces = "namespaces"
 	phaseIDs        = "id maps"
@@ -26,6 +27,7 @@ const (
 	phaseNetwork    = "network"
 	phasePrivilege  = "credentials & capabilities"
 	phaseSeccomp    = "seccomp"
+	phaseInit       = "init"
 	phaseExecve     = "execve"
 	phaseWait       = "waiting for the launcher"
 	phaseOther      = "other"

@@ -16,30 +16,35 @@ const nodes = `/dev" "dev" dev/null dev/zero dev/full dev/random dev/urandom dev
 func rules() []rule {
 	return []rule{
 		{phase: phaseExecve, names: "execve,restore nofile,unblock signals"},
-		{phase: phaseClone, names: "enter stub,clone,inherit$,hide$,watch$,unwatch$,name$,stdio$,save$"},
+		{phase: phaseClone, names: "enter stub,clone,inherit$,hide,watch$,unwatch$,name$,stdio$,save$"},
 		{phase: phaseClone, names: "die with parent,armed$,confirm$"},
+		{phase: phasePlan, names: "prepare$,launch$"},
 		// What the launcher is waited for is what it does meanwhile.
 		{phase: phaseIDs, calls: "tell,wait", has: "map user"},
 		{phase: phaseCgroup, calls: "tell,wait", has: "cgroup attach limit"},
 		{phase: phaseNetwork, calls: "tell,wait", has: "network net slirp pasta bridge"},
 		{phase: phaseMounts, calls: "tell,wait", has: "mount rootfs tree"},
+		{phase: phaseInit, calls: "tell", has: "command's"},
 		{phase: phaseSeccomp, calls: "seccomp"},
 		{phase: phasePivot, calls: "pivot_root,chroot"},
 		{phase: phasePivot, names: "pivot,umount .$,drop old root,return to root,enter /$,propagation of /$"},
-		{phase: phaseCgroup, has: "CLONE_NEWCGROUP) cgroup"},
-		{phase: phaseCgroup, names: "cgroup,attach"},
 		{phase: phaseIDs, has: "uid_map gid_map /setgroups"},
-		{phase: phaseIDs, names: "newuidmap,newgidmap,id map,uid map,gid map"},
+		{phase: phaseIDs, names: "newuidmap,newgidmap,id map,uid map,gid map,write id maps"},
+		{phase: phaseCgroup, calls: "unshare,setns,write,openat", has: "CLONE_NEWCGROUP) cgroup."},
+		{phase: phaseCgroup, names: "cgroup,attach,create control group,limit"},
 		{phase: phaseNamespaces, calls: "unshare,setns,sethostname,setdomainname"},
 		{phase: phaseNamespaces, has: "timens_offsets"},
-		{phase: phaseNetwork, has: "SIOC AF_INET AF_NETLINK AF_PACKET resolv.conf /etc/hosts"},
-		{phase: phaseNetwork, names: "network,slirp4netns,pasta,bridge,veth,nat$,lo$,lo up"},
-		{phase: phaseDev, calls: "mount,mkdirat,mknodat,symlinkat,openat,open_tree,move_mount,fchmodat,fchownat,umount2", has: nodes},
-		{phase: phaseDev, calls: "mknodat"},
+		{phase: phaseNetwork, has: "SIOC AF_INET AF_NETLINK AF_PACKET resolv.conf etc/hosts sys/net/"},
+		{phase: phaseNetwork, names: "network,connect network,slirp4netns,pasta,bridge,veth,nat$,lo$,lo up,sysctl net.,bind /etc/,write /etc/"},
+		{phase: phaseNetwork, names: "process,configured,link,address,published,first handshake,unplugged"},
+		{phase: phaseDev, calls: "mount$,mkdirat,mknodat,symlinkat,openat,move_mount,fchmodat,fchownat,umount2", has: nodes},
+		{phase: phaseDev, calls: "mknodat,symlinkat"},
 		{phase: phaseDev, calls: "ioctl", has: "TIOC"},
-		{phase: phaseDev, calls: "fsopen,mount", has: `"devpts" "mqueue"`},
-		{phase: phaseMounts, calls: "mount,umount,open_tree,move_mount,fsopen,fsconfig,fsmount,fspick,symlinkat"},
-		{phase: phaseMounts, names: "mount,bind,unpack,rootfs"},
+		{phase: phaseDev, names: "send terminal"},
+		{phase: phaseDev, calls: "move_mount", names: "mount tmpfs /dev,mount devpts,mount mqueue,bind /dev/"},
+		{phase: phaseMounts, calls: "mount$,umount,move_mount,unlink,write"},
+		{phase: phaseMounts, names: "mount ,mounts,bind,unpack,rootfs,read-only,root read-only"},
+		{phase: phaseInit, names: "fork$,untraceable$,reap$,command there$"},
 		{phase: phasePrivilege, calls: "capset,setres,setuid,setgid,setgroups,setfsuid,umask,keyctl,prctl,add_key"},
 		{phase: phasePrivilege, calls: "prlimit64,personality,sched_set,ioprio_set,setsid,setpgid,setpriority"},
 		{phase: phasePrivilege, calls: "close_range"},
@@ -49,5 +54,5 @@ func rules() []rule {
 
 // prepares are the calls whose use shows only in what follows.
 func prepares() string {
-	return "open,mkdirat,socket,chdir,fchdir,read,fcntl,dup"
+	return "open,mkdirat,socket,chdir,fchdir,read,fcntl,dup,fsopen,fsconfig,fsmount,fspick,mount_setattr,unlink"
 }
