@@ -18,8 +18,8 @@ bench: build ## the main job: what a namespace costs here, in half a minute
 
 test: ## every test; installs what they need first
 	scripts/setup
-	go test ./...
-	CGO_ENABLED=1 go test -race -short ./runtime/... ./bench/harness ./bench/sample
+	go test -p 1 -timeout 20m ./...
+	CGO_ENABLED=1 go test -p 1 -timeout 20m -race -short ./runtime/... ./bench/harness ./bench/sample
 
 lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

