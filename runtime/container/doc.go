@@ -24,4 +24,16 @@
 //
 // The program is executed in mode stub: see package program for what that
 // protects.
+//
+// # What a memory limit counts
+//
+// A container starts under 512 KiB. The limit is complete before the command is
+// executed, but not before the launching thread has left the group (on version
+// 1), which must not be killed for what its child takes. Charged to the group is
+// what is first touched, or made, from inside: the network namespace and the
+// other namespaces, since the clone takes place there; the child's kernel stack,
+// page tables and mounts; the tmpfs pages of its /dev. The stub's text and the
+// arena with the program are the launcher's: it wrote them. While another
+// processor still has charges in stock (up to 256 KiB each), the kernel refuses
+// so small a limit as busy; it is written again until they are given back.
 package container
