@@ -1,7 +1,8 @@
 // Isoperf measures what Linux isolation costs: it is the profiler's command
 // line, a thin layer over the packages that measure and report.
 //
-//	args ─► run ─► doctor   what can be measured here          (Linux)
+//	args ─► run ─► run      a container, and what its start cost (Linux)
+//	             ─► doctor   what can be measured here          (Linux)
 //	             ─► list     the cases, by name                 (Linux)
 //	             ─► bench    cases ─► samples ─► result file    (Linux)
 //	             └► report   result files ─► tables and plots   (anywhere)
@@ -98,8 +99,11 @@ func (c *cli) root() *cobra.Command {
 		Short: "Measure what Linux isolation costs, and whether it holds",
 		Long: `Isoperf measures what Linux isolation costs: clone with each namespace flag,
 joining and destroying namespaces, and how the costs grow. It says how far the
-figures can be trusted, and keeps every sample in a file that benchstat reads.`,
-		Example: `  isoperf bench                     what a namespace costs here, in half a minute
+figures can be trusted, and keeps every sample in a file that benchstat reads.
+It also runs commands in containers, and shows each step of their start.`,
+		Example: `  isoperf bench                     what a namespace costs, in half a minute
+  isoperf run -- bash               a shell in namespaces of its own
+  isoperf run --profile -- true     where the time of a container's start goes
   isoperf doctor                    what can be measured here, and what not
   isoperf list sweep                the cases whose names begin with sweep
   isoperf report FILE --dir out     tables and pictures of a result file`,
@@ -124,7 +128,8 @@ figures can be trusted, and keeps every sample in a file that benchstat reads.`,
 	cobra.AddTemplateFunc("plain", func(flags string) string {
 		return strings.ReplaceAll(flags, spelled, strings.Repeat(" ", len(spelled)))
 	})
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsages | plain |"))
+	// Most terminals are 80 columns wide.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsagesWrapped 80 | plain |"))
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false

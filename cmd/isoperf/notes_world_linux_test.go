@@ -173,7 +173,8 @@ func makeWorld(test, user string) error {
 		return err
 	}
 	site = strings.TrimSuffix(siteName, ".") + strings.TrimPrefix(site, worldAddr)
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^"+test+"$", "-test.short="+strconv.FormatBool(testing.Short()))
+	// Go builds a test where only its user may look.
+	cmd := exec.Command(dir+"/isoperf.test", "-test.v", "-test.run=^"+test+"$", "-test.short="+strconv.FormatBool(testing.Short()))
 	cmd.Env = append(os.Environ(), worldEnv+"=inside "+user, serverEnv+"="+site)
 	cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR=") // the student has no session
 	for name, value := range userEnv(dir) {
@@ -196,14 +197,14 @@ func worldFiles(dir string) error {
 		}
 		return nil
 	}
-	if err := os.WriteFile(dir+"/isoperf", nil, 0o755); err != nil {
+	if err := errors.Join(os.WriteFile(dir+"/isoperf", nil, 0o755), os.WriteFile(dir+"/isoperf.test", nil, 0o755)); err != nil {
 		return err
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(bind(exe, dir+"/isoperf"), bind(dir+"/cache", "/var/cache"), os.Mkdir(dir+"/home", 0o755), os.Chown(dir+"/home", studentID, studentID)); err != nil {
+	if err := errors.Join(bind(exe, dir+"/isoperf"), bind(exe, dir+"/isoperf.test"), bind(dir+"/cache", "/var/cache"), os.Mkdir(dir+"/home", 0o755), os.Chown(dir+"/home", studentID, studentID)); err != nil {
 		return err
 	}
 	for name, text := range map[string]string{

@@ -61,7 +61,7 @@ printed (--plan), explained (--explain) and timed, op by op (--profile,
 Own failures exit with 125; a command that cannot be executed with 126, one
 that is not found with 127; a command that signal N ended with 128+N.`,
 		Example: `  isoperf run -- bash                          a shell in namespaces of its own
-  isoperf run -r ./debian -t -- bash           in a root file system, with a terminal
+  isoperf run -r ./debian -t -- bash           in a root of its own, on a terminal
   isoperf run -r debian.tar.xz -c 20% -m 256M -p 64 -- stress -c 1
   isoperf run -r ./debian -n slirp4netns -- apt-get update
   isoperf run --namespaces user,pid,mnt --map-root -P -- bash
@@ -95,38 +95,48 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.SetInterspersed(false)
 	s.SortFlags = false
-	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR`, or a tar (plain, gz, xz, zst), whose changes are thrown away")
+	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR`, or a tar (plain, gz, xz, zst), what is written to which is thrown away")
 	s.BoolVar(&f.Throwaway, "throwaway", false, "throw away what is written to the root file system (a layer in memory)")
 	s.BoolVar(&f.ReadOnly, "read-only", false, "make the root file system read-only")
 	s.BoolVarP(&f.proc, "proc", "P", false, "mount a private /proc (default with a pid namespace and --rootfs)")
 	s.StringArrayVar(&f.Volumes, "volume", nil, "show a directory or file of the host: `SRC:DST[:ro]`")
-	s.StringArrayVar(&f.Tmpfs, "tmpfs", nil, "mount an empty file system in memory: `DIR[:size=64m,...]`")
+	s.StringArrayVar(&f.Tmpfs, "tmpfs", nil, "mount an empty file system in memory on a `DIR`, or on DIR:size=64m,mode=700")
 	s.StringVarP(&f.CPU, "cpu", "c", "", "CPU `LIMIT`: 20% or 20 of one CPU, 200m, or \"QUOTA PERIOD\" as in cpu.max")
-	s.StringVar(&f.CPUWeight, "cpu-weight", "", "share of the CPU against others, 1 to 10000 (cpu.weight)")
-	s.StringVar(&f.CPUs, "cpuset", "", "CPUs to use: `0-1,3`")
-	s.StringVarP(&f.Memory, "memory", "m", "", "memory limit, a `SIZE`: 512k, 64M, 1.5G")
-	s.StringVarP(&f.Pids, "pids", "p", "", "most processes and threads: `N`")
-	s.StringArrayVar(&f.IOMax, "io-max", nil, "I/O limit: `DEVICE:rbps=1M,wiops=100` (io.max)")
-	s.StringVarP(&f.net, "net", "n", "", "network: none, host, slirp4netns, pasta or bridge (default none)")
-	s.StringArrayVar(&f.publish, "publish", nil, "publish a port: `[IP:]HOST:CONTAINER[/udp]`")
+	s.StringVar(&f.CPUWeight, "cpu-weight", "", "share of the CPU against others: an `N` from 1 to 10000 (cpu.weight)")
+	s.StringVar(&f.CPUs, "cpuset", "", "CPUs to use: a `LIST` such as 0-1,3")
+	s.StringVarP(&f.Memory, "memory", "m", "", "memory limit: a `SIZE` such as 512k, 64M, 1.5G")
+	s.StringVarP(&f.Pids, "pids", "p", "", "at most `N` processes and threads")
+	s.StringArrayVar(&f.IOMax, "io-max", nil, "I/O `LIMIT` of a disk: /dev/sda:rbps=1M,wiops=100 (io.max)")
+	s.StringVarP(&f.net, "net", "n", "", "network `MODE`: none, host, slirp4netns, pasta or bridge (default none)")
+	s.StringArrayVar(&f.publish, "publish", nil, "publish a port: `HOST:PORT`, as IP:8080:80/udp in full")
 	s.BoolVar(&f.hostLoopback, "host-loopback", false, "let the container reach the host's loopback through its gateway")
-	s.StringVar(&f.Namespaces, "namespaces", "", "own namespaces: a `LIST` of user pid net mnt uts ipc cgroup time, all, none (default all but user and time)")
-	s.StringVar(&f.Userns, "userns", "auto", "user namespace: auto (for ordinary users), keep (own ids stay), none")
+	s.StringVar(&f.Namespaces, "namespaces", "", "namespaces of its own: a `LIST` of user pid net mnt uts ipc cgroup time, or all, or none (default all but user and time)")
+	s.StringVar(&f.Userns, "userns", "auto", "user namespace: `auto` (for ordinary users), keep (own ids stay), none")
 	s.BoolVar(&f.MapRoot, "map-root", false, "map the caller to root inside, and nobody else")
 	s.StringVar(&f.User, "user", "", "`USER[:GROUP]` to run as, names or numbers")
 	s.StringSliceVar(&f.CapAdd, "cap-add", nil, "give a `CAPABILITY` beside the usual fourteen, or ALL")
 	s.StringSliceVar(&f.CapDrop, "cap-drop", nil, "take a `CAPABILITY` away, or ALL")
-	s.StringVar(&f.Seccomp, "seccomp", "default", "system call filter: default, strict, unconfined, or a `FILE.json`")
-	s.StringVar(&f.Hostname, "hostname", "", "name of the machine inside")
+	s.StringVar(&f.Seccomp, "seccomp", "default", "system call `FILTER`: default, strict, unconfined, or a file of JSON as in OCI bundles")
+	s.StringVar(&f.Hostname, "hostname", "", "`NAME` of the machine inside")
 	s.StringArrayVar(&f.Env, "env", nil, "set a variable: `NAME=VALUE`, or NAME for the caller's")
 	s.StringVar(&f.Workdir, "workdir", "", "`DIR` to start in")
 	s.BoolVarP(&f.TTY, "tty", "t", false, "give the command a terminal")
 	s.BoolVar(&f.Init, "init", false, "put a process before the command that reaps orphans")
-	s.DurationVar(&f.stopTimeout, "stop-timeout", 0, "kill this long after the first SIGINT or SIGTERM (0: by the second)")
+	s.DurationVar(&f.stopTimeout, "stop-timeout", 0, "kill so long after the first SIGINT or SIGTERM: a `TIME` such as 10s (default: the second one kills)")
 	s.BoolVar(&f.plan, "plan", false, "print the program of system calls, run nothing")
 	s.BoolVar(&f.explain, "explain", false, "print it with a sentence on each call, run nothing")
 	s.BoolVar(&f.profile, "profile", false, "print where the time of the start went, when it has ended")
 	s.StringVar(&f.timeline, "timeline", "", "write the start as a trace to `FILE` (JSON, for Perfetto and Chrome)")
+	for name, words := range map[string][]string{
+		"net": {"none", "host", "slirp4netns", "pasta", "bridge"}, "userns": {"auto", "keep", "none"}, "seccomp": {"default", "strict", "unconfined"},
+	} {
+		directive := cobra.ShellCompDirectiveNoFileComp
+		if name == "seccomp" { // or a file
+			directive = cobra.ShellCompDirectiveDefault
+		}
+		// It fails for a flag that is not defined only.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, directive))
+	}
 }
 
 // container plans and runs one.

@@ -8,6 +8,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -169,8 +170,13 @@ func (b *builder) root() error {
 	if b.c.Hostname == "" && b.o.Rootfs != "" && b.own(unix.CLONE_NEWUTS) {
 		b.c.Hostname = b.o.ID
 	}
-	if len(b.o.Hostname) > 64 {
+	switch {
+	case len(b.o.Hostname) > 64:
 		return fmt.Errorf("--hostname %q: it has %d characters, the most is 64", b.o.Hostname, len(b.o.Hostname))
+	case b.o.Hostname != "" && !b.own(unix.CLONE_NEWUTS):
+		return fmt.Errorf("--hostname %q: it would be the host's name without a uts namespace: add uts to --namespaces", b.o.Hostname)
+	case b.o.Init && !b.own(unix.CLONE_NEWPID):
+		return errors.New("--init: orphans come to the init of a pid namespace: add pid to --namespaces")
 	}
 	return nil
 }
@@ -250,6 +256,9 @@ func (b *builder) mounts() error {
 		if options != "" {
 			list = append(list, strings.Split(options, ",")...)
 		}
+		if word, ok := wrongSize(list); ok {
+			return fmt.Errorf("--tmpfs %q: %q is not a size such as size=64m or size=10%%", t, word)
+		}
 		b.mount("tmpfs", "tmpfs", dir, list...)
 	}
 	for _, v := range b.o.Volumes {
@@ -258,6 +267,17 @@ func (b *builder) mounts() error {
 		}
 	}
 	return nil
+}
+
+// wrongSize finds a size= that the kernel would refuse; see tmpfs(5).
+func wrongSize(options []string) (word string, wrong bool) {
+	for _, word := range options {
+		size, ok := strings.CutPrefix(word, "size=")
+		if digits := strings.TrimRight(strings.ToLower(size), "kmgtpe%"); ok && (digits == "" || len(size)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "") {
+			return word, true
+		}
+	}
+	return "", false
 }
 
 func (b *builder) mount(kind, source, target string, options ...string) {
@@ -319,12 +339,29 @@ func (b *builder) volume(text string) error {
 	options := []string{"rbind", "rprivate"}
 	if len(parts) == 3 {
 		for word := range strings.SplitSeq(parts[2], ",") {
-			if word == "ro" {
+			switch {
+			case word == "ro":
 				word = "rro" // all that is below, too
+			case !slices.Contains(volumeWords(), word) && !propagates(word):
+				return fmt.Errorf("--volume %q: %q is no option: ro, rw, nosuid, nodev, noexec, noatime and private, slave, shared are", text, word)
 			}
 			options = append(options, word)
 		}
 	}
 	b.mount("bind", source, parts[1], options...)
 	return nil
+}
+
+// volumeWords are the options of a volume beside its propagation; a leading r
+// means all that is below, too.
+func volumeWords() []string {
+	return []string{
+		"rw", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow", "suid", "dev", "exec",
+		"rro", "rrw", "rnosuid", "rnodev", "rnoexec", "rnoatime", "bind", "rbind",
+	}
+}
+
+func propagates(word string) bool {
+	_, ok := rootfs.Propagation(word)
+	return ok
 }

@@ -95,8 +95,9 @@ func (b *builder) lastGroup() uint32 {
 // root's own /etc/passwd and /etc/group.
 func (b *builder) identity() error {
 	u := &b.c.Process.User
+	plain := b.who.UID != 0 && !b.own(unix.CLONE_NEWUSER) // it stays who it is
 	if b.o.User == "" {
-		if b.o.Userns == "keep" {
+		if b.o.Userns == "keep" || plain {
 			u.UID, u.GID = uint32(b.who.UID), uint32(b.who.GID)
 		}
 		return nil
@@ -106,7 +107,10 @@ func (b *builder) identity() error {
 	defer group.Close()
 	found, err := user.GetExecUser(b.o.User, &user.ExecUser{Home: "/"}, passwd, group)
 	if err != nil {
-		return fmt.Errorf("--user %q: %w (in the container's /etc/passwd and /etc/group)", b.o.User, err)
+		return fmt.Errorf("--user %q: %w (in the container's /etc/passwd and /etc/group); numbers need no entry there", b.o.User, err)
+	}
+	if plain && (found.Uid != b.who.UID || found.Gid != b.who.GID) {
+		return fmt.Errorf("--user %q: without a user namespace uid %d cannot become another user: add user to --namespaces, or run as root", b.o.User, b.who.UID)
 	}
 	u.UID, u.GID = uint32(found.Uid), uint32(found.Gid)
 	for _, g := range found.Sgids {
