@@ -47,8 +47,8 @@ func (b *builder) masks() {
 	}
 	null := program.Result(b.addNamed("open mask", program.Open("/dev/null", unix.O_PATH)))
 	for _, p := range b.o.MaskedPaths {
-		if b.kind(p) != Missing {
-			b.mask(p, null)
+		if guess := b.kind(p); guess != Missing {
+			b.mask(p, guess, null)
 		}
 	}
 }
@@ -57,8 +57,7 @@ func (b *builder) masks() {
 // empty file system, of which the first place gets the original and the others
 // copies. What the path was taken for is only a guess: the kernel refuses a file
 // over a directory, and the other way round.
-func (b *builder) mask(p string, null program.Arg) {
-	guess := b.kind(p)
+func (b *builder) mask(p string, guess Kind, null program.Arg) {
 	open := b.open(p, unix.O_PATH)
 	open.Accept = missing()
 	opened := b.Add(open)
@@ -101,7 +100,7 @@ func (b *builder) coverEmpty(p string, place program.Arg, sure bool) {
 	b.addNamed("create mask", program.FsconfigCreate(fs))
 	mount := program.Result(b.Add(program.Fsmount(fs, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)))
 	b.addNamed("mask "+p, program.MoveMount(mount, place))
-	if sure && b.kind(p) == Directory {
+	if sure {
 		b.empty = p
 	}
 }
