@@ -16,6 +16,7 @@ import (
 // attributes sets what a process has beside files and credentials.
 func (pl *Plan) attributes() error {
 	p, process := pl.program, pl.spec.Process
+	p.RestoreLimits()
 	for _, l := range process.Rlimits {
 		p.Add(program.Prlimit(l.Type, spec.Resource(l.Type), l.Soft, l.Hard))
 	}

@@ -48,10 +48,12 @@ type Program struct {
 	watched bool // the kernel marks exec and exit in the arena
 	bond    bool // DieWithParent
 	last    []Op // what runs just before execve
-	execs   int  // how many ops, the last ones, execute a command
-	armed   Tell // the message after the last time the death signal was armed
-	again   bool
-	err     error
+	// The original limits are given back already.
+	restored bool
+	execs    int  // how many ops, the last ones, execute a command
+	armed    Tell // the message after the last time the death signal was armed
+	again    bool
+	err      error
 }
 
 // New is an empty program.
@@ -313,8 +315,13 @@ func (p *Program) ExecAt(fd Arg, argv, env []string) {
 	p.execs = 1
 }
 
-func (p *Program) ready() {
-	p.watched = true
+// RestoreLimits gives the child the original RLIMIT_NOFILE here, rather than
+// just before the command is executed: limits that are set after it stay.
+func (p *Program) RestoreLimits() {
+	if p.restored {
+		return
+	}
+	p.restored = true
 	if soft, hard, raised := inherit.Nofile(); raised {
 		limit := Words(Int(soft), Int(hard))
 		p.Add(Op{
@@ -322,6 +329,11 @@ func (p *Program) ready() {
 			Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
 		})
 	}
+}
+
+func (p *Program) ready() {
+	p.watched = true
+	p.RestoreLimits()
 	p.Confirm()
 	p.Add(Op{
 		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
