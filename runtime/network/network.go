@@ -133,6 +133,9 @@ func Connect(ctx context.Context, c Config, t Target) (*Link, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("connect network %q: %w", c.Mode, context.Cause(ctx))
+	}
 	l := &Link{config: c, done: make(chan struct{})}
 	var connect func(context.Context, Target) error
 	switch c.Mode {
