@@ -61,7 +61,7 @@ printed (--plan), explained (--explain) and timed, op by op (--profile,
 Own failures exit with 125; a command that cannot be executed with 126, one
 that is not found with 127; a command that signal N ended with 128+N.`,
 		Example: `  isoperf run -- bash                          a shell in namespaces of its own
-  isoperf run -r ./debian -t -- bash           in a root of its own, on a terminal
+  isoperf run -r ./debian -t -- bash           in another root, on a terminal
   isoperf run -r debian.tar.xz -c 20% -m 256M -p 64 -- stress -c 1
   isoperf run -r ./debian -n slirp4netns -- apt-get update
   isoperf run --namespaces user,pid,mnt --map-root -P -- bash
@@ -95,7 +95,7 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.SetInterspersed(false)
 	s.SortFlags = false
-	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR`, or a tar (plain, gz, xz, zst), what is written to which is thrown away")
+	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR`, or a tar (plain, gz, xz, zst), of which changes are thrown away")
 	s.BoolVar(&f.Throwaway, "throwaway", false, "throw away what is written to the root file system (a layer in memory)")
 	s.BoolVar(&f.ReadOnly, "read-only", false, "make the root file system read-only")
 	s.BoolVarP(&f.proc, "proc", "P", false, "mount a private /proc (default with a pid namespace and --rootfs)")

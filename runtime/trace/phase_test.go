@@ -152,6 +152,33 @@ func TestPhaseOf(t *testing.T) {
 	}
 }
 
+// TestPhaseOfPlans: the ops and steps of real starts, with their names, are
+// where a person looks for them.
+func TestPhaseOfPlans(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"prepare", "", phasePlan}, {"launch", "", phasePlan}, {"create control group", "", phaseCgroup}, {"write id maps", "", phaseIDs},
+		{"connect network", "", phaseNetwork}, {"process started", "", phaseNetwork}, {"configured", "", phaseNetwork},
+		{"link, address and route", "", phaseNetwork}, {"first handshake", "", phaseNetwork}, {"bridge and NAT rules", "", phaseNetwork},
+		{"veth pair", "", phaseNetwork}, {"published ports", "", phaseNetwork},
+		{"hide descriptors", "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)", phaseClone}, {"inherit", "fcntl(0, F_SETFD, 0)", phaseClone},
+		{"ids mapped", "wait 1: ids mapped", phaseIDs}, {"limits complete", "wait 1: limits complete", phaseCgroup},
+		{"network connected", "wait 2: network connected", phaseNetwork}, {"cgroup namespace", "unshare(CLONE_NEWCGROUP)", phaseCgroup},
+		{"lo up", `ioctl(result of op 8, SIOCSIFFLAGS, {"lo", IFF_UP})`, phaseNetwork}, {"fsopen tmpfs", `fsopen("tmpfs", FSOPEN_CLOEXEC)`, ""},
+		{"mount tmpfs /dev/shm", `move_mount(result of op 68, "", result of op 62, "", 0)`, phaseDev}, {"mount devpts /dev/pts", `move_mount(5, "", 6, "", 0)`, phaseDev},
+		{"bind /dev/console", `move_mount(5, "", 6, "", 0)`, phaseDev}, {"symlink fd", `symlinkat("/proc/self/fd", result of op 5, "fd")`, phaseDev},
+		{"mount cgroup /sys/fs/cgroup/cpu", `move_mount(5, "", 6, "", 0)`, phaseMounts}, {"mask /proc/acpi", `move_mount(5, "", 6, "", 0)`, phaseMounts},
+		{"read-only /sys/fs/cgroup", `mount_setattr(5, "", AT_EMPTY_PATH, {set MOUNT_ATTR_RDONLY})`, phaseMounts}, {"open terminal", "ioctl(5, TIOCGPTPEER, 0x80102)", phaseDev},
+		{"bind /etc/hosts", `move_mount(5, "", 6, "", 0)`, phaseNetwork}, {"sysctl net.ipv4.ping_group_range", `write(5, "0 1", 3)`, phaseNetwork},
+		{"fork", "clone3({CLONE_PARENT_SETTID}): the copy goes on behind the original's ops", phaseInit}, {"reap", "waitid(P_ALL, 0, info, WEXITED|__WALL)", phaseInit},
+		{"command's process", "tell 2: command's process", phaseInit}, {"keyring", `keyctl(KEYCTL_JOIN_SESSION_KEYRING, "_ses.x")`, phasePrivilege},
+		{"setsid", "setsid()", phasePrivilege}, {"confirm", "wait until the launcher has seen tell 1", phaseClone}, {"unblock signals", "rt_sigprocmask(x)", phaseExecve},
+	} {
+		if got := phaseOf(Event{Name: c.name, Text: c.text}); got != c.want {
+			t.Errorf("%s, %s belongs to %q, want %q", c.name, c.text, got, c.want)
+		}
+	}
+}
+
 func TestBars(t *testing.T) {
 	for _, c := range []struct {
 		file   string
