@@ -195,7 +195,7 @@ func TestMountTargetLinks(t *testing.T) {
 			for _, old := range []bool{false, true} {
 				b := hostile(t, k, links)
 				b.options.OldMounts = old
-				b.Process.Cwd = "/work/place"
+				b.Process.Cwd = "/some/place"
 				b.Mounts = append(b.Mounts,
 					specs.Mount{Destination: "/srv/a/b", Type: "tmpfs", Source: "tmpfs"},
 					specs.Mount{Destination: "/srv/f", Source: "/dev/null", Options: []string{"bind"}})

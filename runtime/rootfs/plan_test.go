@@ -84,7 +84,7 @@ func plans() map[string]func(*Options) {
 			o.Root, o.ReadOnly, o.Mounts = "", false, o.Mounts[:1]
 		},
 		"more": func(o *Options) {
-			o.Dir, o.Propagation = "/work/place", unix.MS_SLAVE|unix.MS_REC
+			o.Dir, o.Propagation = "/some/place", unix.MS_SLAVE|unix.MS_REC
 			o.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.shmmni": "77"}
 			o.CgroupNamespace = false
 			o.Mounts = append(o.Mounts,
