@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -71,19 +72,12 @@ func TestRunPorts(t *testing.T) {
 		}
 		defer l.Close()
 		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = io.WriteString(c, "from the loopback\n")
-				c.Close()
-			}
+			_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "from the loopback\n") }))
 		}()
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		for _, mode := range []string{"slirp4netns", "pasta"} {
 			needs(t, mode)
-			ask := "set -- $(ip route); nc -w 2 $3 " + port + " </dev/null 2>&1; true"
+			ask := "set -- $(ip route); timeout 3 wget -qO- http://$3:" + port + " 2>&1; true"
 			s.matches(t, "^from the loopback\n$", "run", "-r", root, "-n", mode, "--host-loopback", "--", "sh", "-c", ask)
 			if out, _ := s.run(t, "run", "-r", root, "-n", mode, "--", "sh", "-c", ask); strings.Contains(out, "from the loopback") {
 				t.Errorf("%s: the host's loopback is open", mode)

@@ -44,7 +44,7 @@ func (s *stage) small(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for name := range strings.FieldsSeq("sh cat cp echo env false grep hostname id ip kill ls mkdir mount nc nproc ps pwd readlink sleep stat stty touch true wc wget") {
+	for name := range strings.FieldsSeq("sh cat cp echo env false grep hostname id ip kill ls mkdir mount nc nproc ps pwd readlink sleep stat stty timeout touch true wc wget") {
 		if err := os.Symlink("busybox", root+"/bin/"+name); err != nil {
 			t.Fatal(err)
 		}
