@@ -103,6 +103,20 @@ func (a arena) release() {
 // at is the memory at an address of the arena, which Go does not manage.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
+// clear makes an arena that was used as new, but for its stack. What is large was
+// used in a few pages only, so those are given back.
+func (a arena) clear() error {
+	const large = 1 << 20
+	if a.size < large || a.fd < 0 {
+		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
+		return nil
+	}
+	if err := unix.Fallocate(a.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(a.size)); err != nil {
+		return fmt.Errorf("clear an arena of %d bytes: %w", a.size, err)
+	}
+	return nil
+}
+
 func (a arena) header() *header { return at[header](a.addr) }
 
 func (a arena) records(n int) []record {

@@ -26,7 +26,8 @@ func (p *Program) check() error {
 	if p.Flags&unix.CLONE_VFORK != 0 && p.gates+p.tells > 0 {
 		return fmt.Errorf("load program: with CLONE_VFORK the launcher sleeps until execve; a program that waits for it, or tells it something, would wait for ever")
 	}
-	for i, op := range p.ops {
+	for i := range p.ops {
+		op := &p.ops[i]
 		if err := p.checkOp(i, op); err != nil {
 			return fmt.Errorf("load op %d (%s): %w", i+1, op.Name, err)
 		}
@@ -34,7 +35,7 @@ func (p *Program) check() error {
 	return nil
 }
 
-func (p *Program) checkOp(i int, op Op) error {
+func (p *Program) checkOp(i int, op *Op) error {
 	if most := len(record{}.accept); len(op.Accept) > most {
 		return fmt.Errorf("it accepts %d errnos, the most is %d", len(op.Accept), most)
 	}
@@ -43,13 +44,13 @@ func (p *Program) checkOp(i int, op Op) error {
 	if i < p.early {
 		first, last = 0, p.early
 	}
-	for _, skip := range []int{op.Skip, op.Zero} {
+	for _, skip := range [...]int{op.Skip, op.Zero} {
 		if to := i + 1 + skip; to < first || to > last || skip != int(int16(skip)) {
 			return fmt.Errorf("skip %d leads to op %d, outside %d to %d", skip, to+1, first+1, last+1)
 		}
 	}
-	for _, arg := range op.Args {
-		if arg.kind() == argResult && (int(arg.word) < 0 || int(arg.word) >= i) {
+	for j := range op.Args {
+		if arg := &op.Args[j]; arg.kind() == argResult && (int(arg.word) < 0 || int(arg.word) >= i) {
 			return fmt.Errorf("it uses the result of op %d, which does not come before it", int(arg.word)+1)
 		}
 	}

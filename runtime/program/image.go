@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -89,33 +90,65 @@ const (
 type Image struct {
 	program *Program
 	arena   arena
-	ops     []Op // with those that the mode adds
-	offsets map[*block]uintptr
+	ops     opList
+	offsets offsets
+	room    int     // for so many ops there are records
 	end     uintptr // of the data, from the arena's start
 	anchor  anchor  // both clocks, read just before the last start
+	partial bool    // more ops come; see Begin
 	born    bool    // a process of this image has not been reaped
 }
 
-// plan is the list of ops as it runs: the early ones, what the mode needs,
-// then the program.
-func (p *Program) plan(stub *stubFile) []Op {
+// opList is the list of ops as it runs: the program's early ones, those that
+// the mode adds, the rest of the program. Ops are large, so they stay where the
+// program has them.
+type opList struct{ early, mode, rest []Op }
+
+func (l *opList) len() int { return len(l.early) + len(l.mode) + len(l.rest) }
+
+func (l *opList) at(i int) *Op {
+	for _, part := range [...][]Op{l.early, l.mode} {
+		if i < len(part) {
+			return &part[i]
+		}
+		i -= len(part)
+	}
+	return &l.rest[i]
+}
+
+// all are the ops in their order.
+func (l *opList) all() iter.Seq2[int, *Op] { return l.from(0) }
+
+// from are the ops from number first on.
+func (l *opList) from(first int) iter.Seq2[int, *Op] {
+	return func(yield func(int, *Op) bool) {
+		for i := first; i < l.len(); i++ {
+			if !yield(i, l.at(i)) {
+				return
+			}
+		}
+	}
+}
+
+// plan is the list of ops as it runs.
+func (p *Program) plan(stub *stubFile) opList {
 	const most = 16 // that a mode adds
-	ops := append(make([]Op, 0, len(p.ops)+most+2*len(p.kept)), p.ops[:p.early]...)
+	mode := make([]Op, 0, most+2*len(p.kept))
 	if p.Mode == Stub {
-		ops = stub.enter(ops, p.kept)
+		mode = stub.enter(mode, p.kept)
 	} else {
 		for _, fd := range p.kept {
-			ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
+			mode = append(mode, setCloexec(fd, strconv.Itoa(fd), true))
 		}
 	}
 	if p.watched {
-		ops = append(ops, watch(), setName())
+		mode = append(mode, watch(), setName())
 	}
-	return append(ops, p.ops[p.early:]...)
+	return opList{early: p.ops[:p.early], mode: mode, rest: p.ops[p.early:]}
 }
 
 // extra is how many ops the mode adds, behind the early ones.
-func (img *Image) extra() int { return len(img.ops) - len(img.program.ops) }
+func (img *Image) extra() int { return len(img.ops.mode) }
 
 // index is the place of the program's op in the arena's records, of which the
 // first stands for "born".
@@ -127,7 +160,11 @@ func (img *Image) index(r Ref) int {
 }
 
 // Load lays the program out in an arena.
-func Load(p *Program) (*Image, error) {
+func Load(p *Program) (*Image, error) { return loadInto(p, 0, 0) }
+
+// loadInto leaves room for more ops, in an arena of at least size bytes; 0: as many
+// and as large as there are.
+func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -138,39 +175,50 @@ func Load(p *Program) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{program: p, ops: p.plan(stub), offsets: make(map[*block]uintptr, 2*len(p.ops))}
-	img.end = headerSize + uintptr(len(img.ops)+2)*recordSize
-	if err := img.layout(img.ops); err != nil {
+	img := &Image{program: p, ops: p.plan(stub)}
+	img.room = max(room, img.ops.len())
+	img.offsets.grow(img.ops.len() / 2)
+	img.end = headerSize + uintptr(img.room+2)*recordSize
+	if err := img.layout(0); err != nil {
 		return nil, err
 	}
-	size := img.end + stackSize
-	if size > arenaMost {
-		return nil, fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", size-stackSize, uintptr(arenaMost)-stackSize)
+	if err := img.fits(arenaMost); err != nil {
+		return nil, err
 	}
-	a, err := newArena(size, p.Mode == Stub)
+	a, err := newArena(max(size, img.end+stackSize), p.Mode == Stub)
 	if err != nil {
 		return nil, err
 	}
 	img.arena = a
 	if p.Mode == Stub {
-		a.settle(img.ops[p.early:])
+		a.settle(img.ops.mode)
 	}
 	if a.used {
-		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
+		if err := a.clear(); err != nil {
+			return nil, err
+		}
 	}
 	img.write()
 	return img, nil
 }
 
-// layout places every block of ops behind the header and the records. Beside the records of the ops there are two: the first is
-// "born", the last ends the child when the program has not.
-func (img *Image) layout(ops []Op) (err error) {
-	var place func(op Op, b *block)
-	place = func(op Op, b *block) {
-		if _, ok := img.offsets[b]; ok || b == nil {
+// fits says whether ops and data fit into an arena.
+func (img *Image) fits(size uintptr) error {
+	if img.end+stackSize > size {
+		return fmt.Errorf("load program: its ops and data take %d bytes, the most is %d", img.end, size-stackSize)
+	}
+	return nil
+}
+
+// layout places every block of the ops from number from on behind what is placed
+// already: the header and the records, at first. Beside the records of the ops there are two: the first is "born", the last
+// ends the child when the program has not.
+func (img *Image) layout(from int) (err error) {
+	var place func(op *Op, b *block)
+	place = func(op *Op, b *block) {
+		if b == nil || !img.offsets.add(b, img.end) {
 			return
 		}
-		img.offsets[b] = img.end
 		img.end += (b.size() + 7) &^ 7
 		if b.form == formString && strings.IndexByte(b.text, 0) >= 0 {
 			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.show())
@@ -182,9 +230,9 @@ func (img *Image) layout(ops []Op) (err error) {
 			place(op, w.block())
 		}
 	}
-	for _, op := range ops {
-		for _, arg := range op.Args {
-			place(op, arg.block())
+	for _, op := range img.ops.from(from) {
+		for i := range op.Args {
+			place(op, op.Args[i].block())
 		}
 	}
 	return err
@@ -209,16 +257,17 @@ func (img *Image) write() {
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
-	img.writeOps()
+	img.writeOps(0)
 }
 
-// writeOps writes the records, and what they point to.
-func (img *Image) writeOps() {
-	h, records := img.arena.header(), img.arena.records(len(img.ops)+2)
+// writeOps writes the records of the ops from number from on, and what they
+// point to.
+func (img *Image) writeOps(from int) {
+	h, records := img.arena.header(), img.arena.records(img.ops.len()+2)
 	base := img.arena.addr + headerSize
 	quiet := uint16(0)
-	for i := range img.ops {
-		op, r := &img.ops[i], &records[i+1]
+	for i, op := range img.ops.from(from) {
+		r := &records[i+1]
 		*r = record{}
 		if op.Call == unix.SYS_SECCOMP {
 			quiet = 1 // a filter may forbid clock_gettime, and strict mode the counter
@@ -239,14 +288,14 @@ func (img *Image) writeOps() {
 			img.fill(arg.block())
 		}
 	}
-	records[len(img.ops)+1] = record{call: unix.SYS_EXIT_GROUP}
+	records[img.ops.len()+1] = record{call: unix.SYS_EXIT_GROUP}
 }
 
 // word is the argument as the loop reads it.
 func (img *Image) word(arg Arg) uint64 {
 	switch arg.kind() {
 	case argData:
-		return uint64(img.arena.addr + img.offsets[arg.data])
+		return uint64(img.arena.addr + img.offsets.of(arg.data))
 	case argResult:
 		return uint64(img.arena.addr + headerSize + uintptr(img.index(Ref(arg.word)))*recordSize + unsafe.Offsetof(record{}.result))
 	case argHeader, argHeld:
@@ -260,7 +309,7 @@ func (img *Image) fill(b *block) {
 	if b == nil {
 		return
 	}
-	addr := img.arena.addr + img.offsets[b]
+	addr := img.arena.addr + img.offsets.of(b)
 	switch b.form {
 	case formString, formBytes:
 		copy(unsafe.Slice(at[byte](addr), len(b.text)), b.text) // a NUL is behind it already
@@ -278,7 +327,7 @@ func (img *Image) fill(b *block) {
 // reset makes the arena ready for one more start.
 func (img *Image) reset() {
 	h := img.arena.header()
-	records := img.arena.records(len(img.ops) + 1)
+	records := img.arena.records(img.ops.len() + 1)
 	for i := range records {
 		records[i].stamp = 0
 	}

@@ -311,7 +311,7 @@ func TestImageAgain(t *testing.T) {
 			if err := proc.Await(told); err != nil {
 				t.Fatal(err)
 			}
-			if len(proc.Timeline().Spans) > len(img.ops)-3 {
+			if len(proc.Timeline().Spans) > img.ops.len()-3 {
 				t.Fatal("the timeline shows ops that have not run")
 			}
 			proc.Open(gate)

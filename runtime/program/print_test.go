@@ -79,10 +79,10 @@ func TestPrintIsComplete(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")[1:]
 		img := load(t, p)
-		if len(lines) != len(img.ops) {
-			t.Fatalf("%d lines, %d ops", len(lines), len(img.ops))
+		if len(lines) != img.ops.len() {
+			t.Fatalf("%d lines, %d ops", len(lines), img.ops.len())
 		}
-		for i, op := range img.ops {
+		for i, op := range img.ops.all() {
 			if !strings.HasSuffix(lines[i], op.String()) {
 				t.Errorf("line %d is %q, the op %q", i+1, lines[i], op)
 			}

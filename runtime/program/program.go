@@ -358,10 +358,10 @@ func (p *Program) Print(w io.Writer) error {
 	fmt.Fprintf(&b, "clone3({%s}), mode %s\n", namespace.FlagString(p.cloneFlags()), p.Mode)
 	img := Image{program: p, ops: p.plan(&stubFile{fd: -1})}
 	width := 0
-	for _, op := range img.ops {
+	for _, op := range img.ops.all() {
 		width = max(width, utf8.RuneCountInString(op.Name))
 	}
-	for i, op := range img.ops {
+	for i, op := range img.ops.all() {
 		number := "-"
 		if n := img.number(i); n != 0 {
 			number = strconv.Itoa(n)

@@ -7,6 +7,8 @@ import (
 	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit"
 )
 
 // launch blocks all signals, clones, stamps, waits for the child when
@@ -64,6 +66,7 @@ func (img *Image) Start() (*Process, error) {
 	h.reap = 0
 	img.anchor = readAnchor()
 	runtime.LockOSThread()
+	inherit.Restore()
 	defer runtime.UnlockOSThread()
 	launchBlocking(img.arena.addr)
 	if h.cloned < 0 {
@@ -71,12 +74,18 @@ func (img *Image) Start() (*Process, error) {
 	}
 	img.born = true
 	proc := &Process{img: img, pid: int(h.cloned), pidfd: int(h.pidfd)}
-	if img.program.bond {
-		// This thread is alive and the death signal is armed: say so. When the
-		// child has ended before, Wait says why.
-		_ = proc.await(&h.tell, reaches(1))
+	if !img.partial {
+		proc.answer()
 	}
 	return proc, nil
+}
+
+// answer says, when the death signal is armed, that this thread is alive. When
+// the child has ended before, Wait says why.
+func (p *Process) answer() {
+	if p.img.program.bond {
+		_ = p.await(&p.img.arena.header().tell, reaches(1))
+	}
 }
 
 // Cycle starts the program and waits for its end in one stretch on one

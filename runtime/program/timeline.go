@@ -52,13 +52,13 @@ type Timeline struct {
 // last one (execve or exit) has none either, since it does not return.
 func (img *Image) Timeline() Timeline {
 	h, l := img.arena.header(), img.line()
-	records := img.arena.records(len(img.ops) + 1)
+	records := img.arena.records(img.ops.len() + 1)
 	t := Timeline{
 		Entered: l.instant(h.entered), Returned: l.instant(h.returned),
 		First: l.instant(records[0].stamp), Reaped: l.instant(h.ended),
 	}
 	last := t.First
-	for i, op := range img.ops {
+	for i, op := range img.ops.all() {
 		r := &records[i+1]
 		if r.stamp == 0 {
 			continue
@@ -72,27 +72,27 @@ func (img *Image) Timeline() Timeline {
 
 // Result is what an op returned, and whether it ran.
 func (img *Image) Result(r Ref) (result int64, ran bool) {
-	rec := img.arena.records(len(img.ops) + 1)[img.index(r)]
+	rec := img.arena.records(img.ops.len() + 1)[img.index(r)]
 	return rec.result, rec.stamp != 0
 }
 
 // Took is how long an op took in nanoseconds: from the end of the op before
 // it in the list, which must have run.
 func (img *Image) Took(r Ref) int64 {
-	records := img.arena.records(len(img.ops) + 1)
+	records := img.arena.records(img.ops.len() + 1)
 	i := img.index(r)
 	return img.line().span(records[i-1].stamp, records[i].stamp)
 }
 
 // Between is the time between the ends of two ops in nanoseconds.
 func (img *Image) Between(from, to Ref) int64 {
-	records := img.arena.records(len(img.ops) + 1)
+	records := img.arena.records(img.ops.len() + 1)
 	return img.line().span(records[img.index(from)].stamp, records[img.index(to)].stamp)
 }
 
 // Ended is when an op ended, CLOCK_MONOTONIC in nanoseconds; 0: it did not.
 func (img *Image) Ended(r Ref) int64 {
-	return img.line().instant(img.arena.records(len(img.ops) + 1)[img.index(r)].stamp)
+	return img.line().instant(img.arena.records(img.ops.len() + 1)[img.index(r)].stamp)
 }
 
 // Buffer is what ops wrote into a Buffer argument; valid until the next start.
@@ -100,12 +100,12 @@ func (img *Image) Buffer(a Arg) []byte {
 	if a.kind() != argData || a.data.form >= formWords {
 		return nil
 	}
-	return unsafe.Slice(at[byte](img.arena.addr+img.offsets[a.data]), a.data.size())
+	return unsafe.Slice(at[byte](img.arena.addr+img.offsets.of(a.data)), a.data.size())
 }
 
 // reachedExec says whether the op before the command's execution has run.
 func (img *Image) reachedExec() bool {
-	return img.arena.records(len(img.ops) + 1)[len(img.ops)-img.program.execs].stamp != 0
+	return img.arena.records(img.ops.len() + 1)[img.ops.len()-img.program.execs].stamp != 0
 }
 
 // failure is the op that ended the program, or nil.
@@ -115,11 +115,11 @@ func (img *Image) failure() error {
 		return nil
 	}
 	index := int(uintptr(h.failed)-img.arena.addr-headerSize)/int(recordSize) - 1
-	if index < 0 || index >= len(img.ops) {
+	if index < 0 || index >= img.ops.len() {
 		return fmt.Errorf("run program: the child wrote nonsense where the failed op should be")
 	}
-	r := img.arena.records(len(img.ops) + 1)[index+1]
-	op := img.ops[index]
+	r := img.arena.records(img.ops.len() + 1)[index+1]
+	op := *img.ops.at(index)
 	errno := syscall.Errno(-r.result)
 	return &OpError{Index: img.number(index), Op: op, Errno: errno, Hint: opHint(op, errno)}
 }

@@ -1,25 +1,90 @@
-// Package inherit keeps what the process was given at birth and Go changes
-// before main.
+// Package inherit knows what the process was given at birth and Go changes
+// before main, and what a short-lived launcher does before Go does anything.
+//
+//	kernel ─► entry ─► the Go runtime ─► this package ─► syscall and all others ─► main
+//	            │       on one CPU         limits back                             │
+//	            └─ a process: unshare(net, ipc, uts) ───────── joined by the child ┘ Restore
 //
 // Package syscall raises the soft limit of open files in its init. This
 // package imports nothing that needs initialising, so by the order of the Go
 // specification (since 1.21: by import path among packages that are ready) it
 // runs first, and reads the limit as it was.
+//
+// # The entry
+//
+// A binary that is linked with -E isoperf/runtime/program/inherit.entry begins
+// in entry, a few raw system calls in assembly; without it all of what follows
+// is left out, and everything works the same. It is for isorun, whose own start
+// is half of the time that a small container takes:
+//
+//   - One CPU: the runtime then starts no threads to use the others with, whose
+//     every page fault and change of a mapping interrupts the first one.
+//   - No files but 0, 1 and 2: the runtime looks for its CPU limit in /proc and
+//     in the control groups' files, and no switch keeps it from that. Where one
+//     of the three is closed it opens /dev/null, which still succeeds.
+//   - A coarse timer: the runtime's monitor otherwise wakes up every 20 us.
+//   - "run" as the first argument: a process makes the namespaces net, ipc and
+//     uts on the other CPU, for which the kernel takes half as long as Go takes
+//     to start, opens them into the common table of descriptors, and ends. When
+//     they turn out not to be needed, nothing is lost but that time. (A thread
+//     would slow the start down by more than it saves: with two CPUs in one
+//     address space each change of a mapping interrupts the other one.)
+//
+// Limits are given back before any package but the runtime is initialised, CPUs
+// and timer by Restore, before a child is made.
 package inherit
 
 import "unsafe"
 
+// birth is what entry wrote down. The assembly uses its offsets.
+type birth struct {
+	soft, hard uint64      // RLIMIT_NOFILE
+	limited    uint64      // 1: the soft limit was set to few
+	timer      int64       // of the first thread, nanoseconds; PR_GET_TIMERSLACK
+	masked     int64       // bytes of mask; 0 or less: the CPUs were left alone
+	mask       [128]uint64 // the CPUs of the first thread; sched_getaffinity
+	one        [128]uint64 // the one that it was moved to
+	cpu        uint64
+	few        [2]uint64 // soft limit 3, and hard
+	maker      int64     // the process that makes namespaces; 0 or less: there is none
+	spare      uintptr   // the page shared with it; spare below
+}
+
+// spare is what the other process leaves behind: descriptors, or -errno.
+type spare struct{ done, net, uts, ipc int64 }
+
+var born birth
+
+// entry is where the process begins when the linker was told so.
+func entry()
+
+// syscall3 is the raw system call; it returns the result or -errno.
+func syscall3(call, a, b, c uintptr) int64
+
+// getrlimit is prlimit64(0, resource, NULL, old).
+func getrlimit(resource uintptr, old unsafe.Pointer) int64
+
+// setrlimit is prlimit64(0, resource, limit, NULL).
+func setrlimit(resource uintptr, limit unsafe.Pointer) int64
+
+const rlimitNofile = 7
+
 type limit struct{ soft, hard uint64 }
 
-var nofile = read()
+var nofile = original()
 
-// getrlimit is the raw system call; it returns the result or -errno.
-func getrlimit(resource uintptr, old unsafe.Pointer) int64
+// original gives the limit of open files back, when entry took it.
+func original() limit {
+	if born.limited == 0 {
+		return read()
+	}
+	setrlimit(rlimitNofile, unsafe.Pointer(&born.soft))
+	return limit{born.soft, born.hard}
+}
 
 func read() limit {
 	var l limit
-	const nofile = 7
-	getrlimit(nofile, unsafe.Pointer(&l))
+	getrlimit(rlimitNofile, unsafe.Pointer(&l))
 	return l
 }
 
@@ -29,4 +94,38 @@ func read() limit {
 func Nofile() (soft, hard uint64, raised bool) {
 	now := read()
 	return nofile.soft, now.hard, now.hard > 0 && now.soft == now.hard-1 && nofile.soft < now.soft
+}
+
+// Entered says whether the process began in entry.
+func Entered() bool { return born.masked != 0 }
+
+// Restore gives the calling thread the CPUs and the timer slack that the
+// process was started with, where entry changed them. Threads that the Go
+// runtime made keep what they have.
+func Restore() {
+	if born.masked > 0 {
+		syscall3(sysSchedSetaffinity, 0, uintptr(born.masked), uintptr(unsafe.Pointer(&born.mask)))
+	}
+	if born.timer > 0 {
+		syscall3(sysPrctl, prSetTimerslack, uintptr(born.timer), 0)
+	}
+}
+
+const prSetTimerslack = 29
+
+// Spare are descriptors of new namespaces; negative: it could not be opened.
+type Spare struct{ Net, UTS, IPC int }
+
+// Maker is the process that makes spare namespaces, a child of this one without
+// an exit signal, and 0 when there is none. It ends by itself. The caller waits
+// for it, with __WALL, and then calls Made.
+func Maker() int { return max(0, int(born.maker)) }
+
+// Made is what the maker, which has ended, left in the table of descriptors.
+func Made() (s Spare, ok bool) {
+	made := *(**spare)(unsafe.Pointer(&born.spare))
+	if born.maker <= 0 || made.done != 1 {
+		return s, false
+	}
+	return Spare{Net: int(made.net), UTS: int(made.uts), IPC: int(made.ipc)}, true
 }

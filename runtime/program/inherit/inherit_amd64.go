@@ -1,0 +1,6 @@
+package inherit
+
+const (
+	sysPrctl            = 157
+	sysSchedSetaffinity = 203
+)

@@ -1,0 +1,6 @@
+package inherit
+
+const (
+	sysPrctl            = 167
+	sysSchedSetaffinity = 122
+)

@@ -1,0 +1,180 @@
+package inherit_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit"
+)
+
+const linked = "-E=isoperf/runtime/program/inherit.entry"
+
+// seen is what a process that began in entry tells of itself.
+type seen struct {
+	Soft, Hard    uint64 // of RLIMIT_NOFILE, as Nofile has it
+	Raised        bool
+	Pinned        int // CPUs before Restore
+	Coarse        int // timer slack before it
+	CPUs          string
+	Slack         int
+	Maker         bool
+	Made          bool
+	Net, UTS, IPC string // the links of the namespaces in the descriptors
+	Children      string // that are left
+	Stdin         string // what descriptor 0 is
+}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[2] == "tell" {
+		_ = json.NewEncoder(os.Stdout).Encode(look())
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func look() (s seen) {
+	s.Soft, s.Hard, s.Raised = inherit.Nofile()
+	var set unix.CPUSet
+	_ = unix.SchedGetaffinity(0, &set)
+	s.Pinned, s.Coarse = set.Count(), slack()
+	inherit.Restore()
+	_ = unix.SchedGetaffinity(0, &set)
+	s.CPUs, s.Slack = fmt.Sprint(set), slack()
+	s.Stdin, _ = os.Readlink("/proc/self/fd/0")
+	if pid := inherit.Maker(); pid != 0 {
+		s.Maker = true
+		for {
+			if _, err := syscall.Wait4(pid, nil, unix.WALL, nil); err != unix.EINTR {
+				break
+			}
+		}
+	}
+	var made inherit.Spare
+	if made, s.Made = inherit.Made(); s.Made {
+		link := func(fd int) string { text, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); return text }
+		s.Net, s.UTS, s.IPC = link(made.Net), link(made.UTS), link(made.IPC)
+	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	s.Children = string(text)
+	return s
+}
+
+func slack() int {
+	n, _, _ := syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_GET_TIMERSLACK, 0, 0)
+	return int(n)
+}
+
+// binary is this test, linked to begin in entry.
+func binary(t *testing.T) string {
+	t.Helper()
+	if inherit.Entered() {
+		return "/proc/self/exe"
+	}
+	path := filepath.Join(t.TempDir(), "test")
+	cmd := exec.Command("go", "test", "-c", "-ldflags", linked, "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+func tell(t *testing.T, cmd *exec.Cmd) (s seen) {
+	t.Helper()
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return s
+}
+
+// What entry changes is given back, and what was given at birth is known.
+func TestEntry(t *testing.T) {
+	bin := binary(t)
+	inherit.Restore() // where this process began there as well
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	soft := min(limit.Max-1, 77)
+	// A shell, since Go would give its children the original limit.
+	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -S -n %d; exec "$0" "$@" <&-`, soft), bin, "walk", "tell")
+	s := tell(t, cmd)
+	if s.Pinned != 1 || s.Coarse != 5_000_000 {
+		t.Errorf("%d CPUs and a slack of %d ns: the process did not begin in entry", s.Pinned, s.Coarse)
+	}
+	if want := fmt.Sprint(set); s.CPUs != want {
+		t.Errorf("CPUs are %s, want %s", s.CPUs, want)
+	}
+	if s.Slack != 50_000 {
+		t.Errorf("timer slack is %d ns, want the kernel's 50000", s.Slack)
+	}
+	if s.Soft != soft || s.Hard != limit.Max || !s.Raised {
+		t.Errorf("Nofile is %d, %d, %v, want %d, %d, true", s.Soft, s.Hard, s.Raised, soft, limit.Max)
+	}
+	if s.Stdin != "/dev/null" {
+		t.Errorf("a closed standard input became %q, want Go's /dev/null", s.Stdin)
+	}
+	if s.Maker || s.Made || s.Children != "" {
+		t.Errorf("namespaces were made for a command that is not run: %+v", s)
+	}
+}
+
+// "run" has new namespaces ready, where that is permitted, and nobody is left.
+func TestMaker(t *testing.T) {
+	s := tell(t, exec.Command(binary(t), "run", "tell"))
+	if !s.Maker || s.Children != "" {
+		t.Fatalf("a maker: %v, children that are left: %q", s.Maker, s.Children)
+	}
+	if may := os.Geteuid() == 0; s.Made != may {
+		t.Fatalf("namespaces were made: %v, want %v", s.Made, may)
+	}
+	if !s.Made {
+		return
+	}
+	for name, link := range map[string]string{"net": s.Net, "uts": s.UTS, "ipc": s.IPC} {
+		ours, err := os.Readlink("/proc/self/ns/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if link == ours || !strings.HasPrefix(link, name+":[") {
+			t.Errorf("the %s namespace is %q, want a new one, not %q", name, link, ours)
+		}
+	}
+}
+
+// Without the flag of the linker nothing of it happens.
+func TestPlain(t *testing.T) {
+	if inherit.Entered() {
+		return // this one is linked with it
+	}
+	cpus, coarse := 0, slack()
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	cpus = set.Count()
+	inherit.Restore()
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	if set.Count() != cpus || slack() != coarse || inherit.Maker() != 0 {
+		t.Errorf("Restore changed %d CPUs to %d, a slack of %d to %d; maker %d", cpus, set.Count(), coarse, slack(), inherit.Maker())
+	}
+}

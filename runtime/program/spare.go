@@ -1,0 +1,105 @@
+package program
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/namespace"
+	"isoperf/runtime/program/inherit"
+)
+
+// SpareFlags are the namespaces that a launcher may have ready.
+const SpareFlags = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+
+// Spare are new namespaces that were made beside the start of this process, by
+// a process of its own (see package inherit), for one child to join: a network
+// namespace takes the kernel half as long as Go takes to start. They belong to
+// the launcher's user namespace, and what the kernel keeps for them is charged
+// to the launcher's control groups. Nil has none.
+type Spare struct {
+	kinds []namespace.Namespace
+	fds   []int
+}
+
+// takeOnce guards what a process has once.
+var takeOnce sync.Once
+
+// TakeSpare gives those of the wanted namespaces, by clone flags, that are
+// ready, once in a process. Nil: there are none, because the process was started
+// without their maker, or the kernel did not let it make or open them. The
+// caller must Close it after the start.
+func TakeSpare(want uint64) *Spare {
+	var s *Spare
+	takeOnce.Do(func() { s = takeSpare(want) })
+	return s
+}
+
+func takeSpare(want uint64) *Spare {
+	maker := inherit.Maker()
+	if maker == 0 {
+		return nil
+	}
+	for {
+		if _, err := unix.Wait4(maker, nil, unix.WALL, nil); err == nil {
+			break
+		} else if err != unix.EINTR {
+			return nil
+		}
+	}
+	made, ok := inherit.Made()
+	if !ok {
+		return nil
+	}
+	s, complete := &Spare{}, true
+	for _, ns := range []struct {
+		name string
+		fd   int
+	}{{"net", made.Net}, {"uts", made.UTS}, {"ipc", made.IPC}} {
+		n, _ := namespace.ByName(ns.name)
+		if ns.fd < 0 || n.Flag&want == 0 {
+			complete = complete && ns.fd >= 0
+			unix.Close(ns.fd)
+			continue
+		}
+		s.kinds, s.fds = append(s.kinds, n), append(s.fds, ns.fd)
+	}
+	if !complete {
+		s.Close()
+		return nil
+	}
+	return s
+}
+
+// Flags are the namespaces that it has.
+func (s *Spare) Flags() (flags uint64) {
+	if s != nil {
+		for _, n := range s.kinds {
+			flags |= n.Flag
+		}
+	}
+	return flags
+}
+
+// Close gives the descriptors back: a namespace that no child has joined is
+// gone then.
+func (s *Spare) Close() {
+	if s != nil {
+		for _, fd := range s.fds {
+			unix.Close(fd)
+		}
+		s.fds, s.kinds = nil, nil
+	}
+}
+
+// Join enters the namespaces of a Spare, before every other op.
+func (p *Program) Join(s *Spare) {
+	if s == nil {
+		return
+	}
+	for i, n := range s.kinds {
+		op := Setns(Int(s.fds[i]), n.Flag)
+		op.Name = "join " + n.Name
+		p.Early(op)
+	}
+}
