@@ -242,9 +242,9 @@ func (b *box) tryStart() (*live, error) {
 		b.options.Stdio[2] = b.errs
 	}
 	runtime.LockOSThread()
-	plan, err := b.plan()
+	err := b.Check()
 	if err == nil {
-		l.Container, err = plan.Start(context.Background(), b.connect)
+		l.Container, err = Start(context.Background(), b.Container, b.options, b.connect)
 	}
 	for _, f := range theirs {
 		f.Close()

@@ -35,6 +35,11 @@ func (pl *Plan) birth() error {
 	}
 	p.Grow(400) // a container with the usual mounts has 350
 	pl.program = p
+	if pl.options.Spare && !second && flags&unix.CLONE_NEWUSER == 0 {
+		pl.spare = program.TakeSpare(flags)
+		p.Join(pl.spare)
+		p.Flags = flags &^ pl.spare.Flags()
+	}
 	if err := hideDescriptors(p); err != nil {
 		return err
 	}
@@ -50,14 +55,14 @@ func (pl *Plan) birth() error {
 		capability.RaiseAmbient(p, capability.UpTo(last), true)
 	}
 	p.DieWithParent()
+	if pl.options.Ahead {
+		pl.ahead = p.Wait("rest of the program")
+	}
 	return nil
 }
 
-// build writes the child's program.
+// build writes what the child does then.
 func (pl *Plan) build() error {
-	if err := pl.birth(); err != nil {
-		return err
-	}
 	c, p := pl.spec, pl.program
 	late := pl.created & lateFlags
 	_, join := c.Flags()

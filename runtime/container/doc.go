@@ -8,6 +8,10 @@
 //	launcher   create group ─┼─► clone ─► write id maps ─► connect network ─► forward signals ─► wait ─► remove group
 //	child                    └── armed ─► wait ─► mounts, pivot ─► wait ─► limits, ids, capabilities, filter ─► execve
 //
+// Start, which the commands use, does not plan all of it first: the child is made
+// as soon as it is clear how, and waits at a gate for its next ops, which are
+// planned while it enters the stub.
+//
 // # The order of the child's ops, and why
 //
 // Descriptors of the launcher are closed first, so that nothing after it can
@@ -32,7 +36,8 @@
 // 1), which must not be killed for what its child takes. Charged to the group is
 // what is first touched, or made, from inside: the network namespace and the
 // other namespaces, since the clone takes place there; the child's kernel stack,
-// page tables and mounts; the tmpfs pages of its /dev. The stub's text and the
+// page tables and mounts; the tmpfs pages of its /dev. What isorun had ready
+// (program.Spare) is the launcher's. The stub's text and the
 // arena with the program are the launcher's: it wrote them. While another
 // processor still has charges in stock (up to 256 KiB each), the kernel refuses
 // so small a limit as busy; it is written again until they are given back.

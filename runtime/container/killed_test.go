@@ -21,6 +21,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/program"
+	"isoperf/runtime/rootfs"
 	"isoperf/runtime/spec"
 )
 
@@ -53,6 +54,9 @@ func insert(p *program.Program, k int, ops ...program.Op) {
 	copy(list[k:], ops)
 }
 
+// whilePlanning stands for no op: the child waits for them.
+const whilePlanning = -2
+
 // partKilled starts a container whose child writes a line before op k, and
 // then takes a while: long enough for whoever reads it to kill this process.
 // The container's description is the first argument.
@@ -68,6 +72,15 @@ func partKilled(args []string) error {
 	}
 	b.options.Stdio = [3]int{0, 1, 2}
 	runtime.LockOSThread()
+	if k == whilePlanning {
+		b.options.Look = func(string) rootfs.Kind {
+			fmt.Fprintln(os.Stderr, "here")
+			time.Sleep(time.Minute)
+			return rootfs.Unknown
+		}
+		_, err := Start(context.Background(), b.Container, b.options, nil)
+		return err
+	}
 	plan, err := b.plan()
 	if err != nil {
 		return err
@@ -141,6 +154,9 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 		}()
 	}
 	all.Wait()
+	if !killAt(t, string(text), whilePlanning) {
+		t.Error("the launcher was not killed while it planned")
+	}
 	n := 0
 	for _, r := range reached {
 		if r {

@@ -9,6 +9,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/idmap"
+	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
 	"isoperf/runtime/rootfs"
 	"isoperf/runtime/seccomp"
@@ -32,6 +33,12 @@ type Options struct {
 	Texts []rootfs.Text
 	// OldMounts chooses mount(2) where the kernel has the newer calls.
 	OldMounts bool
+	// Spare says to take namespaces that this process has ready; see
+	// program.Spare.
+	Spare bool
+	// Ahead plans a container for Start, whose child waits once for the rest of
+	// its program; Start sets it.
+	Ahead bool
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
 }
@@ -45,7 +52,9 @@ type Plan struct {
 	maps    idmap.Maps
 	filter  *seccomp.Filter // nil: none
 	program *program.Program
+	spare   *program.Spare
 
+	ahead     program.Gate // 0: the program is complete before it is started
 	mapped    program.Gate // 0: no user namespace
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
@@ -58,6 +67,20 @@ type Plan struct {
 // New plans a container that was checked. It looks at the host and the root
 // file system, and changes nothing.
 func New(c *spec.Container, o Options) (*Plan, error) {
+	pl, err := begin(c, o)
+	if err == nil {
+		if err = pl.complete(); err != nil {
+			pl.spare.Close()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pl, nil
+}
+
+// begin plans as much as it takes to make the child.
+func begin(c *spec.Container, o Options) (*Plan, error) {
 	pl := &Plan{spec: c, options: o}
 	pl.created, _ = c.Flags()
 	if err := pl.planGroup(); err != nil {
@@ -69,17 +92,23 @@ func New(c *spec.Container, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if l := c.Linux; l.Seccomp != nil {
-		filter, err := seccomp.Assemble(l.Seccomp)
-		if err != nil {
-			return nil, err
-		}
-		pl.filter = filter
-	}
-	if err := pl.build(); err != nil {
+	if err := pl.birth(); err != nil {
+		pl.spare.Close()
 		return nil, err
 	}
 	return pl, nil
+}
+
+// complete plans the rest.
+func (pl *Plan) complete() error {
+	if l := pl.spec.Linux; l.Seccomp != nil {
+		filter, err := seccomp.Assemble(l.Seccomp)
+		if err != nil {
+			return err
+		}
+		pl.filter = filter
+	}
+	return pl.build()
 }
 
 // planGroup finds the control groups, when the container needs any.
@@ -137,6 +166,11 @@ func (pl *Plan) Print(w io.Writer) error {
 			if _, err := fmt.Fprintf(w, "launcher: %s\n", s.Text); err != nil {
 				return err
 			}
+		}
+	}
+	if names := pl.spare.Flags(); names != 0 {
+		if _, err := fmt.Fprintf(w, "launcher: unshare(%s), in a process beside the start of Go\n", namespace.FlagString(names)); err != nil {
+			return err
 		}
 	}
 	if pl.mapped != 0 {

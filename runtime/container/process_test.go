@@ -271,3 +271,27 @@ func TestTimeOffsets(t *testing.T) {
 		c.end()
 	})
 }
+
+// What turns out to be wrong while the rest is planned, when the child is there
+// already, leaves neither the child nor its group.
+func TestStartFails(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		b := quick(t, k)
+		b.Linux.Personality = &specs.LinuxPersonality{Domain: "BSD"}
+		before := children()
+		l, err := b.tryStart()
+		if err == nil {
+			l.wait()
+			t.Fatal("it started")
+		}
+		if !strings.Contains(err.Error(), "linux.personality") {
+			t.Errorf("the error does not name the field: %v", err)
+		}
+		if after := children(); len(after) != len(before) {
+			t.Errorf("children were %v and are %v", before, after)
+		}
+		if left := groups(b.ID); len(left) > 0 {
+			t.Errorf("groups are left: %v", left)
+		}
+	})
+}

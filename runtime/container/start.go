@@ -16,6 +16,7 @@ import (
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
+	"isoperf/runtime/spec"
 )
 
 // Connect is what the launcher does to the network of a container that waits
@@ -39,11 +40,27 @@ type Event struct {
 	Start, End int64
 }
 
+// Start plans a checked container and starts it, like New and Plan.Start, but
+// sooner: the child is made first, and the rest is planned while it gets ready.
+func Start(ctx context.Context, sc *spec.Container, o Options, connect Connect) (*Container, error) {
+	o.Ahead = true
+	pl, err := begin(sc, o)
+	if err != nil {
+		return nil, err
+	}
+	return pl.start(ctx, connect)
+}
+
 // Start starts the container. The calling goroutine must be locked to a thread
 // that does not end before the container does (see program.Launcher): the
 // container dies with it. When Start fails nothing is left; otherwise Wait must
 // be called. The context ends the connecting of the network.
 func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) {
+	return pl.start(ctx, connect)
+}
+
+func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) {
+	defer pl.spare.Close()
 	c := &Container{plan: pl}
 	if pl.group != nil && !pl.group.Empty() {
 		start := program.Now()
@@ -58,7 +75,11 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.removeGroup())
 	}
-	if err := c.guide(ctx, connect); err != nil {
+	err := c.complete()
+	if err == nil {
+		err = c.guide(ctx, connect)
+	}
+	if err != nil {
 		// Nothing but its end is of interest now.
 		_ = c.process.Signal(unix.SIGKILL)
 		_, cause := c.process.Wait()
@@ -74,8 +95,12 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 // launch clones the child, inside its control groups.
 func (c *Container) launch() error {
 	start := program.Now()
+	begin := program.Start
+	if c.plan.ahead != 0 {
+		begin = program.Begin
+	}
 	clone := func() (err error) {
-		c.process, err = program.Start(c.plan.program)
+		c.process, err = begin(c.plan.program)
 		return err
 	}
 	var err error
@@ -87,6 +112,20 @@ func (c *Container) launch() error {
 		c.process.Release()
 	}
 	c.event("launch", start)
+	return err
+}
+
+// complete plans the rest, when the child was begun without it.
+func (c *Container) complete() error {
+	if c.plan.ahead == 0 {
+		return nil
+	}
+	start := program.Now()
+	if err := c.plan.complete(); err != nil {
+		return err
+	}
+	err := c.process.Continue(c.plan.ahead)
+	c.event("plan the rest", start)
 	return err
 }
 
@@ -191,6 +230,9 @@ func (c *Container) findCommand() error {
 
 // Pid is the container's first process, on the host.
 func (c *Container) Pid() int { return c.process.Pid() }
+
+// Plan is what it was started with.
+func (c *Container) Plan() *Plan { return c.plan }
 
 // Process is the container's first process.
 func (c *Container) Process() *program.Process { return c.process }

@@ -19,9 +19,10 @@ import (
 // another thread for each signal that is asked for: one millisecond for all
 // that can be forwarded, as long as a container takes to start.
 type catcher struct {
-	r    int
-	kept []kept
-	got  []syscall.Signal // read from the pipe, and not taken yet
+	r       int
+	kept    []kept
+	ignored uint64           // bit n-1: signal n was ignored before
+	got     []syscall.Signal // read from the pipe, and not taken yet
 }
 
 type kept struct {
@@ -55,7 +56,7 @@ func catch(except ...syscall.Signal) (*catcher, error) {
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("make a pipe for signals: %w", err)
 	}
-	c := &catcher{r: pipe[0]}
+	c := &catcher{r: pipe[0], kept: make([]kept, 0, 64)}
 	catchFd = int32(pipe[1])
 	const onStack, restart, restorer = 0x0800_0000, 0x1000_0000, 0x0400_0000
 	ours := action{handler: handlerEntry(), flags: onStack | restart | restorer, restorer: restorerEntry(), mask: ^uint64(0)}
@@ -68,14 +69,15 @@ next:
 			}
 		}
 		old := kept{sig: int(sig)}
-		if err := sigaction(int(sig), nil, &old.action); err != nil {
-			c.stop()
-			return nil, err
+		err := sigaction(int(sig), &ours, &old.action)
+		if err == nil && old.action.handler == ignored {
+			// It may have come in between; take leaves it out.
+			if err = sigaction(int(sig), &old.action, nil); err == nil {
+				c.ignored |= 1 << (sig - 1)
+				continue
+			}
 		}
-		if old.action.handler == ignored {
-			continue
-		}
-		if err := sigaction(int(sig), &ours, nil); err != nil {
+		if err != nil {
 			c.stop()
 			return nil, err
 		}
@@ -102,6 +104,9 @@ func (c *catcher) read() {
 		return // there are none
 	}
 	for _, b := range buf[:n] {
+		if c.ignored&(1<<(b-1)) != 0 {
+			continue
+		}
 		c.got = append(c.got, syscall.Signal(b))
 	}
 }

@@ -50,7 +50,7 @@ type Result struct {
 // Prepare is the plan of a container as Run would start it. It opens nothing,
 // so the console has a number that stands for it.
 func Prepare(c *spec.Container, o Options) (*container.Plan, error) {
-	o.Container.Stdio = [3]int{0, 1, 2}
+	o.Container.Stdio, o.Container.Ahead = [3]int{0, 1, 2}, true
 	if c.Process.Terminal && ownPts(c) {
 		o.Container.Console = 3
 	}
@@ -77,10 +77,6 @@ func Run(c *spec.Container, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer t.close()
-	plan, err := container.New(c, o.Container)
-	if err != nil {
-		return Result{}, err
-	}
 	// From before the start, so that no signal is lost. The terminal's size is
 	// the session's business, which also has to know when it is continued.
 	var except []syscall.Signal
@@ -102,14 +98,14 @@ func Run(c *spec.Container, o Options) (Result, error) {
 			signals.cancel(ctx, cancel)
 		}()
 	}
-	ct, err := plan.Start(ctx, o.Connect)
+	ct, err := container.Start(ctx, c, o.Container, o.Connect)
 	cancel(nil)
 	<-watching // from here on the signals are this goroutine's
 	if err != nil {
 		return Result{}, err
 	}
 	if o.Warn != nil {
-		for _, text := range plan.Warnings() {
+		for _, text := range ct.Plan().Warnings() {
 			o.Warn(text)
 		}
 	}
@@ -125,7 +121,7 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	}
 	if err == nil {
 		// While the container starts, what others left is removed.
-		if _, serr := plan.Sweep(); serr != nil && o.Warn != nil {
+		if _, serr := ct.Plan().Sweep(); serr != nil && o.Warn != nil {
 			o.Warn(serr.Error())
 		}
 	}
