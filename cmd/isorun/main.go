@@ -22,7 +22,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/foreground"
@@ -50,57 +49,56 @@ be executed, 127 when it is not found, 128+N when signal N ended it.
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	flags := pflag.NewFlagSet("isorun", pflag.ContinueOnError)
-	flags.SetInterspersed(false)
-	flags.SortFlags = false
-	flags.SetOutput(io.Discard)
-	list := flags.StringP("namespaces", "n", "mnt,pid,net,uts,ipc,cgroup", "namespaces to create: user pid net mnt uts ipc cgroup time, all, none")
-	plan := flags.Bool("plan", false, "print the program of system calls, run nothing")
-	timeline := flags.Bool("timeline", false, "print on standard error when each op ended")
-	showVersion := flags.Bool("version", false, "print the version")
-	help := func(w io.Writer) { fmt.Fprintf(w, usage, flags.FlagUsages()) }
-	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
-
 	if len(args) > 0 && args[0] == "run" {
 		return runBundle(args[1:], stdout, stderr)
 	}
+	list, plan, timeline, showVersion := "mnt,pid,net,uts,ipc,cgroup", false, false, false
+	flags := flagSet{
+		{short: "n", long: "namespaces", value: "LIST", text: &list, preset: list, help: "namespaces to create: user pid net mnt uts ipc cgroup time, all, none"},
+		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
+		{long: "timeline", on: &timeline, help: "print on standard error when each op ended"},
+		{long: "version", on: &showVersion, help: "print the version"},
+	}
+	help := func(w io.Writer) { fmt.Fprintf(w, usage, flags.usage()) }
+	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
 	if len(args) > 0 && args[0] == "unshare" {
 		args = args[1:]
 	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
 		help(stderr)
 		return foreground.ExitOwn
 	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
+	args, err := flags.parse(args, true)
+	switch {
+	case err == errHelp:
 		help(stdout)
 		return 0
 	case err != nil:
 		return fail(foreground.ExitOwn, fmt.Errorf("%w (isorun --help)", err))
-	case *showVersion:
+	case showVersion:
 		fmt.Fprintln(stdout, "isorun", version())
 		return 0
-	case flags.NArg() == 0:
+	case len(args) == 0:
 		return fail(foreground.ExitOwn, errors.New("no command (isorun --help)"))
 	}
-	bits, err := namespace.ParseList(*list)
+	bits, err := namespace.ParseList(list)
 	if err != nil {
 		return fail(foreground.ExitOwn, err)
 	}
-	path, err := exec.LookPath(flags.Arg(0))
+	path, err := exec.LookPath(args[0])
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return fail(foreground.ExitNotExecutable, err)
 	case err != nil:
 		return fail(foreground.ExitNotFound, err)
 	}
-	p, mapped := build(bits, path, flags.Args())
-	if *plan {
+	p, mapped := build(bits, path, args)
+	if plan {
 		if err := p.Print(stdout); err != nil {
 			return fail(foreground.ExitOwn, err)
 		}
 		return 0
 	}
-	return start(p, mapped, *timeline, stderr)
+	return start(p, mapped, timeline, stderr)
 }
 
 // build is the program. In a new user namespace the command waits until its

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
-
-	"github.com/spf13/pflag"
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
@@ -34,34 +31,35 @@ const record = "/run/isoperf"
 func runBundle(args []string, stdout, stderr io.Writer) int {
 	// The process is short-lived: a collection costs more than it gives back.
 	debug.SetGCPercent(-1)
-	flags := pflag.NewFlagSet("isorun run", pflag.ContinueOnError)
-	flags.SortFlags = false
-	flags.SetOutput(io.Discard)
-	bundle := flags.StringP("bundle", "b", ".", "directory with config.json and the root file system")
-	plan := flags.Bool("plan", false, "print the program of system calls, run nothing")
-	timeline := flags.Bool("timeline", false, "print on standard error when each op ended")
+	bundle, plan, timeline := ".", false, false
+	flags := flagSet{
+		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
+		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
+		{long: "timeline", on: &timeline, help: "print on standard error when each op ended"},
+	}
 	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
-	switch err := flags.Parse(args); {
-	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprintf(stdout, runUsage, flags.FlagUsages())
+	args, err := flags.parse(args, false)
+	switch {
+	case err == errHelp:
+		fmt.Fprintf(stdout, runUsage, flags.usage())
 		return 0
 	case err != nil:
 		return fail(fmt.Errorf("%w (isorun run --help)", err))
-	case flags.NArg() != 1:
-		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", flags.NArg()))
+	case len(args) != 1:
+		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", len(args)))
 	}
-	c, err := spec.Load(*bundle)
+	c, err := spec.Load(bundle)
 	if err != nil {
 		return fail(err)
 	}
-	c.ID = flags.Arg(0)
+	c.ID = args[0]
 	c.LoopbackUp = true
 	if err := c.Check(); err != nil {
-		return fail(fmt.Errorf("bundle %q: %w", *bundle, err))
+		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
-	o := foreground.Options{Container: container.Options{Record: record}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+	o := foreground.Options{Container: container.Options{Record: record, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
-	if *plan {
+	if plan {
 		p, err := foreground.Prepare(c, o)
 		if err == nil {
 			err = p.Print(stdout)
@@ -71,7 +69,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	return runContainer(c, o, *timeline, stderr)
+	return runContainer(c, o, timeline, stderr)
 }
 
 func runContainer(c *spec.Container, o foreground.Options, timeline bool, stderr io.Writer) int {
