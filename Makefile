@@ -11,7 +11,7 @@ help: ## this list
 
 build: ## bin/isoperf and bin/isorun, static
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/isoperf
-	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION)' -o bin/ ./cmd/isorun
+	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION) -E isoperf/runtime/program/inherit.entry' -o bin/ ./cmd/isorun
 
 bench: build ## the main job: what a namespace costs here, in half a minute
 	bin/isoperf bench

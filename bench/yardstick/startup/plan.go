@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -63,8 +64,37 @@ func parsePlan(text string) (*plan, error) {
 	if p.flags == "" || len(p.ops) == 0 {
 		return nil, fmt.Errorf("read the plan: it has no clone3 or no ops, in %d bytes", len(text))
 	}
-	return p, nil
+	return p, p.spare()
 }
+
+var spareStep = regexp.MustCompile(`^unshare\(([A-Z_|]+)\), in a process beside the start of Go$`)
+
+// spare makes namespaces that isorun has ready, and the child joins, flags of
+// the clone again: a program without a start of its own to use has no other way.
+func (p *plan) spare() error {
+	for i, step := range p.launcher {
+		m := spareStep.FindStringSubmatch(step)
+		if m == nil {
+			continue
+		}
+		p.launcher = slices.Delete(p.launcher, i, i+1)
+		p.flags += "|" + m[1]
+		joins := strings.Count(m[1], "|") + 1
+		for _, o := range p.ops[:min(joins, len(p.ops))] {
+			if o.call != "setns" {
+				return fmt.Errorf("read the plan: its child does not begin by joining %s", m[1])
+			}
+		}
+		for i := range joins {
+			p.ops[i].call = joined
+		}
+		return nil
+	}
+	return nil
+}
+
+// joined stands for a call that the clone has made unnecessary.
+const joined = "joined"
 
 func parseOp(number, name, text string) (op, error) {
 	o := op{name: name}

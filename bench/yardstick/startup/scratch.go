@@ -84,7 +84,11 @@ func (s *scratch) compile(source, out, plan string, more ...string) error {
 
 // buildGo builds a command of this module as the Makefile does.
 func (s *scratch) buildGo(what, out string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.buildVersion=startup", "-o", out, what)
+	flags := "-s -w -X main.buildVersion=startup"
+	if strings.HasSuffix(what, "/isorun") {
+		flags += " -E isoperf/runtime/program/inherit.entry"
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", flags, "-o", out, what)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if message, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %q: %w\n%srun this inside the module", what, err, message)

@@ -49,9 +49,14 @@ func (p *plan) translate(env []string) (string, error) {
 // and written the last limits.
 var limitsGate = regexp.MustCompile(`^wait \d+: limits complete$`)
 
+// restGate is where the child waits until the rest of its program is planned.
+var restGate = regexp.MustCompile(`^wait \d+: rest of the program$`)
+
 // translate is the C of one op, the i-th of n.
 func (o op) translate(i, n int) (string, error) {
 	switch {
+	case o.call == joined:
+		return "\t; /* by the clone */\n", nil
 	case o.number == 0 && !strings.HasPrefix(o.call, "gettid") && o.name != "name":
 		return "\t; /* of the stub, which this program does without */\n", nil
 	case strings.HasPrefix(o.call, "gettid"):
@@ -61,6 +66,8 @@ func (o op) translate(i, n int) (string, error) {
 		return fmt.Sprintf("\traise_to(&tell, %s);\n", number), nil
 	case strings.HasPrefix(o.call, "wait until the launcher has seen tell "):
 		return fmt.Sprintf("\twait_for(&bond, %s);\n", strings.TrimPrefix(o.call, "wait until the launcher has seen tell ")), nil
+	case restGate.MatchString(o.call):
+		return "\t; /* planned beforehand */\n", nil
 	case limitsGate.MatchString(o.call):
 		return "\twait_for(&opened, 1);\n", nil
 	case strings.Contains(o.call, " "):
