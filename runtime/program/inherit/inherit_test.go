@@ -76,7 +76,11 @@ func slack() int {
 func binary(t *testing.T) string {
 	t.Helper()
 	if inherit.Entered() {
-		return "/proc/self/exe"
+		path, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
 	path := filepath.Join(t.TempDir(), "test")
 	cmd := exec.Command("go", "test", "-c", "-ldflags", linked, "-o", path, ".")
