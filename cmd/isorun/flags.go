@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// flagSet reads flags as getopt_long does: -b DIR, -bDIR, --bundle DIR,
-// --bundle=DIR, and -- before arguments that look like flags. A library does
+// flagSet reads flags as most commands do: -b DIR, -bDIR, --bundle DIR,
+// --bundle=DIR, --plan, and -- before arguments that look like flags; names are
+// not shortened, and short ones not joined. A library does
 // that too, but the smallest ones link package net, for which every start of a
 // container would pay (a tenth of a millisecond).
 type flagSet []flagDef

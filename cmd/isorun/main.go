@@ -28,6 +28,7 @@ import (
 	"isoperf/runtime/idmap"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
+	"isoperf/runtime/program/inherit"
 )
 
 const usage = `isorun starts containers, and commands in new namespaces.
@@ -118,6 +119,7 @@ func build(bits uint64, path string, argv []string) (*program.Program, program.G
 // start runs the program and stands for it.
 func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Writer) int {
 	runtime.LockOSThread() // the child dies with this thread
+	inherit.Restore()
 	proc, err := program.Start(p)
 	if err != nil {
 		fmt.Fprintf(stderr, "isorun: %v\n", err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
@@ -120,42 +123,156 @@ func TestBirth(t *testing.T) {
 	}
 }
 
+// One that was closed is /dev/null, and nothing of the runtime's own.
+func TestClosed(t *testing.T) {
+	b := newBundle(t)
+	for _, namespaces := range []string{`{"type": "mount"}, {"type": "pid"}`, `{"type": "mount"}, {"type": "pid"}, {"type": "network"}, {"type": "ipc"}`} {
+		for fd := range 3 {
+			b.write(namespaces, fmt.Sprintf("for i in 0 1 2; do [ -c /proc/self/fd/$i ] || exit 3$i; done; [ ! -e /proc/self/fd/3 ] || [ ! -d /proc/self/fd/3/ ] || exit 40; exit 5%d", fd))
+			for range 40 {
+				script := fmt.Sprintf(`exec </dev/null >/dev/null 2>/dev/null; exec %d>&-; exec "$@"`, fd)
+				cmd := exec.Command("sh", "-c", script, "sh", b.isorun, "run", "-b", b.dir, "closed")
+				_ = cmd.Run() // the status tells
+				if code := cmd.ProcessState.ExitCode(); code != 50+fd {
+					t.Fatalf("%s without descriptor %d: status %d", namespaces, fd, code)
+				}
+			}
+		}
+	}
+}
+
+// A limit on the size of files is one on the memory for a program, too.
+func TestFileSize(t *testing.T) {
+	b := newBundle(t)
+	b.write(`{"type": "mount"}, {"type": "pid"}`, "ulimit -f")
+	out, err := exec.Command("sh", "-c", `ulimit -f 128; exec "$@"`, "sh", b.isorun, "run", "-b", b.dir, "size").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "128" {
+		t.Errorf("%q, %v; want a limit of 128 blocks", out, err)
+	}
+}
+
+// Whoever made the namespaces is not left, whether they were needed or not.
+func TestNobodyLeft(t *testing.T) {
+	b := newBundle(t)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	children := func(pid int) string {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	for _, args := range [][]string{{"run", "--help"}, {"run", "-b", "/none", "x"}, {"run"}, {"run", "-b", b.dir, "--plan", "x"}} {
+		b.write(`{"type": "mount"}`, "exit 0")
+		_ = exec.Command(b.isorun, args...).Run() // most are wrong
+		time.Sleep(20 * time.Millisecond)
+		lists, _ := filepath.Glob("/proc/self/task/*/children")
+		for _, list := range lists {
+			if text, _ := os.ReadFile(list); len(text) > 0 {
+				t.Errorf("%v leaves the processes %s", args, text)
+			}
+		}
+	}
+	for _, namespaces := range []string{
+		`{"type": "mount"}`, `{"type": "mount"}, {"type": "network"}`, `{"type": "user"}, {"type": "mount"}, {"type": "pid"}, {"type": "network"}`,
+	} {
+		b.write(namespaces, "echo ready; read line; exit 0")
+		cmd := exec.Command(b.isorun, "run", "-b", b.dir, "left")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 6)); err != nil {
+			t.Fatalf("%s: %v", namespaces, err)
+		}
+		if list := strings.Fields(children(cmd.Process.Pid)); len(list) != 1 {
+			t.Errorf("%s: the children are %v, want the container", namespaces, list)
+		}
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", cmd.Process.Pid))
+		for _, fd := range fds {
+			if link, _ := os.Readlink(fd); strings.HasPrefix(link, "net:") || strings.HasPrefix(link, "uts:") || strings.HasPrefix(link, "ipc:") {
+				t.Errorf("%s: isorun has %s open", namespaces, link)
+			}
+		}
+		in.Close()
+		_ = cmd.Wait()
+	}
+}
+
+// A command follows the cpuset that it is in when that grows.
+func TestCpuset(t *testing.T) {
+	const root = "/sys/fs/cgroup/cpuset"
+	if _, err := os.Stat(root + "/cpuset.cpus"); err != nil || os.Geteuid() != 0 {
+		return // version 2, or an ordinary user, has none to make here
+	}
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil || set.Count() < 2 {
+		return // with one CPU there is nothing to see
+	}
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := fmt.Sprintf("%s/isorun-test-%d", root, os.Getpid())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	write(dir+"/cpuset.cpus", "1")
+	write(dir+"/cpuset.mems", "0")
+	cmd := exec.Command("sh", "-c", `echo 0 > "$0/tasks"; exec "$@"`, dir, binary(t), "unshare", "-n", "uts", "--", "sh", "-c",
+		"grep Cpus_allowed_list /proc/self/status; read line; grep Cpus_allowed_list /proc/self/status")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(pipe)
+	for _, want := range []string{"1", "0-1"} {
+		line, err := out.ReadString('\n')
+		if got := strings.Fields(line); err != nil || len(got) != 2 || got[1] != want {
+			t.Errorf("the CPUs are %v, %v; want %s", got, err, want)
+		}
+		write(dir+"/cpuset.cpus", "0-1")
+		in.Close()
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The namespaces that are made beside the start are those of the container.
 func TestSpareNamespaces(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // an ordinary user's container has a user namespace, and its own in there
 	}
-	bin, bundle := binary(t), t.TempDir()
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{"rootfs", "rootfs/proc"} {
-		if err := os.Mkdir(filepath.Join(bundle, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(busybox)
-	if err == nil {
-		err = os.WriteFile(bundle+"/rootfs/busybox", text, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := newBundle(t)
 	run := func(namespaces string, args ...string) string {
-		config := fmt.Sprintf(`{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "process": {"cwd": "/", "noNewPrivileges": true,
-			"args": ["/busybox", "sh", "-c", "for n in net uts ipc; do /busybox readlink /proc/self/ns/$n; done"]},
-			"mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}], "linux": {"namespaces": [%s]}}`, namespaces)
-		if err := os.WriteFile(bundle+"/config.json", []byte(config), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(bin, append([]string{"run", "-b", bundle}, args...)...).CombinedOutput()
+		b.write(namespaces, "for n in net uts ipc; do /busybox readlink /proc/self/ns/$n; done")
+		out, err := exec.Command(b.isorun, append([]string{"run", "-b", b.dir}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		return string(out)
 	}
-	ours := map[string]string{}
+	ours, err := map[string]string{}, error(nil)
 	for _, name := range []string{"net", "uts", "ipc"} {
 		if ours[name], err = os.Readlink("/proc/self/ns/" + name); err != nil {
 			t.Fatal(err)
@@ -174,5 +291,47 @@ func TestSpareNamespaces(t *testing.T) {
 	}
 	if out := strings.Fields(run(`{"type": "mount"}`, "spare")); len(out) != 3 || out[0] != ours["net"] || out[1] != ours["uts"] {
 		t.Errorf("without namespaces the container has %v, want %v", out, ours)
+	}
+}
+
+// bundle is one with busybox and a /proc.
+type bundle struct {
+	t           *testing.T
+	isorun, dir string
+}
+
+func newBundle(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{t: t, isorun: binary(t), dir: t.TempDir()}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(busybox)
+	if err == nil {
+		err = errors.Join(os.MkdirAll(b.dir+"/rootfs/proc", 0o755), os.WriteFile(b.dir+"/rootfs/busybox", text, 0o755))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// write makes the configuration for a script of the shell. An ordinary user's
+// container has a user namespace in any case.
+func (b *bundle) write(namespaces, script string) {
+	b.t.Helper()
+	user, maps := strings.Contains(namespaces, `"user"`), ""
+	if os.Geteuid() != 0 && !user {
+		namespaces, user = `{"type": "user"}, `+namespaces, true
+	}
+	if user {
+		maps = fmt.Sprintf(`, "uidMappings": [{"containerID": 0, "hostID": %d, "size": 1}], "gidMappings": [{"containerID": 0, "hostID": %d, "size": 1}]`, os.Getuid(), os.Getgid())
+	}
+	config := fmt.Sprintf(`{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "process": {"cwd": "/", "noNewPrivileges": true,
+		"args": ["/busybox", "sh", "-c", %q]}, "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+		"linux": {"namespaces": [%s]%s}}`, script, namespaces, maps)
+	if err := os.WriteFile(b.dir+"/config.json", []byte(config), 0o644); err != nil {
+		b.t.Fatal(err)
 	}
 }

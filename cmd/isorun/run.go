@@ -9,6 +9,7 @@ import (
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
+	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 )
 
@@ -31,6 +32,7 @@ const record = "/run/isoperf"
 func runBundle(args []string, stdout, stderr io.Writer) int {
 	// The process is short-lived: a collection costs more than it gives back.
 	debug.SetGCPercent(-1)
+	defer program.TakeSpare(0) // also when there is no container
 	bundle, plan, timeline := ".", false, false
 	flags := flagSet{
 		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},

@@ -52,6 +52,9 @@ func (g *Group) Within(start func() error) error {
 
 // ready waits for the child to be on its own, and settles.
 func (g *Group) ready() error {
+	if g.Later {
+		return nil
+	}
 	if g.fresh && g.Ready != nil {
 		begin := program.Now()
 		if err := g.Ready(); err != nil {
@@ -151,6 +154,9 @@ func (m *home) leave(g *Group, n int) error {
 	}
 	return all
 }
+
+// Settle writes the late limits, where Within left them; once.
+func (g *Group) Settle() error { return g.settle() }
 
 // settle writes the late limits, once.
 func (g *Group) settle() error {

@@ -29,6 +29,8 @@ type Group struct {
 	// return when the child has entered its stub (program.Process.Await): until
 	// then it shares the launcher's memory, and running out of it would kill both.
 	Ready func() error
+	// Later has Within leave those limits to Settle, and Ready alone.
+	Later bool
 }
 
 // Span is a step that was done, in nanoseconds of CLOCK_MONOTONIC

@@ -75,6 +75,11 @@ func (a action) text() string {
 	return fmt.Sprintf("write %q to %s", a.data, filepath.Join(a.dir, a.file))
 }
 
+// Late says whether limits are written when the child is on its own.
+func (p *Plan) Late() bool {
+	return slices.ContainsFunc(p.parts, func(t *part) bool { return len(t.late) > 0 })
+}
+
 // Step is one step of a plan, for printing.
 type Step struct{ Name, Text string }
 

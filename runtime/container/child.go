@@ -83,10 +83,16 @@ func (pl *Plan) build() error {
 	}
 	pl.names()
 	if pl.group != nil && !pl.group.Empty() {
+		if pl.group.Late() {
+			pl.mounted = p.Tell("mounts made")
+		}
 		pl.limited = p.Wait("limits complete")
 	}
 	if c.Connected {
 		pl.connected = p.Wait("network connected")
+	}
+	if c.Process.Terminal {
+		pl.attached = p.Wait("terminal attached")
 	}
 	if err := pl.attributes(); err != nil {
 		return err

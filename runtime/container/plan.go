@@ -36,8 +36,8 @@ type Options struct {
 	// Spare says to take namespaces that this process has ready; see
 	// program.Spare.
 	Spare bool
-	// Ahead plans a container for Start, whose child waits once for the rest of
-	// its program; Start sets it.
+	// Ahead plans as Start does: the child waits once for the rest of its
+	// program.
 	Ahead bool
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
@@ -54,10 +54,13 @@ type Plan struct {
 	program *program.Program
 	spare   *program.Spare
 
-	ahead     program.Gate // 0: the program is complete before it is started
+	ahead     program.Gate // where the child waits for the rest of its program; 0: nowhere
+	done      bool         // the program is complete
 	mapped    program.Gate // 0: no user namespace
+	mounted   program.Tell // 0: no limits that are written after the birth
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
+	attached  program.Gate // 0: no terminal; until Confirm, which may set its size
 	forked    program.Tell // 0: no init
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
@@ -99,8 +102,12 @@ func begin(c *spec.Container, o Options) (*Plan, error) {
 	return pl, nil
 }
 
-// complete plans the rest.
+// complete plans the rest, once.
 func (pl *Plan) complete() error {
+	if pl.done {
+		return nil
+	}
+	pl.done = true
 	if l := pl.spec.Linux; l.Seccomp != nil {
 		filter, err := seccomp.Assemble(l.Seccomp)
 		if err != nil {

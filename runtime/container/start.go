@@ -16,6 +16,7 @@ import (
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
+	"isoperf/runtime/program/inherit"
 	"isoperf/runtime/spec"
 )
 
@@ -28,6 +29,7 @@ type Connect func(ctx context.Context, pid, user, net int) error
 type Container struct {
 	plan       *Plan
 	process    *program.Process
+	whole      bool          // the program was complete when the child was made
 	group      *cgroup.Group // nil: none
 	commandPid int           // then: the command
 	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
@@ -62,6 +64,13 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) {
 	defer pl.spare.Close()
 	c := &Container{plan: pl}
+	if pl.ahead == 0 || !program.CanBegin() {
+		if err := pl.complete(); err != nil {
+			return nil, err
+		}
+	}
+	// In the launcher's own cpuset still.
+	inherit.Restore()
 	if pl.group != nil && !pl.group.Empty() {
 		start := program.Now()
 		group, err := pl.group.Create()
@@ -74,6 +83,9 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	}
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.removeGroup())
+	}
+	if pl.options.Spare {
+		program.TakeSpare(0) // it may not have been asked for any
 	}
 	err := c.complete()
 	if err == nil {
@@ -95,10 +107,11 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 // launch clones the child, inside its control groups.
 func (c *Container) launch() error {
 	start := program.Now()
-	begin := program.Start
-	if c.plan.ahead != 0 {
-		begin = program.Begin
+	begin := program.Begin
+	if c.plan.done {
+		begin = program.Start
 	}
+	c.whole = c.plan.done
 	clone := func() (err error) {
 		c.process, err = begin(c.plan.program)
 		return err
@@ -106,8 +119,12 @@ func (c *Container) launch() error {
 	var err error
 	if c.group == nil {
 		err = clone()
-	} else if err = c.group.Within(clone); err != nil && c.process != nil {
-		_ = c.process.Signal(unix.SIGKILL) // it has no limits, so it must not go on
+	} else {
+		c.group.Later = true
+		err = c.group.Within(clone)
+	}
+	if err != nil && c.process != nil {
+		_ = c.process.Signal(unix.SIGKILL) // it is not to go on
 		_, _ = c.process.Wait()
 		c.process.Release()
 	}
@@ -115,9 +132,31 @@ func (c *Container) launch() error {
 	return err
 }
 
+// limit writes the limits that would have hit the launching thread, when the
+// child has made its mounts: what the kernel keeps for those, and has in stock on
+// another processor, must not meet a limit that leaves no room for it.
+func (c *Container) limit() error {
+	if c.plan.mounted != 0 {
+		if err := c.process.Await(c.plan.mounted); err != nil {
+			return err
+		}
+		start := program.Now()
+		if err := c.group.Settle(); err != nil {
+			return err
+		}
+		c.event("limit", start)
+	}
+	c.process.Open(c.plan.limited)
+	return nil
+}
+
 // complete plans the rest, when the child was begun without it.
 func (c *Container) complete() error {
 	if c.plan.ahead == 0 {
+		return nil
+	}
+	if c.whole {
+		c.process.Open(c.plan.ahead)
 		return nil
 	}
 	start := program.Now()
@@ -164,7 +203,9 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.process.Open(pl.mapped)
 	}
 	if pl.limited != 0 { // gates open in their order
-		c.process.Open(pl.limited)
+		if err := c.limit(); err != nil {
+			return err
+		}
 	}
 	if pl.connected != 0 {
 		start := program.Now()
@@ -240,11 +281,24 @@ func (c *Container) Process() *program.Process { return c.process }
 // Group is the container's control group, or nil.
 func (c *Container) Group() *cgroup.Group { return c.group }
 
-// Confirm lets the child go on to its command; see program.Process.Confirm.
-func (c *Container) Confirm(interrupted func() bool) error { return c.process.Confirm(interrupted) }
+// Confirm lets the child go on to its command; see program.Process.Confirm. One
+// that has a terminal waits for it, so that its size can be set before.
+func (c *Container) Confirm(interrupted func() bool) error {
+	c.attached()
+	return c.process.Confirm(interrupted)
+}
 
 // WaitExec returns when the command runs.
-func (c *Container) WaitExec() error { return c.process.WaitExec() }
+func (c *Container) WaitExec() error {
+	c.attached()
+	return c.process.WaitExec()
+}
+
+func (c *Container) attached() {
+	if c.plan.attached != 0 {
+		c.process.Open(c.plan.attached)
+	}
+}
 
 // Catches says whether the command has a handler for a signal, as far as /proc
 // tells.
@@ -277,6 +331,7 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // Wait waits for the end of the container, and removes its control group. The
 // status is the command's. An op that failed is a *program.OpError.
 func (c *Container) Wait() (program.Status, error) {
+	c.attached()
 	status, err := c.process.Wait()
 	if err == nil && c.plan.forked != 0 && status.Success() {
 		status = c.commandStatus(status)

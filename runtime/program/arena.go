@@ -87,6 +87,10 @@ func newArena(size uintptr, file bool) (arena, error) {
 			return a, fmt.Errorf("map an arena of %d bytes: %w", class.size, errno)
 		}
 		a.addr = got
+		if class.size >= large {
+			// Little of it will be used; an old kernel has no such pages.
+			_, _, _ = syscall.Syscall(unix.SYS_MADVISE, got, class.size, unix.MADV_NOHUGEPAGE)
+		}
 		return a, nil
 	}
 }
@@ -103,10 +107,12 @@ func (a arena) release() {
 // at is the memory at an address of the arena, which Go does not manage.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
+// large is an arena of which only some pages are used.
+const large = 1 << 20
+
 // clear makes an arena that was used as new, but for its stack. What is large was
 // used in a few pages only, so those are given back.
 func (a arena) clear() error {
-	const large = 1 << 20
 	if a.size < large || a.fd < 0 {
 		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
 		return nil

@@ -1,13 +1,24 @@
 package program
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // What a program may become that is started before it is complete. It is memory
 // only where it is used.
 const (
 	partialOps  = 1 << 13
-	partialSize = 1 << 23
+	partialSize = arenaMost
 )
+
+// CanBegin says whether this process may have a file as large as Begin makes,
+// in memory (RLIMIT_FSIZE). Where not, a program has to be complete first.
+func CanBegin() bool {
+	var l unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_FSIZE, &l) == nil && l.Cur >= partialSize
+}
 
 // Begin starts the program that there is so far; the last op must be a gate.
 // While the child gets there, the launcher adds the rest, and then calls
@@ -42,11 +53,12 @@ func (p *Process) Continue(g Gate) error {
 	if err := img.program.check(); err != nil {
 		return err
 	}
-	known := img.ops.len()
-	img.ops.rest = img.program.ops[img.program.early:]
-	if n := img.ops.len(); n > img.room {
+	known, ops := img.ops.len(), img.ops
+	ops.rest = img.program.ops[img.program.early:]
+	if n := ops.len(); n > img.room {
 		return fmt.Errorf("load program: it has %d ops, the most is %d", n, img.room)
 	}
+	img.ops, img.armed = ops, img.program.armed
 	if err := img.layout(known); err != nil {
 		return err
 	}

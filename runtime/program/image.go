@@ -95,7 +95,8 @@ type Image struct {
 	room    int     // for so many ops there are records
 	end     uintptr // of the data, from the arena's start
 	anchor  anchor  // both clocks, read just before the last start
-	partial bool    // more ops come; see Begin
+	armed   Tell    // the last message that the death signal is armed, of the ops that are laid out
+	partial bool    // more ops may come; see Begin
 	born    bool    // a process of this image has not been reaped
 }
 
@@ -176,7 +177,7 @@ func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 		return nil, err
 	}
 	img := &Image{program: p, ops: p.plan(stub)}
-	img.room = max(room, img.ops.len())
+	img.room, img.armed = max(room, img.ops.len()), p.armed
 	img.offsets.grow(img.ops.len() / 2)
 	img.end = headerSize + uintptr(img.room+2)*recordSize
 	if err := img.layout(0); err != nil {
@@ -195,6 +196,7 @@ func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 	}
 	if a.used {
 		if err := a.clear(); err != nil {
+			a.release()
 			return nil, err
 		}
 	}
@@ -265,7 +267,7 @@ func (img *Image) write() {
 func (img *Image) writeOps(from int) {
 	h, records := img.arena.header(), img.arena.records(img.ops.len()+2)
 	base := img.arena.addr + headerSize
-	quiet := uint16(0)
+	quiet := records[from].quiet // of the op before
 	for i, op := range img.ops.from(from) {
 		r := &records[i+1]
 		*r = record{}

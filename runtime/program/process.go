@@ -26,11 +26,12 @@ type Process struct {
 	watched     int         // the process that executes the command; 0: the child
 	interrupted func() bool // asked while Confirm waits
 
-	mu    sync.Mutex // guards what follows
-	pid   int
-	pidfd int
-	done  bool  // the process was collected, its descriptor closed
-	lost  error // why the second child could not be followed; done is set
+	mu     sync.Mutex // guards what follows
+	pid    int
+	pidfd  int
+	done   bool  // the process was collected, its descriptor closed
+	killed bool  // SIGKILL was sent
+	lost   error // why the second child could not be followed; done is set
 }
 
 // Pid is the process id, in the launcher's pid namespace.
@@ -139,7 +140,7 @@ func (p *Process) Confirm(interrupted func() bool) error {
 
 // confirm sees that the death signal is armed, and lets the child know.
 func (p *Process) confirm() error {
-	h, armed := p.img.arena.header(), p.img.program.armed
+	h, armed := p.img.arena.header(), p.img.armed
 	if atomic.LoadUint32(&h.bond) >= uint32(armed) {
 		return nil
 	}
@@ -201,12 +202,20 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	}
 	switch err := unix.PidfdSendSignal(p.pidfd, sig, nil, 0); err {
 	case nil:
+		p.killed = p.killed || sig == unix.SIGKILL
 		return nil
 	case unix.ESRCH:
 		return os.ErrProcessDone
 	default:
 		return fmt.Errorf("send signal %v to process %d: %w", sig, p.pid, err)
 	}
+}
+
+// wasKilled says whether the child cannot be expected to tell anything more.
+func (p *Process) wasKilled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killed
 }
 
 // Wait waits for the end of the process and collects it. An op that failed is
@@ -216,7 +225,9 @@ func (p *Process) Wait() (Status, error) {
 		return p.state, p.err
 	}
 	h := p.img.arena.header()
-	_ = p.confirm() // the child ended before: its status says how
+	if !p.wasKilled() {
+		_ = p.confirm() // the child ended before: its status says how
+	}
 	for {
 		if err := waitid(p.pidfd, h, 0); err != nil {
 			return Status{}, fmt.Errorf("wait for process %d: %w", p.Pid(), err)

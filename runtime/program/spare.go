@@ -16,7 +16,8 @@ const SpareFlags = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 // a process of its own (see package inherit), for one child to join: a network
 // namespace takes the kernel half as long as Go takes to start. They belong to
 // the launcher's user namespace, and what the kernel keeps for them is charged
-// to the launcher's control groups. Nil has none.
+// to the launcher's control groups. Joining them takes setns(2), which whoever
+// filters the launcher has to let through. Nil has none.
 type Spare struct {
 	kinds []namespace.Namespace
 	fds   []int
@@ -28,7 +29,8 @@ var takeOnce sync.Once
 // TakeSpare gives those of the wanted namespaces, by clone flags, that are
 // ready, once in a process. Nil: there are none, because the process was started
 // without their maker, or the kernel did not let it make or open them. The
-// caller must Close it after the start.
+// caller must Close it after the start. The others are given up; 0 gives all up,
+// which every process has to do that does not take any.
 func TakeSpare(want uint64) *Spare {
 	var s *Spare
 	takeOnce.Do(func() { s = takeSpare(want) })
@@ -37,38 +39,47 @@ func TakeSpare(want uint64) *Spare {
 
 func takeSpare(want uint64) *Spare {
 	maker := inherit.Maker()
-	if maker == 0 {
+	if maker == 0 || !awaitMaker(maker) {
 		return nil
 	}
-	for {
-		if _, err := unix.Wait4(maker, nil, unix.WALL, nil); err == nil {
-			break
-		} else if err != unix.EINTR {
-			return nil
-		}
-	}
-	made, ok := inherit.Made()
-	if !ok {
-		return nil
-	}
-	s, complete := &Spare{}, true
+	made, complete := inherit.Made()
+	s := &Spare{}
 	for _, ns := range []struct {
 		name string
 		fd   int
 	}{{"net", made.Net}, {"uts", made.UTS}, {"ipc", made.IPC}} {
 		n, _ := namespace.ByName(ns.name)
-		if ns.fd < 0 || n.Flag&want == 0 {
-			complete = complete && ns.fd >= 0
+		switch {
+		case ns.fd < 3: // never 0, 1 or 2, which are the command's
+			complete = false
+		case n.Flag&want == 0:
 			unix.Close(ns.fd)
-			continue
+		default:
+			s.kinds, s.fds = append(s.kinds, n), append(s.fds, ns.fd)
 		}
-		s.kinds, s.fds = append(s.kinds, n), append(s.fds, ns.fd)
 	}
-	if !complete {
+	if !complete || len(s.fds) == 0 {
 		s.Close()
 		return nil
 	}
 	return s
+}
+
+// awaitMaker waits for its end. One that somebody stops is given up.
+func awaitMaker(maker int) bool {
+	for {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(maker, &status, unix.WALL|unix.WUNTRACED, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return false
+		case status.Stopped():
+			_ = unix.Kill(maker, unix.SIGKILL) // it may be gone
+		default:
+			return true
+		}
+	}
 }
 
 // Flags are the namespaces that it has.

@@ -7,8 +7,6 @@ import (
 	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
-
-	"isoperf/runtime/program/inherit"
 )
 
 // launch blocks all signals, clones, stamps, waits for the child when
@@ -66,7 +64,6 @@ func (img *Image) Start() (*Process, error) {
 	h.reap = 0
 	img.anchor = readAnchor()
 	runtime.LockOSThread()
-	inherit.Restore()
 	defer runtime.UnlockOSThread()
 	launchBlocking(img.arena.addr)
 	if h.cloned < 0 {

@@ -21,14 +21,15 @@
 //     every page fault and change of a mapping interrupts the first one.
 //   - No files but 0, 1 and 2: the runtime looks for its CPU limit in /proc and
 //     in the control groups' files, and no switch keeps it from that. Where one
-//     of the three is closed it opens /dev/null, which still succeeds.
+//     of the three is closed it opens /dev/null, for which there is room.
 //   - A coarse timer: the runtime's monitor otherwise wakes up every 20 us.
 //   - "run" as the first argument: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
-//     to start, opens them into the common table of descriptors, and ends. When
-//     they turn out not to be needed, nothing is lost but that time. (A thread
+//     to start, opens them into the common table of descriptors, and ends. Who
+//     does not need them still has to wait for it and to close them. (A thread
 //     would slow the start down by more than it saves: with two CPUs in one
-//     address space each change of a mapping interrupts the other one.)
+//     address space each change of a mapping interrupts the other one.) Where 0,
+//     1 or 2 is closed, there is no such process.
 //
 // Limits are given back before any package but the runtime is initialised, CPUs
 // and timer by Restore, before a child is made.
@@ -101,10 +102,23 @@ func Entered() bool { return born.masked != 0 }
 
 // Restore gives the calling thread the CPUs and the timer slack that the
 // process was started with, where entry changed them. Threads that the Go
-// runtime made keep what they have.
+// runtime made keep what they have. It must be called in the cpuset that the
+// process was started in.
+//
+// The kernel tells which CPUs a thread may use, not whether it asked for them: a
+// thread that did not is to follow its cpuset, now and when that changes. So it
+// asks for all, and for those of its birth only when that gave more.
 func Restore() {
 	if born.masked > 0 {
-		syscall3(sysSchedSetaffinity, 0, uintptr(born.masked), uintptr(unsafe.Pointer(&born.mask)))
+		var all, now [len(born.mask)]uint64
+		for i := range all {
+			all[i] = ^uint64(0)
+		}
+		syscall3(sysSchedSetaffinity, 0, unsafe.Sizeof(all), uintptr(unsafe.Pointer(&all)))
+		n := syscall3(sysSchedGetaffinity, 0, unsafe.Sizeof(now), uintptr(unsafe.Pointer(&now)))
+		if n <= 0 || now != born.mask {
+			syscall3(sysSchedSetaffinity, 0, uintptr(born.masked), uintptr(unsafe.Pointer(&born.mask)))
+		}
 	}
 	if born.timer > 0 {
 		syscall3(sysPrctl, prSetTimerslack, uintptr(born.timer), 0)
@@ -113,7 +127,7 @@ func Restore() {
 
 const prSetTimerslack = 29
 
-// Spare are descriptors of new namespaces; negative: it could not be opened.
+// Spare are descriptors of new namespaces; below 3: it could not be opened.
 type Spare struct{ Net, UTS, IPC int }
 
 // Maker is the process that makes spare namespaces, a child of this one without
@@ -121,11 +135,12 @@ type Spare struct{ Net, UTS, IPC int }
 // for it, with __WALL, and then calls Made.
 func Maker() int { return max(0, int(born.maker)) }
 
-// Made is what the maker, which has ended, left in the table of descriptors.
+// Made is what the maker, which has ended, left in the table of descriptors, and
+// whether it came to its end.
 func Made() (s Spare, ok bool) {
-	made := *(**spare)(unsafe.Pointer(&born.spare))
-	if born.maker <= 0 || made.done != 1 {
+	if born.maker <= 0 {
 		return s, false
 	}
-	return Spare{Net: int(made.net), UTS: int(made.uts), IPC: int(made.ipc)}, true
+	made := *(**spare)(unsafe.Pointer(&born.spare))
+	return Spare{Net: int(made.net), UTS: int(made.uts), IPC: int(made.ipc)}, made.done == 1
 }

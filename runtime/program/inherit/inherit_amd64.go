@@ -3,4 +3,5 @@ package inherit
 const (
 	sysPrctl            = 157
 	sysSchedSetaffinity = 203
+	sysSchedGetaffinity = 204
 )

@@ -46,6 +46,19 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	CMPL (AX), $0x006e7572    // "run"
 	JNE  timer
 
+	// Not where one of 0, 1 and 2 is closed: the descriptors would be that one.
+	XORL DI, DI
+
+open:
+	MOVL $1, SI               // F_GETFD
+	MOVL $72, AX              // fcntl
+	SYSCALL
+	TESTQ AX, AX
+	JLT  timer
+	INCQ DI
+	CMPQ DI, $3
+	JLT  open
+
 	// A page to share, and a process on another CPU.
 	XORL DI, DI
 	MOVL $4096, SI

@@ -56,6 +56,20 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	MOVBU 3(R0), R1
 	CBNZ R1, timer
 
+	// Not where one of 0, 1 and 2 is closed: the descriptors would be that one.
+	MOVD $0, R22
+
+open:
+	MOVD R22, R0
+	MOVD $1, R1               // F_GETFD
+	MOVD $25, R8              // fcntl
+	SVC
+	CMP  $0, R0
+	BLT  timer
+	ADD  $1, R22
+	CMP  $3, R22
+	BLT  open
+
 	// A page to share, and a process on another CPU.
 	MOVD $0, R0
 	MOVD $4096, R1
