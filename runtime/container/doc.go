@@ -26,6 +26,11 @@
 // where loading it takes a capability: then it comes before they are dropped,
 // and the plan checks that it lets the rest through.
 //
+// With an init, the first process becomes it and forks the command off, after
+// the credentials: both have the same. A filter that is loaded early is in force
+// in both from then on; otherwise each loads it as its last op. The init makes
+// itself untraceable before it waits, so the command cannot escape through it.
+//
 // The program is executed in mode stub: see package program for what that
 // protects.
 //

@@ -10,6 +10,7 @@ import (
 
 	"isoperf/runtime/capability"
 	"isoperf/runtime/program"
+	"isoperf/runtime/seccomp"
 	"isoperf/runtime/spec"
 )
 
@@ -229,24 +230,40 @@ func (pl *Plan) setgroups() bool {
 
 // checkFilter sees that the filter lets through what comes behind it.
 func (pl *Plan) checkFilter() error {
-	calls := []uint32{unix.SYS_EXECVE}
+	late := pl.spec.Process.NoNewPrivileges // the filter is the last op
+	numbers := []uint32{unix.SYS_EXECVE}
 	if pl.spec.Init {
-		calls = append(calls, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
+		numbers = append(numbers, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
 	}
-	if !pl.spec.Process.NoNewPrivileges {
-		calls = append(calls, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
+	if !late {
+		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
 			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
 		if pl.spec.Process.Terminal {
-			calls = append(calls, unix.SYS_DUP3, unix.SYS_IOCTL)
+			numbers = append(numbers, unix.SYS_DUP3, unix.SYS_IOCTL)
 		}
 		if pl.spec.Init {
-			calls = append(calls, unix.SYS_CLONE3, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
+			numbers = append(numbers, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
 		}
 	}
-	if err := pl.filter.Allows(calls...); err != nil {
-		return fmt.Errorf("linux.seccomp: %w", err)
+	calls := make([]seccomp.Call, 0, len(numbers)+1)
+	for _, n := range numbers {
+		calls = append(calls, seccomp.Call{Number: n})
 	}
-	return nil
+	if pl.spec.Init && !late {
+		calls = append(calls, seccomp.Call{Number: unix.SYS_CLONE, Args: []uint64{program.ForkFlags}})
+	}
+	err := pl.filter.Allows(calls...)
+	if err == nil {
+		return nil
+	}
+	advice := ""
+	if !late {
+		advice += ", or set process.noNewPrivileges, with which the filter is loaded last"
+	}
+	if pl.spec.Init {
+		advice += ", or leave out the init, if it is the init that needs it"
+	}
+	return fmt.Errorf("linux.seccomp: %w%s", err, advice)
 }
 
 // initProcess leaves a process behind as the first of the pid namespace: it

@@ -195,9 +195,10 @@ func TestNoNewPrivileges(t *testing.T) {
 }
 
 // TestSeccomp: the default profile is loaded, with no_new_privs and without;
-// what it forbids fails, and the launcher has none.
+// what it forbids fails, the init has it as well, and the launcher has none.
 func TestSeccomp(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
+		before := filters(t)
 		for _, nnp := range []bool{true, false} {
 			for _, init := range []bool{true, false} {
 				b := newBox(t, k)
@@ -205,25 +206,38 @@ func TestSeccomp(t *testing.T) {
 				var err error
 				b.Linux.Seccomp, err = profile.Default(b.Spec)
 				must(t, err)
-				c, err := b.tryStart()
-				if init && !nnp && err != nil && strings.Contains(err.Error(), "clone3") {
-					continue // the init is made behind the filter, and is told so
-				}
-				must(t, err)
+				c := b.start()
 				c.want("2", "status", "Seccomp")
 				for _, n := range []int{unix.SYS_UNSHARE, unix.SYS_MOUNT, unix.SYS_KEXEC_LOAD, unix.SYS_INIT_MODULE, unix.SYS_ADD_KEY} {
 					c.refuse([]syscall.Errno{unix.EPERM}, "call", n, unix.CLONE_NEWUSER, 0, 0)
 				}
 				if init {
-					if text := c.ask("read", "/proc/1/status"); !strings.Contains(text, "Seccomp:\t2\n") {
-						t.Errorf("the init has no filter: %s", text)
+					text := c.ask("read", "/proc/1/status")
+					for _, line := range []string{"Seccomp:\t2\n", "Seccomp_filters:\t1\n", "CapBnd:\t" + c.ask("status", "CapBnd") + "\n", "NoNewPrivs:\t" + c.ask("status", "NoNewPrivs") + "\n"} {
+						if !strings.Contains(text, line) {
+							t.Errorf("no_new_privs %v: the init does not have %q: %s", nnp, line, text)
+						}
 					}
+					c.refuse([]syscall.Errno{unix.EPERM, unix.EACCES}, "call", unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1, 0, 0)
 				}
 				c.want("", "run", "/probe", "true")
 				c.end()
 			}
 		}
+		if after := filters(t); after != before {
+			t.Errorf("the launcher had %s, and has %s", before, after)
+		}
 	})
+}
+
+// filters is the line of this thread's status that says how many it has.
+func filters(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/status")
+	must(t, err)
+	_, after, _ := strings.Cut(string(text), "Seccomp_filters:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(line) + " filters"
 }
 
 // TestKilledByFilter: the status says it.
@@ -247,6 +261,18 @@ func TestFilterForbidsStart(t *testing.T) {
 		name := map[bool]string{true: "execve", false: "capset"}[nnp]
 		b.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{name}, Action: specs.ActErrno}}}
 		if _, err := b.plan(); err == nil || !strings.Contains(err.Error(), "linux.seccomp") || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v", err)
+		}
+	}
+	// Of what only an init needs, it is said that it is the init's.
+	for name, nnp := range map[string]bool{"waitid": true, "clone": false} {
+		b := newBox(t, plain(t))
+		b.Process.NoNewPrivileges = nnp
+		b.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{name}, Action: specs.ActErrno}}}
+		_, err := b.plan()
+		must(t, err)
+		b.Init = true
+		if _, err := b.plan(); err == nil || !strings.Contains(err.Error(), "it forbids "+name+",") || !strings.Contains(err.Error(), "leave out the init") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -24,7 +24,7 @@ func kinds() []kind {
 func processCalls() []entry {
 	return []entry{
 		{unix.SYS_CLONE3, "clone3", ", mode ", "clone(2)", "Makes the container's first process, already in the new namespaces of its flags."},
-		{unix.SYS_CLONE3, "clone3", "the copy goes on", "clone(2)", "Makes a copy of this process. The original stays behind as process 1: it collects orphans until the command has ended. The copy goes on behind it and becomes the command."},
+		{unix.SYS_CLONE, "clone", "the copy goes on", "clone(2)", "Makes a copy of this process. The original stays behind as process 1: it collects orphans until the command has ended. The copy goes on behind it and becomes the command."},
 		{-3, "clone3", "", "clone(2)", "Makes a second child, which goes on in place of the first: a process is born into the pid namespace that was joined or made, it cannot move there itself."},
 		{-4, "gettid", "", "get_robust_list(2)", "Has the kernel mark a word when this process executes the command or ends, so the launcher knows the moment without a descriptor that could be inherited."},
 		{unix.SYS_GETTID, "gettid", "", "gettid(2)", "Asks for the process's own number."},

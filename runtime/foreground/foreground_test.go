@@ -28,7 +28,7 @@ import (
 const helperEnv = "ISOPERF_TEST_HELPER"
 
 func TestMain(m *testing.M) {
-	parts := map[string]func([]string) error{"stand": partStand, "signals": partSignals, "stubborn": partStubborn, "size": partSize, "exit": partExit, "again": partAgain}
+	parts := map[string]func([]string) error{"stand": partStand, "signals": partSignals, "stubborn": partStubborn, "size": partSize, "exit": partExit, "again": partAgain, "filtered": partFiltered}
 	if name := os.Getenv(helperEnv); name != "" {
 		if err := parts[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -78,7 +78,7 @@ func box(tty bool, args ...string) *spec.Container {
 func partStand(args []string) error {
 	runtime.LockOSThread()
 	o := Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	tty, init := false, false
+	tty, init, newPrivileges, filter := false, false, false, ""
 	for ; args[0] != "--"; args = args[1:] {
 		switch word, value, _ := strings.Cut(args[0], "="); word {
 		case "timeout":
@@ -91,10 +91,17 @@ func partStand(args []string) error {
 			tty = true
 		case "init":
 			init = true
+		case "new-privs":
+			newPrivileges = true
+		case "seccomp":
+			filter = value
 		}
 	}
 	c := box(tty, args[1:]...)
-	c.Init = init
+	c.Init, c.Process.NoNewPrivileges = init, !newPrivileges
+	if err := filtered(c, filter); err != nil {
+		return err
+	}
 	if err := c.Check(); err != nil {
 		return err
 	}

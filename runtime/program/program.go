@@ -231,20 +231,22 @@ func (p *Program) Again(flags uint64) Ref {
 	return ref
 }
 
-// Fork adds a clone3 that copies the child (without its threads, of which it has
+// ForkFlags are the flags of Fork's clone, its first argument.
+const ForkFlags = unix.CLONE_PARENT_SETTID
+
+// Fork adds a clone that copies the child (without its threads, of which it has
 // one): the copy passes over skip ops, the original goes on with the next one.
 // Both then walk the same list, so each must end, or execute something, before
 // it meets the other's ops. Copy is the copy's number. They share the results of
-// the ops.
+// the ops. It is the old clone and not clone3, whose flags are in memory, so that
+// no seccomp filter can see them: filters that let processes be made, but no
+// namespaces (Docker's is one), have clone3 fail with ENOSYS.
 func (p *Program) Fork(skip int) {
 	p.watched = true
 	p.Add(unwatch())
-	args := make([]Arg, unsafe.Sizeof(cloneArgs{})/8)
-	args[0] = Int(unix.CLONE_PARENT_SETTID)
-	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = inHeader(offsetForked)
 	p.Add(Op{
-		Name: "fork", Call: unix.SYS_CLONE3, Text: "clone3({CLONE_PARENT_SETTID}): the copy goes on behind the original's ops", Zero: skip,
-		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
+		Name: "fork", Call: unix.SYS_CLONE, Text: "clone(CLONE_PARENT_SETTID): the copy goes on behind the original's ops", Zero: skip,
+		Args: [6]Arg{Int(ForkFlags), {}, inHeader(offsetForked)},
 	})
 }
 

@@ -13,20 +13,27 @@ import (
 // 0x40000000 in nr. The instruction pointer is taken to be 0.
 func (f *Filter) Decide(arch, nr uint32, args [6]uint64) uint32 {
 	var ret uint32
-	m := machine{code: f.Code, number: nr, arch: arch, args: &args, end: func(r uint32) { ret = r }}
+	m := machine{code: f.Code, number: nr, arch: arch, args: args[:], end: func(r uint32) { ret = r }}
 	m.run(0)
 	return ret
 }
 
-// Allows checks that the filter lets a plan do what comes after its op: native
-// system calls, whose arguments are not known here. The error names those that
-// it forbids, or allows with some arguments only.
-func (f *Filter) Allows(calls ...uint32) error {
+// Call is a native system call that is to come, with its first arguments as far
+// as they are known.
+type Call struct {
+	Number uint32
+	Args   []uint64
+}
+
+// Allows checks that the filter lets a plan do what comes after its op. The
+// error names the calls that it forbids, or, where an argument is not known,
+// allows with some arguments only.
+func (f *Filter) Allows(calls ...Call) error {
 	native := family(runtime.GOARCH)[0]
 	var bad []string
-	for _, nr := range calls {
+	for _, call := range calls {
 		never, always := true, true
-		m := machine{code: f.Code, number: nr, arch: native.audit, seen: make([]bool, len(f.Code)), end: func(ret uint32) {
+		m := machine{code: f.Code, number: call.Number, arch: native.audit, args: call.Args, seen: make([]bool, len(f.Code)), end: func(ret uint32) {
 			switch ret & unix.SECCOMP_RET_ACTION_FULL {
 			case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG:
 				never = false
@@ -35,7 +42,7 @@ func (f *Filter) Allows(calls ...uint32) error {
 			}
 		}}
 		m.run(0)
-		switch name := callName(native.column, nr); {
+		switch name := callName(native.column, call.Number); {
 		case always:
 		case never:
 			bad = append(bad, name)
@@ -44,7 +51,7 @@ func (f *Filter) Allows(calls ...uint32) error {
 		}
 	}
 	if bad != nil {
-		return fmt.Errorf("check the seccomp filter: it forbids %s, which must run after it is loaded; allow it in linux.seccomp.syscalls, or set process.noNewPrivileges so that the filter is loaded last", strings.Join(bad, ", "))
+		return fmt.Errorf("check the seccomp filter: it forbids %s, which must run after it is loaded; allow it in linux.seccomp.syscalls", strings.Join(bad, ", "))
 	}
 	return nil
 }
@@ -54,8 +61,9 @@ func (f *Filter) Allows(calls ...uint32) error {
 type machine struct {
 	code         []unix.SockFilter
 	number, arch uint32
-	// args nil: they are not known, and every test of one goes both ways.
-	args *[6]uint64
+	// args are the first arguments; every test of one that is not there, because
+	// it is not known, goes both ways.
+	args []uint64
 	// seen are the tests of an argument that have been gone through.
 	seen []bool
 	end  func(ret uint32)
@@ -115,9 +123,9 @@ func (m *machine) load(offset uint32) (uint32, bool) {
 	case offsetArch:
 		return m.arch, true
 	}
-	if m.args == nil {
+	half := (offset - offsetArgs) / 4
+	if int(half/2) >= len(m.args) {
 		return 0, false
 	}
-	half := (offset - offsetArgs) / 4
 	return uint32(m.args[half/2] >> (32 * (half % 2))), true
 }

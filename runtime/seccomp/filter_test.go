@@ -264,7 +264,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestAllows: a call is allowed when it is with every argument.
+// native are calls of which no argument is known.
+func native(numbers ...uint32) []Call {
+	var list []Call
+	for _, n := range numbers {
+		list = append(list, Call{Number: n})
+	}
+	return list
+}
+
+// TestAllows: a call is allowed when it is with every argument that is not
+// known.
 func TestAllows(t *testing.T) {
 	s := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{
 		{Names: []string{"execve", "capset"}, Action: specs.ActAllow},
@@ -282,11 +292,18 @@ func TestAllows(t *testing.T) {
 	if err := f.Allows(); err != nil {
 		t.Error(err)
 	}
-	if err := f.Allows(unix.SYS_EXECVE, unix.SYS_CAPSET, unix.SYS_CLOSE); err != nil {
+	if err := f.Allows(native(unix.SYS_EXECVE, unix.SYS_CAPSET, unix.SYS_CLOSE)...); err != nil {
 		t.Error(err)
 	}
-	err = f.Allows(unix.SYS_EXECVE, unix.SYS_MOUNT, unix.SYS_READ, unix.SYS_PRCTL, unix.SYS_WRITE, 9999)
+	err = f.Allows(native(unix.SYS_EXECVE, unix.SYS_MOUNT, unix.SYS_READ, unix.SYS_PRCTL, unix.SYS_WRITE, 9999)...)
 	if want := "it forbids mount, read (with some arguments), prctl, write (with some arguments), system call 9999, which"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("it says %v; want %q", err, want)
+	}
+	if err := f.Allows(Call{unix.SYS_READ, []uint64{0}}, Call{unix.SYS_READ, []uint64{0, 1}}, Call{unix.SYS_WRITE, []uint64{59}}); err != nil {
+		t.Error(err)
+	}
+	err = f.Allows(Call{unix.SYS_READ, []uint64{1}})
+	if want := "it forbids read, which"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("it says %v; want %q", err, want)
 	}
 }
