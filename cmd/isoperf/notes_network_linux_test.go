@@ -31,7 +31,7 @@ func TestNotesPing(t *testing.T) {
 		b.want("nameserver 10.0.2.3", "while read word addr; do test $word = nameserver && echo $word $addr; done < /etc/resolv.conf")
 		b.want("lo: tap0:", "cat /proc/net/dev | { while read name rest; do case $name in lo:|tap0:) echo $name;; esac; done; } | { read a; read b; echo $a $b; }")
 		hosts := []string{"10.0.2.2"}
-		if s.names {
+		if s.world {
 			hosts = append(hosts, strings.TrimSuffix(gatewayName, "."))
 		}
 		for _, host := range hosts {
@@ -41,7 +41,7 @@ func TestNotesPing(t *testing.T) {
 				}
 			}
 		}
-		if out := b.ask("ping -c 1 -W 5 nowhere.example 2>&1"); !strings.Contains(out, "not known") && s.names {
+		if out := b.ask("ping -c 1 -W 5 nowhere.example 2>&1"); !strings.Contains(out, "not known") && s.world {
 			t.Errorf("ping of a name that is not there:\n%s", out)
 		}
 		// Without a network there is none.

@@ -34,6 +34,7 @@ func (s *stage) input(t *testing.T, stdin string, within time.Duration, args ...
 	cmd := exec.CommandContext(ctx, s.bin, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
+	s.note(cmd)
 	if ctx.Err() != nil {
 		t.Fatalf("isoperf %q does not end:\n%s", args, out)
 	}
@@ -42,6 +43,13 @@ func (s *stage) input(t *testing.T, stdin string, within time.Duration, args ...
 		t.Fatalf("isoperf %q: %v\n%s", args, err, out)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// note notes the process of an isoperf, of which there may be traces.
+func (s *stage) note(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		s.started = append(s.started, strconv.Itoa(cmd.Process.Pid))
+	}
 }
 
 // want runs isoperf; it has to exit with a status and print a text.
@@ -82,6 +90,7 @@ func (s *stage) shell(t *testing.T, args ...string) *shell {
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.note(b.cmd)
 	stdout.Close()
 	t.Cleanup(func() {
 		in.Close() // bash ends

@@ -41,12 +41,12 @@ const (
 
 // stage is where a test of the notes runs.
 type stage struct {
-	dir  string // the test's own directory, writable for the user
-	bin  string // isoperf
-	user string // root or asp; in no world, the caller
-	site string // host and port of a web server that serves dir/site; a name when names is set
-	// names says that siteName and gatewayName resolve.
-	names bool
+	dir     string   // the test's own directory, writable for the user
+	bin     string   // isoperf
+	user    string   // root or asp; in no world, the caller
+	site    string   // host and port of a web server that serves dir/site; a name when names is set
+	world   bool     // it has mounts and a network of its own, in which siteName and gatewayName resolve
+	started []string // the numbers of the processes that were isoperf
 }
 
 // everyone runs a test as root and as an ordinary user.
@@ -67,7 +67,7 @@ func inWorld(t *testing.T, f func(t *testing.T, s *stage), users ...string) {
 	case where == "inside":
 		dir := os.Getenv(worldDirEnv)
 		t.Chdir(dir)
-		f(t, &stage{dir: dir, bin: dir + "/isoperf", user: user, site: os.Getenv(serverEnv), names: true})
+		f(t, &stage{dir: dir, bin: dir + "/isoperf", user: user, site: os.Getenv(serverEnv), world: true})
 	case where == "world":
 		if err := makeWorld(t.Name(), user); err != nil {
 			t.Fatal(err)

@@ -1,5 +1,3 @@
-//go:build isoperf_cli
-
 package main
 
 import (
@@ -23,7 +21,7 @@ func TestRunNetworks(t *testing.T) {
 		root := s.small(t)
 		_, port, _ := strings.Cut(s.site, ":")
 		address := worldAddr + ":" + port
-		if !s.names {
+		if !s.world {
 			address = s.site
 		}
 		const look = "ip -o addr | while read n l rest; do echo if=$l; done; wget -qO- http://%s/ 2>&1; true"

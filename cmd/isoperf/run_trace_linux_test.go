@@ -1,5 +1,3 @@
-//go:build isoperf_cli
-
 package main
 
 import (

@@ -1,16 +1,14 @@
-//go:build isoperf_cli
-
 package main
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -72,11 +70,18 @@ func (s *stage) matches(t *testing.T, pattern string, args ...string) string {
 	return out
 }
 
-// traces is what runtimes leave when they leave anything: groups of this
-// package's names, mounts, processes, links, and files of the test.
+// traces is what runtimes leave when they leave anything: groups of those that
+// the test started, processes, files of the test, and in a world of the test's
+// own mounts and links. Others on the machine may run containers meanwhile.
 func (s *stage) traces(t *testing.T) []string {
 	t.Helper()
 	all := slices.Concat(s.groups(), s.files(t))
+	for _, pid := range descendants(os.Getpid()) {
+		all = append(all, fmt.Sprintf("process %d", pid))
+	}
+	if !s.world { // no ordinary user makes any on the machine
+		return all
+	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
@@ -84,40 +89,28 @@ func (s *stage) traces(t *testing.T) []string {
 	for line := range strings.Lines(string(mounts)) {
 		all = append(all, "mounted at "+strings.Fields(line)[4])
 	}
-	links, err := filepath.Glob("/sys/class/net/*")
+	links, err := net.Interfaces()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range links {
-		all = append(all, "link "+filepath.Base(l))
-	}
-	for _, pid := range descendants(os.Getpid()) {
-		all = append(all, fmt.Sprintf("process %d", pid))
+		all = append(all, "link "+l.Name)
 	}
 	return all
 }
 
-// groups are the control groups whose runtime is a child of this process, or
-// is gone. Others on the machine may run containers meanwhile.
+// groups are the control groups of the runtimes that the test started.
 func (s *stage) groups() []string {
 	var found []string
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		name := filepath.Base(path)
-		if err == nil && d.IsDir() && strings.HasPrefix(name, "isoperf-") {
-			// isoperf-<pid namespace>-<pid>-<start>-<id>
-			words := strings.Split(name, "-")
-			if len(words) > 2 && (statusLine(atoi(words[2]), "PPid") == "" || statusLine(atoi(words[2]), "PPid") == strconv.Itoa(os.Getpid())) {
-				found = append(found, "control group "+path)
-			}
+		// isoperf-<pid namespace>-<pid>-<start>-<id>
+		words := strings.Split(filepath.Base(path), "-")
+		if err == nil && d.IsDir() && len(words) > 2 && words[0] == "isoperf" && slices.Contains(s.started, words[2]) {
+			found = append(found, "control group "+path)
 		}
 		return nil
 	})
 	return found
-}
-
-func atoi(text string) int {
-	n, _ := strconv.Atoi(text) // 0 is no process
-	return n
 }
 
 // files are those of the test's directory, below the roots not.

@@ -13,9 +13,12 @@ import (
 // ports of either side than the published ones; by itself it would pass the
 // host's loopback services on to the container's.
 //
-// The version in Debian 12 (March 2023) has two limits that this cannot mend: a
-// server behind a published port that speaks first is heard only once the client
-// has sent something, unless the client uses the host's loopback; and without
+// The version in Debian 12 (March 2023) has three limits that this cannot mend:
+// a server behind a published port that speaks first is heard only once the
+// client has sent something, unless the client uses the host's loopback; a
+// connection to the host's loopback that both sides close at once stays half
+// open inside, so that a client which waits for the server's end waits for ever
+// (pasta alone does the same: pasta … -- nc GATEWAY PORT </dev/null); and without
 // HostLoopback it does not ask a name server on a loopback address, as
 // systemd-resolved's is.
 func (l *Link) connectPasta(ctx context.Context, t Target) error {
