@@ -28,11 +28,11 @@ func (c *cli) openRootfs(f *runFlags, who command.Caller) error {
 		return nil
 	}
 	info, err := os.Stat(f.Rootfs)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return fmt.Errorf("--rootfs %q: it does not exist; give a directory with a Linux system in it, or a tar of one", f.Rootfs)
 	}
 	if err != nil {
-		return fmt.Errorf("--rootfs: %w", err)
+		return fmt.Errorf("--rootfs: %w; it has to be a place that this user may enter", err)
 	}
 	if info.IsDir() {
 		if real, err := filepath.EvalSymlinks(f.Rootfs); err == nil && real == "/" {

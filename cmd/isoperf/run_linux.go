@@ -202,6 +202,7 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 		}
 		defer func() { err = errors.Join(err, f.trace.close()) }()
 	}
+	made := missing(ct, o.Container)
 	start := program.Now()
 	runtime.LockOSThread() // the container dies with this thread
 	result, err := foreground.Run(ct, o)
@@ -213,6 +214,9 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 		}
 	}
 	if err != nil {
+		if op := (*program.OpError)(nil); result.Container == nil || errors.As(err, &op) { // nothing has run
+			removeMade(ct, made)
+		}
 		return f.failed(ct, err)
 	}
 	if code := result.Status.ExitCode(); code != 0 {
@@ -243,7 +247,7 @@ func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end fun
 		return nil, err
 	}
 	if host.Mode() != "v2" {
-		return nil, errors.New("limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)")
+		return nil, fmt.Errorf("--%s: limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)", f.limit())
 	}
 	dir, end, err := systemd.Scope(ctx, "isoperf-"+f.ID, os.Getpid())
 	if err != nil {
@@ -251,6 +255,19 @@ func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end fun
 	}
 	o.Container.Parent = dir
 	return end, nil
+}
+
+// limit is the first flag that asks for a limit.
+func (f *runFlags) limit() string {
+	for _, l := range []struct {
+		set  bool
+		flag string
+	}{{f.CPU != "", "cpu"}, {f.CPUWeight != "", "cpu-weight"}, {f.CPUs != "", "cpuset"}, {f.Memory != "", "memory"}, {f.Pids != "", "pids"}} {
+		if l.set {
+			return l.flag
+		}
+	}
+	return "io-max"
 }
 
 // linking is the network of one container, from plan to end.

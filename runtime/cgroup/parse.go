@@ -12,8 +12,9 @@ import (
 )
 
 // ParseCPU reads a CPU limit: "20%" or "20" of one CPU, "200m" (thousandths of
-// a CPU), "20000 100000" (quota and period, as in cpu.max), "max". Both results
-// are microseconds; a quota of -1 is no limit. A percentage whose quota would be
+// a CPU), "20000 100000" (quota and period, as in cpu.max), "max". A bare number
+// that may mean something else, "0.2" or "20000", is an error that asks. Both
+// results are microseconds; a quota of -1 is no limit. A percentage whose quota would be
 // less than the kernel's minimum of 1 ms gets a longer period than the usual
 // 100 ms.
 func ParseCPU(text string) (quota int64, period uint64, err error) {
@@ -56,6 +57,8 @@ func ParseCPU(text string) (quota int64, period uint64, err error) {
 		return fail("the kernel's least is 1 ms in a period of 1 s, 0.1%%")
 	case us > maxQuota:
 		return fail("it is more than the kernel can count, %d µs in a period", int64(maxQuota))
+	case number == s && percent >= minQuota: // it could be a quota
+		return fail("is it %s %% of a CPU, or %s µs of each %d µs? write %s%% or \"%s %d\"", s, s, defaultPeriod, s, s, defaultPeriod)
 	}
 	return int64(us), period, nil
 }

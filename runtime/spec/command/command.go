@@ -175,6 +175,8 @@ func (b *builder) root() error {
 		return fmt.Errorf("--hostname %q: it has %d characters, the most is 64", b.o.Hostname, len(b.o.Hostname))
 	case b.o.Hostname != "" && !b.own(unix.CLONE_NEWUTS):
 		return fmt.Errorf("--hostname %q: it would be the host's name without a uts namespace: add uts to --namespaces", b.o.Hostname)
+	case b.proc() && b.own(unix.CLONE_NEWUSER) && !b.own(unix.CLONE_NEWPID):
+		return errors.New("--proc: in a user namespace a private /proc shows a pid namespace of its own: add pid to --namespaces, or leave it out (--proc=false)")
 	case b.o.Init && !b.own(unix.CLONE_NEWPID):
 		return errors.New("--init: orphans come to the init of a pid namespace: add pid to --namespaces")
 	}
@@ -259,12 +261,24 @@ func (b *builder) mounts() error {
 		if word, ok := wrongSize(list); ok {
 			return fmt.Errorf("--tmpfs %q: %q is not a size such as size=64m or size=10%%", t, word)
 		}
+		if err := b.place(dir); err != nil {
+			return fmt.Errorf("--tmpfs %q: %w", t, err)
+		}
 		b.mount("tmpfs", "tmpfs", dir, list...)
 	}
 	for _, v := range b.o.Volumes {
 		if err := b.volume(v); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// place says whether there is something to mount on: in a root of its own it can
+// be made, but the host's tree is not to be changed.
+func (b *builder) place(target string) error {
+	if b.o.Rootfs == "" && !rootfs.Exists(target) {
+		return fmt.Errorf("there is no %q on the host, whose files are seen without --rootfs: make it, or name a place that is there", target)
 	}
 	return nil
 }
@@ -335,6 +349,9 @@ func (b *builder) volume(text string) error {
 	}
 	if !rootfs.Exists(source) {
 		return fmt.Errorf("--volume %q: %q does not exist on the host", text, source)
+	}
+	if err := b.place(parts[1]); err != nil {
+		return fmt.Errorf("--volume %q: %w", text, err)
 	}
 	options := []string{"rbind", "rprivate"}
 	if len(parts) == 3 {

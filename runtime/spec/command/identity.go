@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,13 +119,30 @@ func (b *builder) identity() error {
 	}
 	if b.own(unix.CLONE_NEWUSER) {
 		if _, ok := b.maps().HostUID(found.Uid); !ok {
-			return fmt.Errorf("--user %q: uid %d has no mapping in the user namespace: give it ranges of ids (/etc/subuid)", b.o.User, found.Uid)
+			return b.unmapped("uid", found.Uid, b.c.Linux.UIDMappings)
 		}
 		if _, ok := b.maps().HostGID(found.Gid); !ok {
-			return fmt.Errorf("--user %q: gid %d has no mapping in the user namespace: give it ranges of ids (/etc/subgid)", b.o.User, found.Gid)
+			return b.unmapped("gid", found.Gid, b.c.Linux.GIDMappings)
 		}
 	}
 	return nil
+}
+
+// unmapped is the error about an id that the user namespace does not have.
+func (b *builder) unmapped(kind string, id int, list []specs.LinuxIDMapping) error {
+	var has []string
+	for _, m := range list {
+		text := fmt.Sprint(m.ContainerID)
+		if m.Size > 1 {
+			text += fmt.Sprintf("-%d", m.ContainerID+m.Size-1)
+		}
+		has = append(has, text)
+	}
+	advice := fmt.Sprintf("choose one of them, or give the caller more ranges of ids (/etc/sub%s)", kind)
+	if b.o.MapRoot {
+		advice = fmt.Sprintf("leave --map-root out, with ranges of ids for the caller (/etc/sub%s)", kind)
+	}
+	return fmt.Errorf("--user %q: %s %d has no mapping in the user namespace, which has %s: %s", b.o.User, kind, id, strings.Join(has, ","), advice)
 }
 
 // open opens a file of the container's root, following no link out of it. What
@@ -177,9 +195,12 @@ func (b *builder) capabilities() error {
 		if err != nil {
 			return err
 		}
-		if len(b.o.CapAdd) == 0 || b.o.CapAdd[0] == "ALL" {
-			set &= have // what the runtime itself does not have, it cannot give
+		// What the runtime itself does not have, it cannot give.
+		all := slices.ContainsFunc(b.o.CapAdd, func(name string) bool { return strings.TrimPrefix(strings.ToUpper(name), "CAP_") == "ALL" })
+		if lacks := set &^ have &^ capability.Default(); lacks != 0 && !all {
+			return fmt.Errorf("--cap-add: isoperf does not have %v itself, so it cannot give it: leave it out, or use a user namespace (--map-root)", lacks)
 		}
+		set &= have
 	}
 	sets := capability.Same(set)
 	if b.c.Process.User.UID != 0 {
