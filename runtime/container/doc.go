@@ -28,8 +28,9 @@
 //
 // With an init, the first process becomes it and forks the command off, after
 // the credentials: both have the same. A filter that is loaded early is in force
-// in both from then on; otherwise each loads it as its last op. The init makes
-// itself untraceable before it waits, so the command cannot escape through it.
+// in both from then on; otherwise each loads it as its last op. The init also
+// makes itself untraceable, and the command is held back until it has done both:
+// it would escape its filter through an init that has none.
 //
 // The program is executed in mode stub: see package program for what that
 // protects.

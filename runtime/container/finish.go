@@ -233,7 +233,7 @@ func (pl *Plan) checkFilter() error {
 	late := pl.spec.Process.NoNewPrivileges // the filter is the last op
 	numbers := []uint32{unix.SYS_EXECVE}
 	if pl.spec.Init {
-		numbers = append(numbers, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
+		numbers = append(numbers, unix.SYS_FUTEX, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
 	}
 	if !late {
 		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
@@ -268,7 +268,8 @@ func (pl *Plan) checkFilter() error {
 
 // initProcess leaves a process behind as the first of the pid namespace: it
 // reaps what is orphaned, until it has reaped the command. It may not be traced
-// by the command, which would escape its filter that way.
+// by the command, which would escape its filter that way; nor may it have none
+// itself. So the command waits until the launcher has seen that both is done.
 func (pl *Plan) initProcess(filterLast bool) {
 	p := pl.program
 	pl.info = program.Buffer(128)
@@ -279,10 +280,11 @@ func (pl *Plan) initProcess(filterLast bool) {
 	if pl.filter != nil && filterLast {
 		waiting = append(waiting, pl.filter.Op())
 	}
-	p.Fork(len(waiting) + 3)
+	p.Fork(len(waiting) + 4)
 	for _, op := range waiting {
 		p.Add(op)
 	}
+	pl.confined = p.Tell("init confined")
 	p.Add(program.Op{
 		Name: "reap", Call: unix.SYS_WAITID, Args: [6]program.Arg{program.Int(unix.P_ALL), program.Int(0), pl.info, program.Int(unix.WEXITED | unix.WALL)},
 		Text: "waitid(P_ALL, 0, info, WEXITED|__WALL)", Accept: []syscall.Errno{unix.EINTR}, Skip: -1,
@@ -293,6 +295,7 @@ func (pl *Plan) initProcess(filterLast bool) {
 	})
 	p.Add(program.Exit(0))
 	p.Rewatch()
+	pl.released = p.Wait("init confined")
 	pl.forked = p.Tell("command's process")
 }
 

@@ -62,6 +62,8 @@ type Plan struct {
 	connected program.Gate // 0: no network to wait for
 	attached  program.Gate // 0: no terminal; until Confirm, which may set its size
 	forked    program.Tell // 0: no init
+	confined  program.Tell // by the init
+	released  program.Gate // of the command, once the init is confined
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
 	warnings  []string

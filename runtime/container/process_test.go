@@ -265,7 +265,7 @@ func TestFilterForbidsStart(t *testing.T) {
 		}
 	}
 	// Of what only an init needs, it is said that it is the init's.
-	for name, nnp := range map[string]bool{"waitid": true, "clone": false} {
+	for name, nnp := range map[string]bool{"waitid": true, "futex": true, "clone": false} {
 		b := newBox(t, plain(t))
 		b.Process.NoNewPrivileges = nnp
 		b.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{name}, Action: specs.ActErrno}}}

@@ -219,6 +219,10 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.process.Open(pl.connected)
 	}
 	if pl.forked != 0 {
+		if err := c.process.Await(pl.confined); err != nil {
+			return err
+		}
+		c.process.Open(pl.released)
 		return c.findCommand()
 	}
 	return nil

@@ -170,7 +170,8 @@ func TestPhaseOfPlans(t *testing.T) {
 		{"read-only /sys/fs/cgroup", `mount_setattr(5, "", AT_EMPTY_PATH, {set MOUNT_ATTR_RDONLY})`, phaseMounts}, {"open terminal", "ioctl(5, TIOCGPTPEER, 0x80102)", phaseDev},
 		{"bind /etc/hosts", `move_mount(5, "", 6, "", 0)`, phaseNetwork}, {"sysctl net.ipv4.ping_group_range", `write(5, "0 1", 3)`, phaseNetwork},
 		{"fork", "clone(CLONE_PARENT_SETTID): the copy goes on behind the original's ops", phaseInit}, {"reap", "waitid(P_ALL, 0, info, WEXITED|__WALL)", phaseInit},
-		{"command's process", "tell 2: command's process", phaseInit}, {"keyring", `keyctl(KEYCTL_JOIN_SESSION_KEYRING, "_ses.x")`, phasePrivilege},
+		{"init confined", "tell 2: init confined", phaseInit}, {"init confined", "wait 1: init confined", phaseInit},
+		{"command's process", "tell 3: command's process", phaseInit}, {"keyring", `keyctl(KEYCTL_JOIN_SESSION_KEYRING, "_ses.x")`, phasePrivilege},
 		{"setsid", "setsid()", phasePrivilege}, {"confirm", "wait until the launcher has seen tell 1", phaseClone}, {"unblock signals", "rt_sigprocmask(x)", phaseExecve},
 	} {
 		if got := phaseOf(Event{Name: c.name, Text: c.text}); got != c.want {

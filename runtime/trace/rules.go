@@ -24,7 +24,7 @@ func rules() []rule {
 		{phase: phaseCgroup, calls: "tell,wait", has: "cgroup attach limit"},
 		{phase: phaseNetwork, calls: "tell,wait", has: "network net slirp pasta bridge"},
 		{phase: phaseMounts, calls: "tell,wait", has: "mount rootfs tree"},
-		{phase: phaseInit, calls: "tell", has: "command's"},
+		{phase: phaseInit, calls: "tell,wait", has: "command's init"},
 		{phase: phaseSeccomp, calls: "seccomp"},
 		{phase: phasePivot, calls: "pivot_root,chroot"},
 		{phase: phasePivot, names: "pivot,umount .$,drop old root,return to root,enter /$,propagation of /$"},
