@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -62,6 +63,8 @@ func rootOnly(t *testing.T, f func(t *testing.T, s *stage)) { t.Helper(); inWorl
 // written into the stage's directory.
 func inWorld(t *testing.T, f func(t *testing.T, s *stage), users ...string) {
 	t.Helper()
+	// A container ignores what its runtime ignored (nohup), and that what started it.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	where, user, _ := strings.Cut(os.Getenv(worldEnv), " ")
 	switch {
 	case where == "inside":
