@@ -40,8 +40,7 @@ func (s *stage) checkBad(t *testing.T, list []bad) {
 // Wrong words have an error that says what is wrong with which flag.
 func TestRunBadWords(t *testing.T) {
 	everyone(t, func(t *testing.T, s *stage) {
-		root := s.small(t)
-		s.matches(t, "", "run", "-r", root, "true") // now it has the directories that are mounted on
+		s.small(t)
 		s.write(t, "half.json", "{", 0o644)
 		s.write(t, "odd.json", `{"defaultAction":"SCMP_ACT_ALLOW","odd":1}`, 0o644)
 		s.checkBad(t, []bad{
@@ -49,6 +48,7 @@ func TestRunBadWords(t *testing.T) {
 			{"", "the command is empty"},
 			{"--memroy 1M true", "did you mean --memory?"},
 			{"-r nowhere true", `--rootfs "nowhere": it does not exist`},
+			{"-r half.json/x true", `--rootfs "half.json/x": it does not exist`},
 			{"-r / true", "it is the host's own root"},
 			{"-r /dev/null true", "neither a directory nor a tar"},
 			{"-r  true", "--rootfs: its value is empty"},
@@ -56,6 +56,9 @@ func TestRunBadWords(t *testing.T) {
 			{"-c 0 true", "it must be above 0"},
 			{"-c 1000000000 true", "more than the kernel can count"},
 			{"-c abc true", "it is not a number; write 20%, 200m or"},
+			{"-c -5% true", "it must be above 0"},
+			{"-c 20000\u00a01 true", `period "1" is not from 1000 to 1000000 µs`},
+			{"-c 20000 true", `is it 20000 % of a CPU, or 20000 µs of each 100000 µs? write 20000% or "20000 100000"`},
 			{"-c 0.2 true", "is it 0.2 % of a CPU or 20 %? write 0.2% or 20%"},
 			{"-m -1 true", `--memory: parse size "-1": it must be above 0`},
 			{"-m 0 true", "it must be above 0"},
@@ -75,6 +78,7 @@ func TestRunBadWords(t *testing.T) {
 			{"--io-max /dev/null:rbps=1M true", `"/dev/null" is not a block device`},
 			{"--io-max /dev/nowhere:rbps=1M true", "no such file"},
 			{"--cap-add NO_SUCH true", `--cap-add: unknown capability "NO_SUCH"; capabilities(7) lists them`},
+			{"--cap-drop  true", "--cap-drop: its value is empty"},
 			{"--cap-drop NO_SUCH true", `--cap-drop: unknown capability "NO_SUCH"`},
 			{"--seccomp no-such true", "--seccomp: load seccomp profile: open no-such: no such file"},
 			{"--seccomp half.json true", "it ends too early"},
@@ -85,7 +89,12 @@ func TestRunBadWords(t *testing.T) {
 			{"--volume nowhere:/x true", "does not exist on the host"},
 			{"--volume /tmp true", "it is SOURCE:TARGET[:ro"},
 			{"--volume /tmp:x true", "with an absolute target"},
-			{"--volume /tmp:/x:odd true", `"odd" is no option: ro, rw`},
+			{"--volume /tmp:/tmp:odd true", `"odd" is no option: ro, rw`},
+			{"--volume /tmp:/no/such true", `there is no "/no/such" on the host, whose files are seen without --rootfs`},
+			{"--tmpfs /no/such true", `there is no "/no/such" on the host`},
+			{"--tmpfs /etc/passwd true", "start the container: open etc/passwd: not a directory; something is to be mounted there"},
+			{"-r root --volume /etc:/etc/passwd true", "start the container: bind /etc/passwd: invalid argument; a directory can be shown on a directory only"},
+			{"-r /proc true", "start the container: mkdir proc: no such file or directory; it is missing in the root file system"},
 			{"--tmpfs x true", "not an absolute directory"},
 			{"--tmpfs /x:size=abc true", "not a size such as size=64m"},
 			{"--hostname " + strings.Repeat("x", 65) + " true", "it has 65 characters, the most is 64"},
@@ -118,6 +127,8 @@ func TestRunContradictions(t *testing.T) {
 			{"--net host --publish 80:80 true", "nothing to publish a port with"},
 			{"--host-loopback true", "--host-loopback: this network has no gateway"},
 			{"--seccomp strict true", "--seccomp strict: it forbids execve"},
+			{"--seccomp strict --init", "--seccomp strict and --init contradict each other"},
+			{"--seccomp strict -t", "--seccomp strict and --tty contradict each other"},
 			{"--plan --explain true", "exclude each other"},
 			{"--plan --profile true", "run nothing, so that nothing is timed"},
 			{"--explain --timeline t.json true", "run nothing, so that nothing is timed"},
@@ -149,12 +160,14 @@ func TestRunMissing(t *testing.T) {
 		}
 		s.checkBad(t, []bad{
 			{"--userns none true", "may not create namespaces without a user namespace: leave it out, or run as root"},
-			{"--user 5 --map-root true", "uid 5 has no mapping in the user namespace: give it ranges of ids (/etc/subuid)"},
-			{"--user 70000 true", "uid 70000 has no mapping"},
+			{"--user 5 --map-root true", "uid 5 has no mapping in the user namespace, which has 0: leave --map-root out, with ranges of ids for the caller (/etc/subuid)"},
+			{"--user 70000 true", "uid 70000 has no mapping in the user namespace, which has 0,1-65536: choose one of them"},
+			{"-P --namespaces uts true", "--proc: in a user namespace a private /proc shows a pid namespace of its own: add pid to --namespaces"},
+			{"--namespaces none --cap-add SYS_ADMIN true", "--cap-add: isoperf does not have sys_admin itself"},
 			{"--net bridge true", "a bridge takes root (CAP_NET_ADMIN and CAP_SYS_ADMIN); as an ordinary user use slirp4netns or pasta"},
 		})
 		if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); errors.Is(err, os.ErrNotExist) {
-			s.checkBad(t, []bad{{"-c 20% true", "limits for an ordinary user take control groups of version 2 that are delegated"}})
+			s.checkBad(t, []bad{{"-p 9 true", "--pids: limits for an ordinary user"}, {"-c 20% true", "--cpu: limits for an ordinary user take control groups of version 2 that are delegated"}})
 		}
 		path := os.Getenv("PATH")
 		t.Setenv("PATH", "/nowhere")

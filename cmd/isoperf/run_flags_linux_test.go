@@ -69,6 +69,20 @@ func TestRunFlags(t *testing.T) {
 	})
 }
 
+// The command and its init both have the filter, with a terminal and without.
+func TestRunInitFiltered(t *testing.T) {
+	everyone(t, func(t *testing.T, s *stage) {
+		root := s.small(t)
+		profile := s.write(t, "profile.json", `{"defaultAction":"SCMP_ACT_ALLOW"}`, 0o644)
+		for filter, mode := range map[string]string{"default": "2", profile: "2", "unconfined": "0"} {
+			for _, tty := range []string{"--tty", "--tty=false"} {
+				s.matches(t, fmt.Sprintf(`^/proc/1/status:Seccomp:\s%s\r?\n/proc/self/status:Seccomp:\s%s\r?\n$`, mode, mode),
+					"run", "-r", root, "--init", tty, "--seccomp", filter, "--", "grep", "Seccomp:", "/proc/1/status", "/proc/self/status")
+			}
+		}
+	})
+}
+
 // Each namespace of the list is one of its own, the others are the host's.
 func TestRunNamespaces(t *testing.T) {
 	everyone(t, func(t *testing.T, s *stage) {
@@ -196,6 +210,29 @@ func aDisk(t *testing.T) string {
 	return ""
 }
 
+// The flags have the names that they are known by, long and short.
+func TestRunFlagNames(t *testing.T) {
+	const want = "rootfs/r cpu/c proc/P memory/m pids/p cpuset cpu-weight io-max net/n publish namespaces userns map-root cap-add cap-drop seccomp " +
+		"hostname env workdir user volume tmpfs read-only tty/t init stop-timeout plan explain timeline profile"
+	flags := runCommand().Flags()
+	for name := range strings.FieldsSeq(want) {
+		long, short, _ := strings.Cut(name, "/")
+		if f := flags.Lookup(long); f == nil || f.Shorthand != short {
+			t.Errorf("there is no --%s, or it is not -%s in short", long, short)
+		}
+	}
+}
+
+// runCommand is the command isoperf run.
+func runCommand() *cobra.Command {
+	for _, c := range (&cli{}).root().Commands() {
+		if c.Name() == "run" {
+			return c
+		}
+	}
+	return nil
+}
+
 // Every flag is used by a test of isoperf run.
 func TestRunEveryFlag(t *testing.T) {
 	files, err := filepath.Glob("run_*_test.go")
@@ -210,13 +247,7 @@ func TestRunEveryFlag(t *testing.T) {
 		}
 		tests.Write(text)
 	}
-	var run *cobra.Command
-	for _, c := range (&cli{}).root().Commands() {
-		if c.Name() == "run" {
-			run = c
-		}
-	}
-	run.Flags().VisitAll(func(f *pflag.Flag) {
+	runCommand().Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name == "help" {
 			return
 		}

@@ -58,6 +58,9 @@ sees the host's files. The start is one program of system calls, which can be
 printed (--plan), explained (--explain) and timed, op by op (--profile,
 --timeline).
 
+--volume, --tmpfs, --env, --publish, --io-max, --cap-add and --cap-drop can be
+given several times.
+
 Own failures exit with 125; a command that cannot be executed with 126, one
 that is not found with 127; a command that signal N ended with 128+N.`,
 		Example: `  isoperf run -- bash                          a shell in namespaces of its own
@@ -95,11 +98,11 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.SetInterspersed(false)
 	s.SortFlags = false
-	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR`, or a tar (plain, gz, xz, zst), of which changes are thrown away")
+	s.StringVarP(&f.Rootfs, "rootfs", "r", "", "root file system: a `DIR` (in which places to mount on are made), or a tar (plain, gz, xz, zst), of which changes are thrown away")
 	s.BoolVar(&f.Throwaway, "throwaway", false, "throw away what is written to the root file system (a layer in memory)")
 	s.BoolVar(&f.ReadOnly, "read-only", false, "make the root file system read-only")
 	s.BoolVarP(&f.proc, "proc", "P", false, "mount a private /proc (default with a pid namespace and --rootfs)")
-	s.StringArrayVar(&f.Volumes, "volume", nil, "show a directory or file of the host: `SRC:DST[:ro]`")
+	s.StringArrayVar(&f.Volumes, "volume", nil, "show a directory or file SRC of the host as DST inside: `SRC:DST[:ro]`")
 	s.StringArrayVar(&f.Tmpfs, "tmpfs", nil, "mount an empty file system in memory on a `DIR`, or on DIR:size=64m,mode=700")
 	s.StringVarP(&f.CPU, "cpu", "c", "", "CPU `LIMIT`: 20% or 20 of one CPU, 200m, or \"QUOTA PERIOD\" as in cpu.max")
 	s.StringVar(&f.CPUWeight, "cpu-weight", "", "share of the CPU against others: an `N` from 1 to 10000 (cpu.weight)")
@@ -107,25 +110,25 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 	s.StringVarP(&f.Memory, "memory", "m", "", "memory limit: a `SIZE` such as 512k, 64M, 1.5G")
 	s.StringVarP(&f.Pids, "pids", "p", "", "at most `N` processes and threads")
 	s.StringArrayVar(&f.IOMax, "io-max", nil, "I/O `LIMIT` of a disk: /dev/sda:rbps=1M,wiops=100 (io.max)")
-	s.StringVarP(&f.net, "net", "n", "", "network `MODE`: none, host, slirp4netns, pasta or bridge (default none)")
-	s.StringArrayVar(&f.publish, "publish", nil, "publish a port: `HOST:PORT`, as IP:8080:80/udp in full")
+	s.StringVarP(&f.net, "net", "n", "", "network `MODE`: none (but a loopback), host (the host's), slirp4netns or pasta (for everybody), bridge (for root) (default none)")
+	s.StringArrayVar(&f.publish, "publish", nil, "let a port of the host lead to one of the container: `HOST:PORT`, as 8080:80, or IP:8080:80/udp")
 	s.BoolVar(&f.hostLoopback, "host-loopback", false, "let the container reach the host's loopback through its gateway")
-	s.StringVar(&f.Namespaces, "namespaces", "", "namespaces of its own: a `LIST` of user pid net mnt uts ipc cgroup time, or all, or none (default all but user and time)")
-	s.StringVar(&f.Userns, "userns", "auto", "user namespace: `auto` (for ordinary users), keep (own ids stay), none")
-	s.BoolVar(&f.MapRoot, "map-root", false, "map the caller to root inside, and nobody else")
+	s.StringVar(&f.Namespaces, "namespaces", "", "namespaces of its own: a `LIST` such as pid,mnt or all,-time, of user pid net mnt uts ipc cgroup time; or none (default all but time, and user for ordinary users only)")
+	s.StringVar(&f.Userns, "userns", "auto", "user namespace, a `MODE`: auto (for ordinary users), keep (the caller's ids stay what they are), none")
+	s.BoolVar(&f.MapRoot, "map-root", false, "map the caller to root inside, and nobody else (it needs no ranges of ids)")
 	s.StringVar(&f.User, "user", "", "`USER[:GROUP]` to run as, names or numbers")
 	s.StringSliceVar(&f.CapAdd, "cap-add", nil, "give a `CAPABILITY` beside the usual fourteen, or ALL")
 	s.StringSliceVar(&f.CapDrop, "cap-drop", nil, "take a `CAPABILITY` away, or ALL")
-	s.StringVar(&f.Seccomp, "seccomp", "default", "system call `FILTER`: default, strict, unconfined, or a file of JSON as in OCI bundles")
+	s.StringVar(&f.Seccomp, "seccomp", "default", "system call `FILTER`: default (Docker's), strict (read and write only, with a built-in command that copies input to output), unconfined, or a file of JSON as in OCI bundles")
 	s.StringVar(&f.Hostname, "hostname", "", "`NAME` of the machine inside")
 	s.StringArrayVar(&f.Env, "env", nil, "set a variable: `NAME=VALUE`, or NAME for the caller's")
 	s.StringVar(&f.Workdir, "workdir", "", "`DIR` to start in")
 	s.BoolVarP(&f.TTY, "tty", "t", false, "give the command a terminal")
-	s.BoolVar(&f.Init, "init", false, "put a process before the command that reaps orphans")
+	s.BoolVar(&f.Init, "init", false, "put a process before the command that reaps orphans; the command is process 2")
 	s.DurationVar(&f.stopTimeout, "stop-timeout", 0, "kill so long after the first SIGINT or SIGTERM: a `TIME` such as 10s (default: the second one kills)")
 	s.BoolVar(&f.plan, "plan", false, "print the program of system calls, run nothing")
-	s.BoolVar(&f.explain, "explain", false, "print it with a sentence on each call, run nothing")
-	s.BoolVar(&f.profile, "profile", false, "print where the time of the start went, when it has ended")
+	s.BoolVar(&f.explain, "explain", false, "print the program with a sentence on each call, run nothing")
+	s.BoolVar(&f.profile, "profile", false, "print on stderr where the time of the start went, when the command has ended")
 	s.StringVar(&f.timeline, "timeline", "", "write the start as a trace to `FILE` (JSON, for Perfetto and Chrome)")
 	for name, words := range map[string][]string{
 		"net": {"none", "host", "slirp4netns", "pasta", "bridge"}, "userns": {"auto", "keep", "none"}, "seccomp": {"default", "strict", "unconfined"},

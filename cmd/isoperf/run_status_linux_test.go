@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,11 +37,14 @@ func TestRunStatus(t *testing.T) {
 			{"no-such", 127, `execute "no-such": no such file or directory; it is not in the container's PATH (/usr/local/sbin:`},
 			{"/no/such", 127, `execute "/no/such": no such file or directory; there is no such file inside the container`},
 			{"--env PATH=/a:/b -- sh", 127, `PATH (/a:/b)`},
-			{"lost", 127, `the interpreter or loader that it needs is missing`},
+			{"lost", 127, `execute "lost": no such file or directory; it is there, but "/no/such/interpreter", which it needs to run, is not inside the container`},
+			{"--init -t -- lost", 127, `it is there, but "/no/such/interpreter"`},
+			{"--workdir /bin ./lost", 127, `it is there, but "/no/such/interpreter"`},
 			{"/bin/text", 126, `execute "/bin/text": permission denied; it is not an executable file (chmod +x)`},
 			{"/etc", 126, `execute "/etc": permission denied`},
 			{"plain", 126, `execute "plain": exec format error; it is neither a program for this machine (`},
-			{"foreign", 126, `execute "foreign": exec format error; it is neither a program for this machine (`},
+			{"foreign", 126, `execute "foreign": exec format error; it is a program for another machine, `},
+			{"--init -- foreign", 126, `take a root file system or program for ` + runtime.GOARCH},
 			{"--init -- no-such", 127, `execute "no-such"`},
 			{"--no-such-flag -- true", 125, "unknown flag: --no-such-flag\nTry 'isoperf run --help'."},
 		} {
@@ -53,6 +58,35 @@ func TestRunStatus(t *testing.T) {
 			}
 		}
 		s.want(t, 126, `execute "/etc/passwd": permission denied`, "run", "/etc/passwd")
+	})
+}
+
+// A start that fails leaves a root as it was: the places to mount on that it made
+// are gone, and what was there, empty or not, is not.
+func TestRunFailedLeavesRoot(t *testing.T) {
+	everyone(t, func(t *testing.T, s *stage) {
+		root := s.small(t)
+		if err := os.MkdirAll(root+"/there/before", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s.write(t, "root/empty", "", 0o644)
+		for _, flags := range []string{
+			"", "--init", "-t", "--read-only", "--throwaway", "--workdir /made/by/it", "--workdir /there/new", "--tmpfs /a/b --tmpfs /a/b/c --tmpfs /there/before",
+			"--volume /etc/passwd:/v/file --volume /etc/passwd:/empty", "-n slirp4netns",
+		} {
+			s.leavesNothing(t, func() {
+				s.want(t, 127, `execute "no-such"`, slices.Concat([]string{"run", "-r", root}, strings.Fields(flags), []string{"no-such"})...)
+			})
+		}
+		for _, path := range []string{"/there/before", "/empty"} {
+			if _, err := os.Stat(root + path); err != nil {
+				t.Error(err)
+			}
+		}
+		s.want(t, 0, "", "run", "-r", root, "--workdir", "/made/by/it", "true")
+		if _, err := os.Stat(root + "/made/by/it"); err != nil {
+			t.Errorf("a start that did not fail: %v", err)
+		}
 	})
 }
 

@@ -64,9 +64,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
 	if len(args) > 0 && args[0] == "unshare" {
 		args = args[1:]
-	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
+	} else if len(args) == 0 {
 		help(stderr)
 		return foreground.ExitOwn
+	} else if args[0] == "help" {
+		help(stdout)
+		return 0
+	} else if !strings.HasPrefix(args[0], "-") {
+		return fail(foreground.ExitOwn, fmt.Errorf("unknown command %q: there are run and unshare (isorun --help)", args[0]))
 	}
 	args, err := flags.parse(args, true)
 	switch {
