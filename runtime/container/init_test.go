@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,6 +93,32 @@ func TestInitUntouchable(t *testing.T) {
 		c.refuse(denied, "read", "/proc/1/fd/0")
 		c.end()
 	})
+}
+
+// TestInitConfinedFirst: the command is held back until the init is untraceable
+// and has its filter, whether that is loaded early or late.
+func TestInitConfinedFirst(t *testing.T) {
+	for _, nnp := range []bool{true, false} {
+		b := newBox(t, plain(t))
+		b.Init, b.Process.NoNewPrivileges = true, nnp
+		b.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+		pl, err := b.plan()
+		must(t, err)
+		var names []string
+		for _, op := range pl.Program().Ops() {
+			switch op.Name {
+			case "fork", "untraceable", "close descriptors", "seccomp", "init confined", "reap", "command's process", "confirm", "execve":
+				names = append(names, op.Name)
+			}
+		}
+		want := "fork, untraceable, close descriptors, seccomp, init confined, reap, init confined, command's process, confirm, seccomp, execve"
+		if !nnp {
+			want = "seccomp, " + strings.ReplaceAll(want, ", seccomp", "")
+		}
+		if got := strings.Join(names, ", "); got != want {
+			t.Errorf("no_new_privs %v: the order is %s, want %s", nnp, got, want)
+		}
+	}
 }
 
 // TestLeftBehindByCommand: when the command ends, what it left ends too.
