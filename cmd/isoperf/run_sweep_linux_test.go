@@ -25,7 +25,7 @@ func TestRunSweep(t *testing.T) {
 		lives := s.shell(t, "run", "-m", "64M", "-n", "bridge", "bash")
 		var dirs []string
 		var out string
-		for range 5 {
+		for range 20 {
 			b := s.shell(t, "run", "-m", "64M", "-p", "20", "-n", "bridge", "--publish", "8080:80", "bash")
 			dirs = b.killed()
 			if len(dirs) == 0 {
