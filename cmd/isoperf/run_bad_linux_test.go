@@ -52,31 +52,6 @@ func TestRunBadWords(t *testing.T) {
 			{"-r / true", "it is the host's own root"},
 			{"-r /dev/null true", "neither a directory nor a tar"},
 			{"-r  true", "--rootfs: its value is empty"},
-			{"-c -1 true", `--cpu: parse CPU limit "-1": it must be above 0`},
-			{"-c 0 true", "it must be above 0"},
-			{"-c 1000000000 true", "more than the kernel can count"},
-			{"-c abc true", "it is not a number; write 20%, 200m or"},
-			{"-c -5% true", "it must be above 0"},
-			{"-c 20000\u00a01 true", `period "1" is not from 1000 to 1000000 µs`},
-			{"-c 20000 true", `is it 20000 % of a CPU, or 20000 µs of each 100000 µs? write 20000% or "20000 100000"`},
-			{"-c 0.2 true", "is it 0.2 % of a CPU or 20 %? write 0.2% or 20%"},
-			{"-m -1 true", `--memory: parse size "-1": it must be above 0`},
-			{"-m 0 true", "it must be above 0"},
-			{"-m 10000000000000000000 true", "more than the kernel can count"},
-			{"-m abc true", "not a number with a suffix k, m, g or t"},
-			{"-m 0.2 true", "not a whole number of bytes"},
-			{"-m 64 true", "less than a page, 4096 bytes; did you mean 64M?"},
-			{"-p -1 true", `--pids: parse pids limit "-1": it is not from 1 to 4194304`},
-			{"-p 0 true", "not from 1 to"},
-			{"-p 1000000000 true", "not from 1 to"},
-			{"-p abc true", "not from 1 to"},
-			{"-p 0.2 true", "not from 1 to"},
-			{"--cpu-weight 0 true", "--cpu-weight: parse weight \"0\": it is not from 1 to 10000"},
-			{"--cpu-weight 10001 true", "not from 1 to 10000"},
-			{"--cpuset abc true", "--cpuset: parse CPU list"},
-			{"--cpuset 3-1 true", "not a number or range"},
-			{"--io-max /dev/null:rbps=1M true", `"/dev/null" is not a block device`},
-			{"--io-max /dev/nowhere:rbps=1M true", "no such file"},
 			{"--cap-add NO_SUCH true", `--cap-add: unknown capability "NO_SUCH"; capabilities(7) lists them`},
 			{"--cap-drop  true", "--cap-drop: its value is empty"},
 			{"--cap-drop NO_SUCH true", `--cap-drop: unknown capability "NO_SUCH"`},
@@ -108,6 +83,40 @@ func TestRunBadWords(t *testing.T) {
 			{"--timeline /no/such/file true", "--timeline: open /no/such/file: no such file or directory"},
 			{"-n slirp4netns --publish abc true", "--publish: parse published port"},
 			{"-n slirp4netns --publish 99999:1 true", "not a port, a number from 1 to 65535"},
+		})
+	})
+}
+
+// Limits that are none, too small, too large or ambiguous are refused before
+// anything is looked at, so to everybody.
+func TestRunBadNumbers(t *testing.T) {
+	everyone(t, func(t *testing.T, s *stage) {
+		s.checkBad(t, []bad{
+			{"-c -1 true", `--cpu: parse CPU limit "-1": it must be above 0`},
+			{"-c 0 true", "it must be above 0"},
+			{"-c 1000000000 true", "more than the kernel can count"},
+			{"-c abc true", "it is not a number; write 20%, 200m or"},
+			{"-c -5% true", "it must be above 0"},
+			{"-c 20000\u00a01 true", `period "1" is not from 1000 to 1000000 µs`},
+			{"-c 20000 true", `is it 20000 % of a CPU, or 20000 µs of each 100000 µs? write 20000% or "20000 100000"`},
+			{"-c 0.2 true", "is it 0.2 % of a CPU or 20 %? write 0.2% or 20%"},
+			{"-m -1 true", `--memory: parse size "-1": it must be above 0`},
+			{"-m 0 true", "it must be above 0"},
+			{"-m 10000000000000000000 true", "more than the kernel can count"},
+			{"-m abc true", "not a number with a suffix k, m, g or t"},
+			{"-m 0.2 true", "not a whole number of bytes"},
+			{"-m 64 true", "less than a page, 4096 bytes; did you mean 64M?"},
+			{"-p -1 true", `--pids: parse pids limit "-1": it is not from 1 to 4194304`},
+			{"-p 0 true", "not from 1 to"},
+			{"-p 1000000000 true", "not from 1 to"},
+			{"-p abc true", "not from 1 to"},
+			{"-p 0.2 true", "not from 1 to"},
+			{"--cpu-weight 0 true", "--cpu-weight: parse weight \"0\": it is not from 1 to 10000"},
+			{"--cpu-weight 10001 true", "not from 1 to 10000"},
+			{"--cpuset abc true", "--cpuset: parse CPU list"},
+			{"--cpuset 3-1 true", "not a number or range"},
+			{"--io-max /dev/null:rbps=1M true", `"/dev/null" is not a block device`},
+			{"--io-max /dev/nowhere:rbps=1M true", "no such file"},
 		})
 	})
 }

@@ -196,7 +196,7 @@ func (c *cli) show(f *runFlags, ct *spec.Container, o foreground.Options) error 
 func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, link *linking) (err error) {
 	end, err := delegated(c.ctx, f, &o)
 	if err != nil {
-		return err
+		return fmt.Errorf("--%s: %w", f.limit(), err)
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	if f.timeline != "" {
@@ -250,7 +250,7 @@ func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end fun
 		return nil, err
 	}
 	if host.Mode() != "v2" {
-		return nil, fmt.Errorf("--%s: limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)", f.limit())
+		return nil, errors.New("limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)")
 	}
 	dir, end, err := systemd.Scope(ctx, "isoperf-"+f.ID, os.Getpid())
 	if err != nil {

@@ -32,6 +32,7 @@ func processCalls() []entry {
 		{unix.SYS_SET_ROBUST_LIST, "set_robust_list", "", "get_robust_list(2)", "Takes the mark back, so that the end of this first child is not taken for the end of the second."},
 		{-2, "tell", "", "futex(2)", "Sets a word that the launcher can see and wakes it: all ops so far are done, and the launcher may do its part from outside."},
 		{-1, "wait", "until the launcher has seen", "futex(2)", "Waits until the launcher has shown that it was alive after the death signal was armed, so that no killed launcher leaves an orphan."},
+		{-1, "wait", "init confined", "futex(2)", "Waits until the init has made itself untraceable and has loaded its filter: before that, the command could get out of its own through it."},
 		{-1, "wait", "", "futex(2)", "Waits for the launcher, which now does what can only be done from outside, such as id maps, cgroups or the network, or has no order to go on yet."},
 		{unix.SYS_FUTEX, "futex", "", "futex(2)", "Waits for a word in memory to change, or wakes who waits for it; the launcher and the container agree on their turns so."},
 		{unix.SYS_EXECVE, "execve", "", "execve(2)", "Replaces this program by the container's command, which keeps the process, its namespaces, its root and its limits. Nothing of the runtime is left in it."},
