@@ -205,7 +205,8 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 		}
 		defer func() { err = errors.Join(err, f.trace.close()) }()
 	}
-	made := missing(ct, o.Container)
+	made := missingPlaces(ct, o.Container)
+	defer made.close()
 	start := program.Now()
 	runtime.LockOSThread() // the container dies with this thread
 	result, err := foreground.Run(ct, o)
@@ -218,7 +219,7 @@ func (c *cli) execute(f *runFlags, ct *spec.Container, o foreground.Options, lin
 	}
 	if err != nil {
 		if op := (*program.OpError)(nil); result.Container == nil || errors.As(err, &op) { // nothing has run
-			removeMade(ct, made)
+			made.remove()
 		}
 		return f.failed(ct, err)
 	}

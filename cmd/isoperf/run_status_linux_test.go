@@ -83,6 +83,16 @@ func TestRunFailedLeavesRoot(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		// Beside another container in the same root nothing is taken from under it.
+		for _, flags := range [][]string{nil, {"-n", "slirp4netns"}} {
+			b := s.shell(t, slices.Concat([]string{"run", "-r", root}, flags, []string{"sh"})...)
+			s.want(t, 127, `execute "no-such"`, "run", "-r", root, "--tmpfs", "/a/b", "no-such")
+			b.want("there", "test -r /proc/self/stat && test -c /dev/null && echo there")
+			if _, err := os.Stat(root + "/a/b"); err != nil {
+				t.Error(err)
+			}
+			b.end("exit")
+		}
 		s.want(t, 0, "", "run", "-r", root, "--workdir", "/made/by/it", "true")
 		if _, err := os.Stat(root + "/made/by/it"); err != nil {
 			t.Errorf("a start that did not fail: %v", err)
