@@ -23,6 +23,7 @@ type keyboard struct {
 	cmd    *exec.Cmd
 	master *os.File
 	slave  *os.File
+	before unix.Termios // the terminal's modes before isoperf was started
 
 	mu   sync.Mutex
 	seen bytes.Buffer
@@ -39,6 +40,7 @@ func (s *stage) sit(t *testing.T, args ...string) *keyboard {
 	if err := pty.Setsize(master, &pty.Winsize{Cols: 101, Rows: 33}); err != nil {
 		t.Fatal(err)
 	}
+	k.before = k.modes()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	k.cmd = exec.CommandContext(ctx, s.bin, args...)
 	k.cmd.Stdin, k.cmd.Stdout, k.cmd.Stderr = slave, slave, slave
@@ -154,7 +156,6 @@ func TestRunTerminal(t *testing.T) {
 					shell = []string{"bash", "--norc", "-i"}
 				}
 				k := s.sit(t, append(args, shell...)...)
-				before := k.modes()
 				k.sees("# ")
 				k.asks(`stty size; echo "siz""ed"`, "33 101\r\nsized")
 				if raw := k.modes(); raw.Lflag&unix.ICANON != 0 {
@@ -179,8 +180,8 @@ func TestRunTerminal(t *testing.T) {
 				}
 				k.types("exit 9\r")
 				k.ends(9)
-				if after := k.modes(); after != before {
-					t.Errorf("the terminal was %+v, and is %+v", before, after)
+				if after := k.modes(); after != k.before {
+					t.Errorf("the terminal was %+v, and is %+v", k.before, after)
 				}
 			})
 		}
@@ -193,7 +194,6 @@ func TestRunTerminalRestored(t *testing.T) {
 	everyone(t, func(t *testing.T, s *stage) {
 		root := s.small(t)
 		k := s.sit(t, "run", "-r", root, "-t", "--", "sh", "-c", "trap '' INT TERM; echo re\"\"ady; while :; do sleep 1; done")
-		before := k.modes()
 		k.sees("ready")
 		for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 			if err := k.cmd.Process.Signal(sig); err != nil {
@@ -201,13 +201,13 @@ func TestRunTerminalRestored(t *testing.T) {
 			}
 		}
 		k.ends(128 + 9)
-		if after := k.modes(); after != before {
-			t.Errorf("killed: the terminal was %+v, and is %+v", before, after)
+		if after := k.modes(); after != k.before {
+			t.Errorf("killed: the terminal was %+v, and is %+v", k.before, after)
 		}
 		k = s.sit(t, "run", "-r", root, "-t", "--", "no-such")
 		k.ends(127)
-		if after := k.modes(); after != before {
-			t.Errorf("not started: the terminal was %+v, and is %+v", before, after)
+		if after := k.modes(); after != k.before {
+			t.Errorf("not started: the terminal was %+v, and is %+v", k.before, after)
 		}
 		s.matches(t, `^/dev/(pts/\d+|console)\r?\n$`, "run", "-r", root, "-t", "--", "readlink", "/proc/self/fd/1")
 		s.matches(t, `^pipe:`, "run", "-r", root, "--", "readlink", "/proc/self/fd/1")
