@@ -27,6 +27,9 @@ import (
 // stands for a container, or the command in it.
 const helperEnv = "ISOPERF_TEST_HELPER"
 
+// noSleep keeps the race detector from waiting for a second at each exit.
+const noSleep = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	parts := map[string]func([]string) error{"stand": partStand, "signals": partSignals, "stubborn": partStubborn, "size": partSize, "exit": partExit, "again": partAgain, "filtered": partFiltered}
 	if name := os.Getenv(helperEnv); name != "" {
@@ -65,7 +68,7 @@ func box(tty bool, args ...string) *spec.Container {
 	}
 	c := &spec.Container{ID: "foreground", HostRoot: true, Spec: &specs.Spec{
 		Process: &specs.Process{
-			Args: append([]string{binary}, args...), Env: []string{helperEnv + "=1"}, Cwd: "/", Terminal: tty, NoNewPrivileges: true,
+			Args: append([]string{binary}, args...), Env: []string{helperEnv + "=1", noSleep}, Cwd: "/", Terminal: tty, NoNewPrivileges: true,
 			Capabilities: &specs.LinuxCapabilities{},
 		},
 		Mounts: []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}},
@@ -227,7 +230,7 @@ type runtimeProcess struct {
 func standing(t *testing.T, args ...string) *runtimeProcess {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", append([]string{"stand"}, args...)...)
-	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	cmd.Env = append(os.Environ(), helperEnv+"=1", noSleep)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -375,7 +378,7 @@ func TestIgnoredStaysIgnored(t *testing.T) {
 func TestAgain(t *testing.T) {
 	requireContainers(t)
 	cmd := exec.Command("/proc/self/exe", "again")
-	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	cmd.Env = append(os.Environ(), helperEnv+"=1", noSleep)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

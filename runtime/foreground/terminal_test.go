@@ -36,7 +36,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "stand", "tty", "--", "size")
-	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	cmd.Env = append(os.Environ(), helperEnv+"=1", noSleep)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
