@@ -32,6 +32,8 @@ type Options struct {
 	Texts []rootfs.Text
 	// OldMounts chooses mount(2) where the kernel has the newer calls.
 	OldMounts bool
+	// OldTime enters a time namespace as kernels before Linux 6.2 need it.
+	OldTime bool
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
 }
@@ -52,6 +54,7 @@ type Plan struct {
 	forked    program.Tell // 0: no init
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
+	enters    bool         // an op enters the time namespace, and execve need not
 	warnings  []string
 }
 

@@ -141,7 +141,7 @@ cat "$work/out" &
 output=$!
 status=0
 timeout "$seconds" qemu-system-x86_64 -M q35 -cpu max -accel "$accel" -smp 2 -m "$memory" -display none -no-reboot -nic none \
-	-kernel "$image/kernel" -initrd "$image/initramfs" -append "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on $messages" \
+	-kernel "$image/kernel" -initrd "$image/initramfs" -append "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on tsc=reliable clocksource=tsc $messages" \
 	-drive "file=$image/disk,format=raw,if=virtio,snapshot=on" -drive "file=$work/disk,format=raw,if=virtio,snapshot=on" \
 	-device virtio-rng-pci -device virtio-serial-pci \
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
