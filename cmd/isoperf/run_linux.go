@@ -231,21 +231,29 @@ func sweep(stderr io.Writer, record string, ct *spec.Container) {
 	}
 }
 
-// delegated gets an ordinary user a control group from systemd, when limits are
-// asked for.
+// delegated gets a control group from systemd, when limits are asked for. Root
+// can do without, at a price.
 func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end func() error, err error) {
 	none := func() error { return nil }
-	if !f.Limited() || os.Geteuid() == 0 {
+	root := os.Geteuid() == 0
+	if !f.Limited() || root && !systemd.Manages() {
 		return none, nil
 	}
 	host, err := cgroup.Detect()
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if host.Mode() != "v2" {
+	case host.Mode() == "v2":
+	case root:
+		return none, nil
+	default:
 		return nil, errors.New("limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)")
 	}
 	dir, end, err := systemd.Scope(ctx, "isoperf-"+f.ID, os.Getpid())
+	if err != nil && root {
+		o.Warn(fmt.Sprintf("%v; the limits hold until systemd reloads (systemctl daemon-reload)", err))
+		return none, nil
+	}
 	if err != nil {
 		return nil, err
 	}
