@@ -118,8 +118,10 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 	b.Process.Args = []string{"/bin/busybox", "sleep", "1000"}
 	text, err := json.Marshal(b.Container)
 	must(t, err)
+	start := time.Now()
 	out, err := launcher(string(text), -1).Output()
 	must(t, err)
+	patience := max(time.Second, 30*time.Since(start)) // 16 share the processors
 	var early, total int
 	_, err = fmt.Sscan(string(out), &early, &total)
 	must(t, err)
@@ -136,7 +138,7 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 		slots <- true
 		go func() {
 			defer all.Done()
-			reached[i] = killAt(t, string(text), i)
+			reached[i] = killAt(t, string(text), i, patience)
 			<-slots
 		}()
 	}
@@ -194,8 +196,8 @@ func launcher(text string, k int) *exec.Cmd {
 }
 
 // killAt kills a launcher when its child is at an op, and says whether it got
-// there. All that the child could be holds the pipe's other end.
-func killAt(t *testing.T, text string, k int) bool {
+// there within a time. All that the child could be holds the pipe's other end.
+func killAt(t *testing.T, text string, k int, patience time.Duration) bool {
 	cmd := launcher(text, k)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -226,7 +228,7 @@ func killAt(t *testing.T, text string, k int) bool {
 	in := bufio.NewReader(r)
 	// An op that is passed over, or is behind a filter, says nothing: then the
 	// command runs, and the launcher is killed there.
-	_ = r.SetReadDeadline(time.Now().Add(time.Second))
+	_ = r.SetReadDeadline(time.Now().Add(patience))
 	line, rerr := in.ReadString('\n')
 	_ = r.SetReadDeadline(time.Time{})
 	if rerr == nil && line != "here\n" {

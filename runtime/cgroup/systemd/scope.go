@@ -82,6 +82,11 @@ func connect(ctx context.Context) (*dbus.Conn, error) {
 		}
 		return conn, nil
 	}
+	return connectUser(ctx)
+}
+
+// connectUser connects to the user's systemd.
+func connectUser(ctx context.Context) (*dbus.Conn, error) {
 	if err := findBus(); err != nil {
 		return nil, err
 	}
