@@ -64,11 +64,10 @@ die() {
 }
 
 cd "$(dirname "$0")/../.."
+export PATH=$PATH:/usr/sbin:/sbin
 for tool in go qemu-system-x86_64 mke2fs mmdebstrap; do
-	command -v "$tool" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null ||
-		die "$tool is not here; scripts/setup vm installs it (go: https://go.dev/dl)"
+	command -v "$tool" >/dev/null || die "$tool is not here; scripts/setup vm installs it (go: https://go.dev/dl)"
 done
-PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d "${TMPDIR:-/tmp}/isoperf-vm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -82,16 +81,16 @@ if [[ ! -s $image/disk ]]; then
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	trap 'rm -rf "$work" "$new"' EXIT
 	scripts/vm/image "$new" || die "there is no image"
-	chmod 755 "$new"
-	rm -rf "$image"
-	mv "$new" "$image"
+	rm -rf "$cache"/????????????????
+	mv -T "$new" "$image"
 fi
 
 # The second disk: this tree with its programs and test binaries, and the job.
 export CGO_ENABLED=0 GOOS=linux GOARCH=amd64
 tree=$work/tree
 mkdir -p "$tree/bin"
-tar -c --exclude=./.git --exclude=./bin . | tar -x -C "$tree"
+{ git ls-files -z -co --exclude-standard 2>/dev/null || find . -path ./bin -prune -o -type f -print0; } |
+	tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$tree"
 go build -o "$tree/bin/" ./cmd/isoperf ./cmd/isorun || die "the programs do not compile"
 
 # add USER PACKAGE REGEX [FLAGS...] puts tests on the disk and into the job.
@@ -103,7 +102,7 @@ add() {
 	fi
 	printf 'check %q %q %q' "$1" "$package" "$3"
 	shift 3
-	printf ' %q' "-test.timeout=${seconds}s" ${verbose:+-test.v} ${short:+-test.short} "$@"
+	printf ' %q' "-test.timeout=$((seconds * 9 / 10))s" ${verbose:+-test.v} ${short:+-test.short} "$@"
 	printf ' || code=1\n'
 }
 
