@@ -78,6 +78,10 @@ func TestUnifiedLimits(t *testing.T) {
 		b.want("no", "test -e /sys/fs/cgroup/system.slice -o -e /sys/fs/cgroup/user.slice && echo yes || echo no")
 		b.want("denied", "(echo max > /sys/fs/cgroup/memory.max) 2> /dev/null && echo changed || echo denied")
 		scope := scopeOf(t, g)
+		plan := s.want(t, 0, "launcher: ask systemd for isoperf-iso-", "run", "-c", "20%", "--plan", "true")
+		if strings.Contains(plan, "cgroup.procs") {
+			t.Errorf("the command is moved into its group, not born there:\n%s", plan)
+		}
 		if code := b.end("exit 3"); code != 3 {
 			t.Errorf("it exits with %d", code)
 		}

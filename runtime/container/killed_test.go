@@ -121,7 +121,7 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 	start := time.Now()
 	out, err := launcher(string(text), -1).Output()
 	must(t, err)
-	patience := max(time.Second, 30*time.Since(start)) // 16 share the processors
+	patience := max(time.Second, 100*time.Since(start)) // 16 share the processors
 	var early, total int
 	_, err = fmt.Sscan(string(out), &early, &total)
 	must(t, err)
@@ -219,8 +219,8 @@ func killAt(t *testing.T, text string, k int, patience time.Duration) bool {
 		t.Error(err)
 		return false
 	}
-	end := time.AfterFunc(20*time.Second, func() {
-		t.Errorf("op %d: there is still a process after 20 s", k+1)
+	end := time.AfterFunc(20*time.Second+patience, func() {
+		t.Errorf("op %d: there is still a process after %v", k+1, 20*time.Second+patience)
 		_ = cmd.Process.Kill()
 		r.Close()
 	})
