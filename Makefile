@@ -26,7 +26,7 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh .ci/run
+	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside .ci/run
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
@@ -36,6 +36,10 @@ bench-start: build ## isorun's start against runc, crun, bubblewrap and C (scrip
 
 test-arm64: ## the engine's tests on an emulated arm64 machine
 	scripts/arm64/run.sh
+
+test-vm: ## tests on an emulated machine with cgroup v2 and systemd (scripts/vm)
+	scripts/setup vm
+	scripts/vm/run.sh
 
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
@@ -51,4 +55,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start test-arm64 results clean install
+.PHONY: help build bench test lint yardstick bench-start test-arm64 test-vm results clean install

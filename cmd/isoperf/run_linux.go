@@ -184,6 +184,11 @@ func (c *cli) show(f *runFlags, ct *spec.Container, o foreground.Options) error 
 	if f.explain {
 		return explain.Program(c.stdout, plan.Program())
 	}
+	if scoped, err := f.scoped(); err == nil && scoped {
+		if _, err := fmt.Fprintf(c.stdout, "launcher: ask systemd for %s, and make the control group in it\n", f.scope()); err != nil {
+			return fmt.Errorf("print the plan: %w", err)
+		}
+	}
 	if ct.Connected {
 		if _, err := fmt.Fprintf(c.stdout, "launcher: connect the network with %s (once the child waits for it)\n", f.Net); err != nil {
 			return fmt.Errorf("print the plan: %w", err)
@@ -239,21 +244,37 @@ func sweep(stderr io.Writer, record string, ct *spec.Container) {
 	}
 }
 
-// delegated gets an ordinary user a control group from systemd, when limits are
-// asked for.
-func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end func() error, err error) {
-	none := func() error { return nil }
-	if !f.Limited() || os.Geteuid() == 0 {
-		return none, nil
+// scoped says whether the limits that are asked for take a control group from
+// systemd.
+func (f *runFlags) scoped() (bool, error) {
+	root := os.Geteuid() == 0
+	if !f.Limited() || root && !systemd.Manages() {
+		return false, nil
 	}
 	host, err := cgroup.Detect()
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return false, err
+	case host.Mode() == "v2" || root:
+		return host.Mode() == "v2", nil
 	}
-	if host.Mode() != "v2" {
-		return nil, errors.New("limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)")
+	return false, errors.New("limits for an ordinary user take control groups of version 2 that are delegated, and this machine has version 1: run as root, or without limits (isoperf doctor)")
+}
+
+// scope names it.
+func (f *runFlags) scope() string { return "isoperf-" + f.ID + ".scope" }
+
+// delegated gets that control group. Root can do without, at a price.
+func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end func() error, err error) {
+	none := func() error { return nil }
+	if scoped, err := f.scoped(); err != nil || !scoped {
+		return none, err
 	}
-	dir, end, err := systemd.Scope(ctx, "isoperf-"+f.ID, os.Getpid())
+	dir, end, err := systemd.Scope(ctx, f.scope(), os.Getpid())
+	if err != nil && os.Geteuid() == 0 {
+		o.Warn(fmt.Sprintf("%v; the limits hold until systemd reloads (systemctl daemon-reload)", err))
+		return none, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -255,7 +255,7 @@ func TestHugetlbV2(t *testing.T) {
 		t.Error(err)
 	}
 	// And the other way round.
-	busy := create(t, h, Options{ID: "busy", Always: true})
+	busy := create(t, h, Options{ID: "busy", Resources: &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}}})
 	if err := busy.Attach(sleeper(t).Process.Pid); err != nil {
 		t.Fatal(err)
 	}
@@ -265,22 +265,29 @@ func TestHugetlbV2(t *testing.T) {
 	}
 }
 
-// restoreControllers takes back what the test enables at the top of version 2.
+// restoreControllers takes back what the test enables in version 2, from the
+// top to where groups are made.
 func restoreControllers(t *testing.T, h *Host) {
 	t.Helper()
 	if h.v2 == nil {
 		return
 	}
-	file := h.v2.mount + "/cgroup.subtree_control"
-	before := strings.Fields(read(t, file))
-	t.Cleanup(func() {
-		for _, c := range strings.Fields(read(t, file)) {
-			if slices.Contains(before, c) {
-				continue
+	place, err := h.v2.place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range levels(h.v2.mount, place) { // taken back in the other order
+		file := dir + "/cgroup.subtree_control"
+		before := strings.Fields(read(t, file))
+		t.Cleanup(func() {
+			for _, c := range strings.Fields(read(t, file)) {
+				if slices.Contains(before, c) {
+					continue
+				}
+				if err := os.WriteFile(file, []byte("-"+c), 0); err != nil {
+					t.Error(err)
+				}
 			}
-			if err := os.WriteFile(file, []byte("-"+c), 0); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+		})
+	}
 }

@@ -26,6 +26,13 @@
 // version 2; both are translated to what the machine has when there is an exact
 // equivalent, and are an error that names the field when there is none.
 //
+// # Whose tree
+//
+// Where systemd runs, the version 2 tree is its own: when it reloads it takes
+// controllers away that it has not given, and the limits of groups made beside its
+// own go with them. They stay below a delegated scope: Options.Parent, and package
+// systemd.
+//
 // # What is left behind
 //
 // Groups carry their owner in their name: the pid namespace's inode, the process

@@ -89,6 +89,9 @@ func TestWithinFails(t *testing.T) {
 			t.Errorf("the thread was in %v and is in %v", before, after)
 		}
 		lost := g.parts[len(g.parts)-1]
+		if lost.tree.v2 {
+			return // the thread enters none
+		}
 		fd := lost.fd
 		lost.fd = -1
 		ran := false
@@ -108,7 +111,9 @@ func TestWithinFails(t *testing.T) {
 func TestStranded(t *testing.T) {
 	h := realHost(t)
 	tree := requireController(t, h, &cpu)
-	require(t, !tree.v2, "only a version 1 hierarchy is entered by the thread")
+	if tree.v2 {
+		return // the thread does not enter it
+	}
 	r := &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(100))}}
 	old := create(t, h, Options{ID: "old", Resources: r})
 	g := create(t, h, Options{ID: "new", Resources: r})

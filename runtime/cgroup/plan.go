@@ -187,7 +187,7 @@ func (p *Plan) add(q *request, top, dir, parent string) error {
 		}
 		if q.tree.v2 {
 			if level != dir {
-				if err := t.enable(level, parent, there); err != nil {
+				if err := t.enable(level, level == top, parent, there); err != nil {
 					return err
 				}
 			}
@@ -213,8 +213,9 @@ func levels(top, dir string) []string {
 	return list
 }
 
-// enable plans to give the children of a directory the part's controllers.
-func (t *part) enable(level, parent string, there bool) error {
+// enable plans to give the children of a directory the part's controllers. The
+// top has to have them; the others have them from above, once that is done.
+func (t *part) enable(level string, top bool, parent string, there bool) error {
 	missing := t.enabled
 	if there && len(missing) > 0 {
 		text, err := readText(unix.AT_FDCWD, level+"/cgroup.subtree_control")
@@ -223,7 +224,7 @@ func (t *part) enable(level, parent string, there bool) error {
 		}
 		has := strings.Fields(text)
 		missing = slices.DeleteFunc(slices.Clone(missing), func(c string) bool { return slices.Contains(has, c) })
-		if len(missing) > 0 {
+		if len(missing) > 0 && top {
 			if err := available(level, missing); err != nil {
 				return err
 			}

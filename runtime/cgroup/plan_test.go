@@ -84,6 +84,11 @@ func TestPlanSteps(t *testing.T) {
 			write cgroup.subtree_control: write "+cpu" to /sys/fs/cgroup/user.slice/cgroup.subtree_control
 			mkdir v2: mkdir /sys/fs/cgroup/user.slice/isoperf-…
 			write cpu.max: write "20000 100000" to cpu.max`},
+		"v2, session, not given from the top yet": {session, sessionRoot, Options{Resources: &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}}, `
+			write cgroup.subtree_control: write "+cpuset" to /sys/fs/cgroup/cgroup.subtree_control
+			write cgroup.subtree_control: write "+cpuset" to /sys/fs/cgroup/user.slice/cgroup.subtree_control
+			mkdir v2: mkdir /sys/fs/cgroup/user.slice/isoperf-…
+			write cpuset.cpus: write "0" to cpuset.cpus`},
 		"v2, top, deep": {top, topRoot, Options{Path: "a/b", Resources: &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0,1,2", Shares: ptr(uint64(1024))}}}, `
 			write cgroup.subtree_control: write "+cpuset" to /sys/fs/cgroup/cgroup.subtree_control
 			mkdir v2: mkdir /sys/fs/cgroup/a

@@ -98,6 +98,10 @@ func TestSweep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mine := create(t, h, Options{ID: "mine", Always: true, Record: record})
+			records := 0
+			if mine.record != "" { // this process is not at the top
+				records = 1
+			}
 			var early []string
 			dirs, pid := killed(t, o, func() {
 				removed, err := Sweep(h, record)
@@ -115,7 +119,7 @@ func TestSweep(t *testing.T) {
 				}
 			}
 			if o.Path != "" {
-				if list, err := os.ReadDir(record); err != nil || len(list) != 1 {
+				if list, err := os.ReadDir(record); err != nil || len(list) != 1+records {
 					t.Errorf("records: %v, %v", list, err)
 				}
 			}
@@ -133,10 +137,10 @@ func TestSweep(t *testing.T) {
 					t.Errorf("%q was not swept", dir)
 				}
 			}
-			if _, state, _, err := processStart(fmt.Sprint(pid)); err == nil && state != 'Z' {
+			if _, state, _, err := processStart(fmt.Sprint(pid)); err == nil && state != 'Z' && state != 'X' {
 				t.Errorf("the process that was left in them is in state %c", state)
 			}
-			if list, err := os.ReadDir(record); err == nil && len(list) != 0 {
+			if list, err := os.ReadDir(record); err == nil && len(list) != records {
 				t.Errorf("records are left: %v", list)
 			}
 			for _, p := range mine.parts {

@@ -221,6 +221,9 @@ func (pl *Plan) unshareLate(late uint64) {
 			p.Add(program.Close(fd))
 		}
 	}
+	if pl.options.OldTime || !execEntersTime() {
+		pl.enterTime()
+	}
 }
 
 // fileSystem adds what the container sees.

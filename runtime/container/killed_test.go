@@ -131,8 +131,10 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 	b.Process.Args = []string{"/bin/busybox", "sleep", "1000"}
 	text, err := json.Marshal(b.Container)
 	must(t, err)
+	start := time.Now()
 	out, err := launcher(string(text), -1).Output()
 	must(t, err)
+	patience := max(time.Second, 100*time.Since(start)) // 16 share the processors
 	var early, total int
 	_, err = fmt.Sscan(string(out), &early, &total)
 	must(t, err)
@@ -149,7 +151,7 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 		slots <- true
 		go func() {
 			defer all.Done()
-			reached[i] = killAt(t, string(text), i)
+			reached[i] = killAt(t, string(text), i, patience)
 			<-slots
 		}()
 	}
@@ -210,8 +212,8 @@ func launcher(text string, k int) *exec.Cmd {
 }
 
 // killAt kills a launcher when its child is at an op, and says whether it got
-// there. All that the child could be holds the pipe's other end.
-func killAt(t *testing.T, text string, k int) bool {
+// there within a time. All that the child could be holds the pipe's other end.
+func killAt(t *testing.T, text string, k int, patience time.Duration) bool {
 	cmd := launcher(text, k)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -233,8 +235,8 @@ func killAt(t *testing.T, text string, k int) bool {
 		t.Error(err)
 		return false
 	}
-	end := time.AfterFunc(20*time.Second, func() {
-		t.Errorf("op %d: there is still a process after 20 s", k+1)
+	end := time.AfterFunc(20*time.Second+patience, func() {
+		t.Errorf("op %d: there is still a process after %v", k+1, 20*time.Second+patience)
 		_ = cmd.Process.Kill()
 		r.Close()
 	})
@@ -242,7 +244,7 @@ func killAt(t *testing.T, text string, k int) bool {
 	in := bufio.NewReader(r)
 	// An op that is passed over, or is behind a filter, says nothing: then the
 	// command runs, and the launcher is killed there.
-	_ = r.SetReadDeadline(time.Now().Add(time.Second))
+	_ = r.SetReadDeadline(time.Now().Add(patience))
 	line, rerr := in.ReadString('\n')
 	_ = r.SetReadDeadline(time.Time{})
 	if rerr == nil && line != "here\n" {

@@ -39,6 +39,8 @@ type Options struct {
 	// Ahead plans as Start does: the child waits once for the rest of its
 	// program.
 	Ahead bool
+	// OldTime enters a time namespace as kernels before Linux 6.2 need it.
+	OldTime bool
 	// Look replaces looking at the disk, for plans that are only printed.
 	Look func(path string) rootfs.Kind
 }
@@ -66,6 +68,7 @@ type Plan struct {
 	released  program.Gate // of the command, once the init is confined
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
+	enters    bool         // an op enters the time namespace, and execve need not
 	warnings  []string
 }
 

@@ -278,23 +278,13 @@ func TestFilterForbidsStart(t *testing.T) {
 	}
 }
 
-// TestTimeOffsets: the clocks inside are moved, in every process.
+// TestTimeOffsets: the clocks inside are moved, in every process, by either way
+// into the namespace; and those of the child's timeline are not.
 func TestTimeOffsets(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		b := newBox(t, k)
-		b.Linux.Namespaces = append(b.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
-		b.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 864000}, "boottime": {Secs: 8640000, Nanosecs: 5}}
-		c := b.start()
-		for id, want := range map[int]int64{unix.CLOCK_MONOTONIC: 864000, unix.CLOCK_BOOTTIME: 8640000} {
-			var here unix.Timespec
-			must(t, unix.ClockGettime(int32(id), &here))
-			there, err := strconv.ParseInt(c.ask("clock", id), 10, 64)
-			must(t, err)
-			if d := there - here.Sec - want; d < -1 || d > 60 {
-				t.Errorf("clock %d is %d here and %d inside", id, here.Sec, there)
-			}
+		for _, old := range []bool{false, true} {
+			timeOffsets(t, k, old)
 		}
-		c.end()
 	})
 }
 
@@ -320,4 +310,30 @@ func TestStartFails(t *testing.T) {
 			t.Errorf("groups are left: %v", left)
 		}
 	})
+}
+
+func timeOffsets(t *testing.T, k kind, old bool) {
+	b := newBox(t, k)
+	b.options.OldTime = old
+	b.Linux.Namespaces = append(b.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+	b.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 864000}, "boottime": {Secs: 8640000, Nanosecs: 5}}
+	c := b.start()
+	for id, want := range map[int]int64{unix.CLOCK_MONOTONIC: 864000, unix.CLOCK_BOOTTIME: 8640000} {
+		var here unix.Timespec
+		must(t, unix.ClockGettime(int32(id), &here))
+		there, err := strconv.ParseInt(c.ask("clock", id), 10, 64)
+		must(t, err)
+		if d := there - here.Sec - want; d < -1 || d > 60 {
+			t.Errorf("clock %d is %d here and %d inside", id, here.Sec, there)
+		}
+	}
+	timeline := c.Timeline()
+	for last, i := timeline.Entered, 0; i < len(timeline.Spans); i++ {
+		s := timeline.Spans[i]
+		if s.End < last || s.End > last+60e9 {
+			t.Errorf("%s ends at %d, what was before it at %d", s.Name, s.End, last)
+		}
+		last = s.End
+	}
+	c.end()
 }

@@ -381,7 +381,7 @@ func (c *Container) removeGroup() error {
 func (c *Container) Events() []Event { return c.events }
 
 // Timeline is that of the child.
-func (c *Container) Timeline() program.Timeline { return c.process.Timeline() }
+func (c *Container) Timeline() program.Timeline { return c.plan.unshift(c.process.Timeline()) }
 
 // Release gives back what the timeline is read from.
 func (c *Container) Release() { c.process.Release() }

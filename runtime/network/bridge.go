@@ -133,6 +133,9 @@ func (l *Link) unplug(r *record) error {
 func (l *Link) addVeth(bridge netlink.Link, gateway netip.Prefix, mtu int, t Target, r *record) error {
 	c := l.config
 	used, err := vethNames()
+	if err == nil {
+		err = notedVeths(c.Record, used)
+	}
 	if err != nil {
 		return err
 	}
@@ -209,6 +212,23 @@ func vethNames() (map[string]bool, error) {
 		}
 	}
 	return names, nil
+}
+
+// notedVeths adds those that records tell of. A killed container's goes with its
+// namespace, but the sweep, which comes later, would remove another's of its name.
+func notedVeths(dir string, used map[string]bool) error {
+	paths, err := filepath.Glob(filepath.Join(escape(dir), "*"+recordSuffix))
+	if err != nil {
+		return fmt.Errorf("list network records: %w", err)
+	}
+	for _, path := range paths {
+		n, err := readNote(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		used[n.Veth] = true // "" is no name
+	}
+	return nil
 }
 
 func linkExists(name string) bool {

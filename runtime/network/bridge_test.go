@@ -184,7 +184,11 @@ func TestBridgeKilled(t *testing.T) {
 	}
 	noBridge(t, dir)
 
+	// The next container does not get what the sweep is going to remove.
 	killedRuntime(t, killed, false, 0)
+	if !eventually(func() bool { names, err := vethNames(); return err == nil && len(names) == 0 }) {
+		t.Error("the killed container's link is still there")
+	}
 	box, l := connected(t, Config{Mode: Bridge, ID: "alive", Record: dir}, false)
 	swept, err := Sweep(dir)
 	if err != nil || !slices.Contains(swept, "rules of killed") || slices.Contains(swept, "record of alive") {

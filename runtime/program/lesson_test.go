@@ -224,6 +224,9 @@ func cgroupOf(t *testing.T, pid int, controller string) string {
 // TestBornInHierarchies: a launcher's thread that goes into v1 cgroups has its
 // children born there; the process is not moved.
 func TestBornInHierarchies(t *testing.T) {
+	if unified() {
+		return // there is only the one of TestBornInCgroup
+	}
 	controllers := []string{"cpu", "memory", "pids"}
 	var dirs, homes []string
 	for _, c := range controllers {
@@ -268,7 +271,10 @@ func TestBornInHierarchies(t *testing.T) {
 // TestCgroupNamespaceLast: a cgroup namespace that is unshared before the
 // attach shows where the container is on the host.
 func TestCgroupNamespaceLast(t *testing.T) {
-	dir := ownCgroup(t, "pids")
+	dir, top := ownCgroup(t, "pids"), ":pids:/\n"
+	if unified() {
+		top = "0::/\n"
+	}
 	for _, last := range []bool{true, false} {
 		eachMode(t, func(t *testing.T, mode Mode) {
 			p := New(mode, 0)
@@ -292,7 +298,7 @@ func TestCgroupNamespaceLast(t *testing.T) {
 			proc.Open(gate)
 			mustExit(t, proc, 0)
 			seen := text(proc.Buffer(list))
-			if hidden := strings.Contains(seen, ":pids:/\n"); hidden != last {
+			if hidden := strings.Contains(seen, top); hidden != last {
 				t.Errorf("unshared after the attach: %v; the container sees\n%s", last, seen)
 			}
 		})

@@ -14,11 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownCgroup makes a cgroup of a v1 hierarchy and removes it with the test.
+// unified says that this machine has cgroup v2 alone.
+func unified() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
+}
+
+// ownCgroup makes a cgroup of a controller's hierarchy, or of the only one, and
+// removes it with the test.
 func ownCgroup(t *testing.T, controller string) string {
 	t.Helper()
 	root := filepath.Join("/sys/fs/cgroup", controller)
 	requireRoot(t)
+	if unified() {
+		root = "/sys/fs/cgroup"
+		put(t, root, "cgroup.subtree_control", "+"+controller)
+	}
 	requireFile(t, root)
 	dir := filepath.Join(root, fmt.Sprintf("isoperf-test-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-")))
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -79,7 +90,11 @@ func helpMemory(args []string) error {
 func TestOutOfMemory(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode Mode) {
 		dir := ownCgroup(t, "memory")
-		put(t, dir, "memory.limit_in_bytes", "4194304")
+		limit := "memory.limit_in_bytes"
+		if unified() {
+			limit = "memory.max"
+		}
+		put(t, dir, limit, "4194304")
 		out, err := helper("memory", mode.String(), dir).CombinedOutput()
 		if mode != VM {
 			if err != nil || string(out) != "signal: killed\n" {

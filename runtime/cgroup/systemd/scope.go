@@ -1,7 +1,11 @@
-// Package systemd asks the user's systemd for a delegated scope: a control
-// group of version 2 below which an ordinary user may make others.
+// Package systemd asks systemd for a delegated scope: a control group of version
+// 2 below which others may be made. An ordinary user gets it from the own
+// systemd, and could make none without. Root gets it from the machine's, and
+// could make groups anywhere: but outside of what is delegated the tree is
+// systemd's, which at its next reload takes the controllers away from those that
+// it has not made, and the limits with them.
 //
-//	Scope ──D-Bus──► systemd --user: StartTransientUnit(NAME.scope, Delegate, PIDs) ──► directory, for cgroup.Options.Parent
+//	Scope ──D-Bus──► systemd: StartTransientUnit(NAME.scope, Delegate, PIDs) ──► directory, for cgroup.Options.Parent
 //
 // Sources: org.freedesktop.systemd1(5), systemd.scope(5),
 // https://systemd.io/CGROUP_DELEGATION.
@@ -21,7 +25,14 @@ import (
 	"isoperf/runtime/cgroup"
 )
 
-// Scope moves process pid into a new scope of the user's, name or name.scope,
+// Manages says whether systemd manages this machine's control groups, and so
+// whether root should ask it too; see sd_booted(3).
+func Manages() bool {
+	info, err := os.Stat("/run/systemd/system")
+	return err == nil && info.IsDir()
+}
+
+// Scope moves process pid into a new scope of the caller's, name or name.scope,
 // with all its controllers delegated, and returns the scope's directory. An
 // ordinary user can give only processes of their own. systemd removes the scope
 // when its last process has ended. Stop ends it, with every process in it; when
@@ -35,12 +46,9 @@ func Scope(ctx context.Context, name string, pid int) (dir string, stop func() e
 	if err != nil {
 		return fail(err)
 	}
-	if err := findBus(); err != nil {
-		return fail(err)
-	}
-	conn, err := dbus.NewUserConnectionContext(ctx)
+	conn, err := connect(ctx)
 	if err != nil {
-		return fail(fmt.Errorf("connect to the user session bus: %w; is systemd --user running (loginctl user-status)?", err))
+		return fail(err)
 	}
 	defer func() {
 		if err != nil {
@@ -63,6 +71,30 @@ func Scope(ctx context.Context, name string, pid int) (dir string, stop func() e
 		return fail(err)
 	}
 	return dir, func() error { return end(ctx, conn, name, pid) }, nil
+}
+
+// connect connects root to the machine's systemd, others to their own.
+func connect(ctx context.Context) (*dbus.Conn, error) {
+	if os.Geteuid() == 0 {
+		conn, err := dbus.NewSystemdConnectionContext(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("connect to systemd: %w; is it process 1 (systemctl is-system-running)?", err)
+		}
+		return conn, nil
+	}
+	return connectUser(ctx)
+}
+
+// connectUser connects to the user's systemd.
+func connectUser(ctx context.Context) (*dbus.Conn, error) {
+	if err := findBus(); err != nil {
+		return nil, err
+	}
+	conn, err := dbus.NewUserConnectionContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the user session bus: %w; is systemd --user running (loginctl user-status)?", err)
+	}
+	return conn, nil
 }
 
 // findBus says what to do where there is no bus, rather than let the library
