@@ -91,9 +91,6 @@ func (pl *Plan) build() error {
 	if c.Connected {
 		pl.connected = p.Wait("network connected")
 	}
-	if c.Process.Terminal {
-		pl.attached = p.Wait("terminal attached")
-	}
 	if err := pl.attributes(); err != nil {
 		return err
 	}

@@ -105,6 +105,9 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if pl.spec.Init {
 		pl.initProcess(process.NoNewPrivileges)
 	}
+	if process.Terminal {
+		pl.attached = p.Wait("terminal attached")
+	}
 	p.Add(program.Setsid())
 	if process.Terminal {
 		if pl.options.Console != 0 {

@@ -156,7 +156,7 @@ func killEverywhere(t *testing.T, k kind, change func(*box)) {
 		}()
 	}
 	all.Wait()
-	if !killAt(t, string(text), whilePlanning) {
+	if !killAt(t, string(text), whilePlanning, patience) {
 		t.Error("the launcher was not killed while it planned")
 	}
 	n := 0
