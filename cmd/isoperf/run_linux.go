@@ -282,19 +282,6 @@ func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end fun
 	return end, nil
 }
 
-// limit is the first flag that asks for a limit.
-func (f *runFlags) limit() string {
-	for _, l := range []struct {
-		set  bool
-		flag string
-	}{{f.CPU != "", "cpu"}, {f.CPUWeight != "", "cpu-weight"}, {f.CPUs != "", "cpuset"}, {f.Memory != "", "memory"}, {f.Pids != "", "pids"}} {
-		if l.set {
-			return l.flag
-		}
-	}
-	return "io-max"
-}
-
 // linking is the network of one container, from plan to end.
 type linking struct {
 	config network.Config

@@ -46,3 +46,16 @@ func (f *runFlags) check(cmd *cobra.Command) (err error) {
 	}
 	return nil
 }
+
+// limit is the first flag that asks for a limit.
+func (f *runFlags) limit() string {
+	for _, l := range []struct {
+		set  bool
+		flag string
+	}{{f.CPU != "", "cpu"}, {f.CPUWeight != "", "cpu-weight"}, {f.CPUs != "", "cpuset"}, {f.Memory != "", "memory"}, {f.Pids != "", "pids"}} {
+		if l.set {
+			return l.flag
+		}
+	}
+	return "io-max"
+}
