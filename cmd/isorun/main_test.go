@@ -325,6 +325,9 @@ func (b *bundle) write(namespaces, script string) {
 	if os.Geteuid() != 0 && !user {
 		namespaces, user = `{"type": "user"}, `+namespaces, true
 	}
+	if user && !strings.Contains(namespaces, `"pid"`) { // to mount a /proc
+		namespaces += `, {"type": "pid"}`
+	}
 	if user {
 		maps = fmt.Sprintf(`, "uidMappings": [{"containerID": 0, "hostID": %d, "size": 1}], "gidMappings": [{"containerID": 0, "hostID": %d, "size": 1}]`, os.Getuid(), os.Getgid())
 	}
