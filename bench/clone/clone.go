@@ -24,21 +24,6 @@ import (
 	"isoperf/runtime/program"
 )
 
-// Extent is how much is measured.
-type Extent struct {
-	Burst    int  // samples of a burst case
-	Paced    int  // samples of a paced case; 0: none
-	Teardown int  // samples of a teardown case
-	Wide     bool // every mode and pacing, not just those of the first answer
-}
-
-// Quick is the extent of a first look, about half a minute in all; Full is
-// that of a report.
-func Quick() Extent { return Extent{Burst: 60, Paced: 20, Teardown: 10} }
-
-// Full is the extent of a report.
-func Full() Extent { return Extent{Burst: 200, Paced: 60, Teardown: 40, Wide: true} }
-
 // Flags is a row of the clone table: a set of namespaces under a name.
 type Flags struct {
 	Name string
@@ -62,7 +47,7 @@ func pacingName(paced bool) string {
 }
 
 // Cases are the clone, unshare, setns and teardown cases.
-func Cases(e Extent) []harness.Case {
+func Cases(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, paced := range []bool{false, true} {
 		for _, f := range AllFlags() {
@@ -98,18 +83,11 @@ func cost(bits uint64, mode program.Mode) time.Duration {
 	return c
 }
 
-func wanted(paced bool, e Extent) int {
-	if paced {
-		return e.Paced
-	}
-	return e.Burst
-}
-
-func cloneCase(f Flags, mode program.Mode, paced bool, e Extent) harness.Case {
+func cloneCase(f Flags, mode program.Mode, paced bool, e harness.Extent) harness.Case {
 	return harness.Case{
 		Name:    fmt.Sprintf("Clone/flag=%s/mode=%s/pacing=%s", f.Name, mode, pacingName(paced)),
 		Paced:   paced,
-		Samples: wanted(paced, e),
+		Samples: e.Wanted(paced),
 		Cost:    cost(f.Bits, mode),
 		Drops:   f.Bits&unix.CLONE_NEWNET != 0,
 		Open:    func() (harness.Sampler, error) { return openClone(mode, f.Bits) },
@@ -150,11 +128,11 @@ func cycle(img *program.Image) ([]sample.Value, error) {
 
 // unshareCase times unshare(2) in a child with a memory of its own, as those
 // have who call it.
-func unshareCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
+func unshareCase(n namespace.Namespace, paced bool, e harness.Extent) harness.Case {
 	return harness.Case{
 		Name:    fmt.Sprintf("Unshare/flag=%s/pacing=%s", n.Name, pacingName(paced)),
 		Paced:   paced,
-		Samples: wanted(paced, e),
+		Samples: e.Wanted(paced),
 		Cost:    cost(n.Flag, program.Fork),
 		Drops:   n.Flag == unix.CLONE_NEWNET,
 		Open: func() (harness.Sampler, error) {
@@ -169,11 +147,11 @@ func unshareCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
 
 // setnsCase times setns(2) into a namespace that a descriptor holds, in a
 // child with a memory of its own: a time namespace takes no other.
-func setnsCase(n namespace.Namespace, paced bool, e Extent) harness.Case {
+func setnsCase(n namespace.Namespace, paced bool, e harness.Extent) harness.Case {
 	return harness.Case{
 		Name:    fmt.Sprintf("Setns/flag=%s/pacing=%s", n.Name, pacingName(paced)),
 		Paced:   paced,
-		Samples: wanted(paced, e),
+		Samples: e.Wanted(paced),
 		Cost:    cost(0, program.Fork),
 		Open: func() (harness.Sampler, error) {
 			target, err := hold(n)

@@ -11,7 +11,7 @@ import (
 
 // Every case opens, gives its units in order, and closes.
 func TestCases(t *testing.T) {
-	for _, c := range Cases(Full()) {
+	for _, c := range Cases(harness.Full()) {
 		t.Run(c.Name, func(t *testing.T) {
 			s, err := c.Open()
 			if err != nil {
@@ -50,7 +50,7 @@ func TestTooMuchMemory(t *testing.T) {
 
 // The sweeps: the first case of each value opens, samples and closes.
 func TestSweeps(t *testing.T) {
-	small := Extent{Burst: 3, Paced: 3, Teardown: 3}
+	small := harness.Extent{Burst: 3, Paced: 3, Teardown: 3}
 	for _, cases := range [][]harness.Case{Creators(small), Mounts(small), Live(small), Memory(small), Gaps(small)} {
 		for _, c := range cases {
 			if strings.Contains(c.Name, "GiB") || strings.Contains(c.Name, "=500") || strings.Contains(c.Name, "256MiB") {

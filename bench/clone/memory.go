@@ -20,7 +20,7 @@ import (
 // Go's own os/exec stands beside them: it gives up shared memory as soon as a
 // user namespace is asked for, so timing namespaces through it publishes the
 // size of the heap as "the cost of user namespaces".
-func Memory(e Extent) []harness.Case {
+func Memory(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, mib := range []int{1, 4, 16, 64, 256, 1024} {
 		for _, name := range []string{"none", "user"} {

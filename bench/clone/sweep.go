@@ -16,7 +16,7 @@ import (
 )
 
 // Creators are the cases with several threads that create at once.
-func Creators(e Extent) []harness.Case {
+func Creators(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, name := range []string{"none", "mnt", "net", "all-but-user"} {
 		bits := bitsOf(name)
@@ -135,7 +135,7 @@ func (c *creators) Close() error {
 
 // Mounts are the cases with mounts already in the caller's namespace, which a
 // new mount namespace copies.
-func Mounts(e Extent) []harness.Case {
+func Mounts(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, mounts := range []int{10, 20, 50, 100, 200, 500, 1000, 2000} {
 		cases = append(cases, harness.Case{
@@ -242,7 +242,7 @@ func (t *thread) Close() error {
 }
 
 // Live are the cases with network namespaces that are alive.
-func Live(e Extent) []harness.Case {
+func Live(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, live := range []int{0, 10, 50, 100, 200, 500} {
 		cases = append(cases, harness.Case{
@@ -303,7 +303,7 @@ func (w withClose) Close() error {
 }
 
 // Gaps are the cases with a pause before each operation.
-func Gaps(e Extent) []harness.Case {
+func Gaps(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, gap := range []time.Duration{1, 2, 5, 10, 20, 50, 100, 200, 500} {
 		gap *= time.Millisecond

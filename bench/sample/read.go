@@ -120,6 +120,13 @@ func (f *File) comments(data []byte, get func(string) *Case) {
 				continue
 			}
 			f.End = end
+		case "observed":
+			var o Observed
+			if err := json.Unmarshal(text, &o); err != nil {
+				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
+				continue
+			}
+			f.Observed = append(f.Observed, o)
 		case "failed", "not-measured":
 			var n Note
 			if err := json.Unmarshal(text, &n); err != nil {

@@ -15,6 +15,7 @@
 //	BenchmarkClone/flag=net/mode=vm/pacing=burst 1 617834 clone-ns 639720 reap-ns
 //	# failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"…"}
 //	# not-measured {"case":"Clone/flag=time","why":"…"}
+//	# observed {"case":"Startup/runtime=runc/with=usual/pacing=burst","version":"…","lacks":["…"]}
 //	# end {"why":"done"}
 //
 // A line is written, whole, before the next sample starts: what was measured
@@ -58,6 +59,17 @@ type Header struct {
 type Note struct {
 	Case string `json:"case"`
 	Why  string `json:"why"`
+}
+
+// Observed is what was seen of a thing before it was measured: a runtime and
+// the container that it makes, as its payload saw it.
+type Observed struct {
+	Case    string   `json:"case"`
+	Version string   `json:"version,omitempty"` // of the runtime: "runc 1.1.5"
+	Made    []string `json:"made,omitempty"`    // what it made: "pid namespace", "cgroup", "seccomp filter", "mounts 12", …
+	Lacks   []string `json:"lacks,omitempty"`   // what was asked for and the container does not have
+	Adds    []string `json:"adds,omitempty"`    // what it has beyond that
+	Notes   []string `json:"notes,omitempty"`   // what a reader must know of the figures
 }
 
 // Ending is the last line of a run that ended in order.
@@ -110,6 +122,7 @@ type File struct {
 	Units       []Unit
 	Cases       []*Case // in order of first appearance
 	NotMeasured []Note
+	Observed    []Observed
 	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
 }
@@ -143,6 +156,16 @@ func (f *File) Recorded(key string) string {
 		return ""
 	}
 	return text
+}
+
+// Seen is what was observed of a case; the zero value when nothing was.
+func (f *File) Seen(name string) Observed {
+	for _, o := range f.Observed {
+		if o.Case == name {
+			return o
+		}
+	}
+	return Observed{}
 }
 
 // Key returns the value of a configuration key, or "".

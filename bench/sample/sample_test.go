@@ -31,7 +31,8 @@ func write(t *testing.T) (path string, data []byte) {
 			t.Fatal(err)
 		}
 	}
-	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"), w.End(Ending{Why: "done"}), w.Close()} {
+	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"),
+		w.Observed(Observed{Case: name, Version: "x 1.0", Lacks: []string{"cgroup"}}), w.End(Ending{Why: "done"}), w.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +56,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617835 clone-ns 639720 reap-ns
 BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 # failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"EPERM"}
 # not-measured {"case":"Clone/flag=time","why":"no such\nnamespace"}
+# observed {"case":"Clone/flag=net/mode=vm/pacing=burst","version":"x 1.0","lacks":["cgroup"]}
 # end {"why":"done"}
 `
 	if diff := cmp.Diff(want, string(data)); diff != "" {
@@ -74,6 +76,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 			Values: map[string][]float64{"clone-ns": {1617834, 1617835, 1617836}, "reap-ns": {639720, 639720, 639720}},
 		}},
 		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
+		Observed:    []Observed{{Case: name, Version: "x 1.0", Lacks: []string{"cgroup"}}},
 		End:         Ending{Why: "done"},
 	}
 	if diff := cmp.Diff(wantFile, f); diff != "" {

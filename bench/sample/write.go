@@ -87,6 +87,9 @@ func (w *Writer) NotMeasured(name, why string) error {
 	return w.comment("not-measured", Note{name, why})
 }
 
+// Observed records what was seen of a case before it was measured.
+func (w *Writer) Observed(o Observed) error { return w.comment("observed", o) }
+
 // End records that the run ended in order, and why. A file without it was cut
 // short.
 func (w *Writer) End(e Ending) error { return w.comment("end", e) }

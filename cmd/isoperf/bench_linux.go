@@ -72,16 +72,16 @@ are marked and are not compared with root's.`,
 }
 
 // extent turns the flags into how much is measured, and when it is enough.
-func (o benchFlags) extent() (clone.Extent, harness.Options) {
+func (o benchFlags) extent() (harness.Extent, harness.Options) {
 	rule := harness.Options{Time: o.time}
 	switch {
 	case o.samples > 0:
-		return clone.Extent{Burst: o.samples, Paced: o.samples, Teardown: o.samples, Wide: !o.quick}, rule
+		return harness.Extent{Burst: o.samples, Paced: o.samples, Teardown: o.samples, Wide: !o.quick}, rule
 	case o.quick:
-		return clone.Quick(), rule
+		return harness.Quick(), rule
 	}
 	rule.Precision, rule.Most = 0.02, 5
-	return clone.Full(), rule
+	return harness.Full(), rule
 }
 
 func (c *cli) runBench(patterns []string, o benchFlags) error {
@@ -143,7 +143,7 @@ func measured(f *sample.File, selected []chosen) bool {
 }
 
 // complete adds the null case to what it is the base of, and the controls.
-func complete(selected []chosen, e clone.Extent) []harness.Case {
+func complete(selected []chosen, e harness.Extent) []harness.Case {
 	have := map[string]bool{}
 	var cases []harness.Case
 	for _, s := range selected {

@@ -14,7 +14,7 @@ import (
 type family struct {
 	name  string // as patterns and file names spell it
 	about string
-	cases func(clone.Extent) []harness.Case
+	cases func(harness.Extent) []harness.Case
 }
 
 // families is the table of all that bench can measure, in the order of list.
@@ -26,7 +26,7 @@ func families() []family {
 		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
-		{"engine", "what the engine itself costs per start", func(e clone.Extent) []harness.Case { return control.Engine(e.Burst) }},
+		{"engine", "what the engine itself costs per start", func(e harness.Extent) []harness.Case { return control.Engine(e.Burst) }},
 	}
 }
 
@@ -67,7 +67,7 @@ type chosen struct {
 // choose returns the cases that the patterns name; all for no pattern. A
 // pattern may be a family's name, which stands for all of its cases. A pattern
 // that names nothing exactly is taken as a plain prefix.
-func choose(e clone.Extent, patterns []string) ([]chosen, error) {
+func choose(e harness.Extent, patterns []string) ([]chosen, error) {
 	var all, some []chosen
 	for _, f := range families() {
 		for _, c := range f.cases(e) {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"isoperf/bench/clone"
 	"isoperf/bench/harness"
 )
 
@@ -20,7 +19,7 @@ the beginning of a name, or a glob.`,
   isoperf list clone/flag=net
   isoperf list 'clone/*/mode=fork'`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			cases, err := choose(clone.Full(), args)
+			cases, err := choose(harness.Full(), args)
 			if err != nil {
 				return err
 			}
@@ -30,7 +29,7 @@ the beginning of a name, or a glob.`,
 			if len(args) == 0 {
 				fmt.Fprintln(c.stderr)
 				for _, f := range families() {
-					d := harness.Estimate(f.cases(clone.Full())).Round(time.Second)
+					d := harness.Estimate(f.cases(harness.Full())).Round(time.Second)
 					fmt.Fprintf(c.stderr, "%-15s %s (about %v)\n", f.name, f.about, d)
 				}
 			}

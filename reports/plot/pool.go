@@ -61,5 +61,10 @@ func pool(into, f *sample.File) {
 			into.NotMeasured = append(into.NotMeasured, n)
 		}
 	}
+	for _, o := range f.Observed {
+		if into.Seen(o.Case).Case == "" {
+			into.Observed = append(into.Observed, o)
+		}
+	}
 	into.Notes = append(into.Notes, f.Notes...)
 }
