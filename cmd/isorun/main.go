@@ -47,6 +47,9 @@ Exit status: the command's; 125 when isorun itself failed, 126 when CMD cannot
 be executed, 127 when it is not found, 128+N when signal N ended it.
 `
 
+// begun is when this package was initialised, which is about when main begins.
+var begun = program.Now()
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -144,7 +147,7 @@ func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Wri
 	stop()
 	if timeline {
 		for _, s := range proc.Timeline().Spans {
-			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text)
+			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text())
 		}
 	}
 	if mapErr != nil {

@@ -25,19 +25,19 @@ Exit status: the command's; 125 when isorun itself failed, 126 when the command
 cannot be executed, 127 when it is not found, 128+N when signal N ended it.
 `
 
-// record is where the traces of containers lie that a killed isorun leaves.
-const record = "/run/isoperf"
+// records is where the traces of containers lie that a killed isorun leaves.
+const records = "/run/isoperf"
 
 // runBundle is "isorun run".
 func runBundle(args []string, stdout, stderr io.Writer) int {
 	// The process is short-lived: a collection costs more than it gives back.
 	debug.SetGCPercent(-1)
 	defer program.TakeSpare(0) // also when there is no container
-	bundle, plan, timeline := ".", false, false
+	bundle, plan, file := ".", false, ""
 	flags := flagSet{
 		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
-		{long: "timeline", on: &timeline, help: "print on standard error when each op ended"},
+		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC"},
 	}
 	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
 	args, err := flags.parse(args, false)
@@ -50,16 +50,22 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 	case len(args) != 1:
 		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", len(args)))
 	}
+	line, err := openTimeline(file)
+	if err != nil {
+		return fail(err)
+	}
 	c, err := spec.Load(bundle)
 	if err != nil {
 		return fail(err)
 	}
+	line.mark("read config.json")
 	c.ID = args[0]
 	c.LoopbackUp = true
 	if err := c.Check(); err != nil {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
-	o := foreground.Options{Container: container.Options{Record: record, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+	line.mark("check config.json")
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
 		p, err := foreground.Prepare(c, o)
@@ -71,16 +77,17 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	return runContainer(c, o, timeline, stderr)
+	return runContainer(c, o, line, stderr)
 }
 
-func runContainer(c *spec.Container, o foreground.Options, timeline bool, stderr io.Writer) int {
+func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
 	runtime.LockOSThread() // the container dies with this thread
+	if line != nil {
+		o.Idle = line.child
+	}
 	result, err := foreground.Run(c, o)
-	if timeline && result.Container != nil {
-		for _, s := range result.Container.Timeline().Spans {
-			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text)
-		}
+	if werr := line.write(result.Container); err == nil {
+		err = werr
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "isorun: %v\n", err)

@@ -383,5 +383,8 @@ func (c *Container) Events() []Event { return c.events }
 // Timeline is that of the child.
 func (c *Container) Timeline() program.Timeline { return c.plan.unshift(c.process.Timeline()) }
 
+// Reaped is when the child was, CLOCK_MONOTONIC in nanoseconds; 0: not yet.
+func (c *Container) Reaped() int64 { return c.process.Reaped() }
+
 // Release gives back what the timeline is read from.
 func (c *Container) Release() { c.process.Release() }

@@ -70,7 +70,7 @@ func TestExec(t *testing.T) {
 				t.Fatalf("%v, %v, output %q", status, err, out.String())
 			}
 			for _, s := range proc.Timeline().Spans {
-				t.Logf("%8d ns  %-16s %s", s.End-s.Start, s.Name, s.Text)
+				t.Logf("%8d ns  %-16s %s", s.End-s.Start, s.Name, s.Text())
 			}
 			proc.Release()
 		})

@@ -31,11 +31,19 @@ func (img *Image) Times() Times {
 // begins where the one before it ended.
 type Span struct {
 	Name   string
-	Text   string
 	Start  int64 // CLOCK_MONOTONIC in nanoseconds
 	End    int64
 	Result int64 // what the kernel returned; -errno on failure
 	Own    bool  // an op of the program, not of the mode
+	Op     *Op   // nil: it is not known
+}
+
+// Text is the op's call with symbolic arguments.
+func (s Span) Text() string {
+	if s.Op == nil {
+		return ""
+	}
+	return s.Op.String()
 }
 
 // Timeline is what happened in one start. All instants are CLOCK_MONOTONIC in
@@ -58,17 +66,21 @@ func (img *Image) Timeline() Timeline {
 		First: l.instant(records[0].stamp), Reaped: l.instant(h.ended),
 	}
 	last := t.First
+	t.Spans = make([]Span, 0, img.ops.len())
 	for i, op := range img.ops.all() {
 		r := &records[i+1]
 		if r.stamp == 0 {
 			continue
 		}
 		end := l.instant(r.stamp)
-		t.Spans = append(t.Spans, Span{Name: op.Name, Text: op.String(), Start: last, End: end, Result: r.result, Own: img.number(i) != 0})
+		t.Spans = append(t.Spans, Span{Name: op.Name, Start: last, End: end, Result: r.result, Own: img.number(i) != 0, Op: op})
 		last = end
 	}
 	return t
 }
+
+// Reaped is when waitid returned, CLOCK_MONOTONIC in nanoseconds; 0: not yet.
+func (p *Process) Reaped() int64 { return p.img.line().instant(p.img.arena.header().ended) }
 
 // Result is what an op returned, and whether it ran.
 func (img *Image) Result(r Ref) (result int64, ran bool) {

@@ -49,7 +49,7 @@ func FromTimeline(t program.Timeline) []Event {
 	last := t.First
 	for _, span := range t.Spans {
 		add(Event{
-			Lane: Container, Name: span.Name, Text: span.Text, Start: span.Start, End: span.End,
+			Lane: Container, Name: span.Name, Text: span.Text(), Start: span.Start, End: span.End,
 			Args: map[string]any{"result": span.Result},
 		})
 		last = span.End

@@ -43,7 +43,7 @@ func timeline() program.Timeline {
 	t := program.Timeline{Entered: 5_000_000_000_123, Returned: 5_000_000_410_123, First: 5_000_000_402_000}
 	at := t.First
 	add := func(name, text string, took, result int64) {
-		t.Spans = append(t.Spans, program.Span{Name: name, Text: text, Start: at, End: at + took, Result: result, Own: true})
+		t.Spans = append(t.Spans, program.Span{Name: name, Start: at, End: at + took, Result: result, Own: true, Op: &program.Op{Text: text}})
 		at += took
 	}
 	add("enter stub", `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`, 61_234, 0)

@@ -39,6 +39,7 @@ import "unsafe"
 
 // birth is what entry wrote down. The assembly uses its offsets.
 type birth struct {
+	at         [2]uint64   // when, CLOCK_MONOTONIC: seconds, nanoseconds
 	soft, hard uint64      // RLIMIT_NOFILE
 	limited    uint64      // 1: the soft limit was set to few
 	timer      int64       // of the first thread, nanoseconds; PR_GET_TIMERSLACK
@@ -99,6 +100,10 @@ func Nofile() (soft, hard uint64, raised bool) {
 
 // Entered says whether the process began in entry.
 func Entered() bool { return born.masked != 0 }
+
+// At is when the process began in entry, by its first instruction but a few:
+// CLOCK_MONOTONIC in nanoseconds; 0: it did not begin there.
+func At() int64 { return int64(born.at[0]*1e9 + born.at[1]) }
 
 // Restore gives the calling thread the CPUs and the timer slack that the
 // process was started with, where entry changed them. Threads that the Go

@@ -175,13 +175,13 @@ func inNoPhase(p *program.Program) []string {
 	at := int64(1000)
 	timeline := program.Timeline{Entered: 100, Returned: at, First: at, Reaped: 1 << 40}
 	for _, op := range p.Ops() {
-		timeline.Spans = append(timeline.Spans, program.Span{Name: op.Name, Text: op.String(), Start: at, End: at + ns, Own: true})
+		timeline.Spans = append(timeline.Spans, program.Span{Name: op.Name, Start: at, End: at + ns, Own: true, Op: &op})
 		at += ns
 	}
 	for _, phase := range trace.Phases(trace.FromTimeline(timeline)) {
 		if phase.Name == "other" {
 			i := (phase.Start - 1000) / ns
-			return []string{timeline.Spans[i].Name + ": " + timeline.Spans[i].Text}
+			return []string{timeline.Spans[i].Name + ": " + timeline.Spans[i].Text()}
 		}
 	}
 	return nil
