@@ -56,6 +56,7 @@ type header struct {
 	returned  uint64 // stamp: clone3 returned in the launcher
 	ended     uint64 // stamp: waitid returned
 	info      [128]byte
+	usage     uint64 // of the same wait: the address of rusage, or 0
 	rusage    unix.Rusage
 	scratch2  [2]uint64 // the launcher's timespec
 	stopAfter [2]uint64 // timespec: how often a waiting child looks at its parent
@@ -98,6 +99,7 @@ type Image struct {
 	armed   Tell    // the last message that the death signal is armed, of the ops that are laid out
 	partial bool    // more ops may come; see Begin
 	born    bool    // a process of this image has not been reaped
+	limits  Limits
 }
 
 // opList is the list of ops as it runs: the program's early ones, those that
@@ -339,6 +341,7 @@ func (img *Image) reset() {
 	atomic.StoreUint32(&h.open, 0)
 	h.pidfd = -1
 	h.entered, h.returned, h.ended = 0, 0, 0
+	h.rusage = unix.Rusage{}
 }
 
 // Close gives the arena back. A process that was started from the image must

@@ -301,7 +301,7 @@ reap:
 	MOVLQSX header_pidfd(R12), SI
 	LEAQ header_info(R12), DX
 	MOVL $0x40000004, R10     // WEXITED|__WALL
-	XORL R8, R8
+	MOVQ header_usage(R12), R8
 	MOVL $247, AX             // waitid
 	SYSCALL
 	CMPQ AX, $-4              // EINTR

@@ -297,7 +297,7 @@ reap:
 	ADD  $header_info, R19, R2
 	MOVZ $(0x4000<<16), R3
 	ORR  $4, R3, R3            // WEXITED|__WALL
-	MOVD $0, R4
+	MOVD header_usage(R19), R4
 	MOVD $95, R8               // waitid
 	SVC
 	CMN  $4, R0                // EINTR

@@ -1,10 +1,14 @@
 package program
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"syscall"
-	_ "unsafe" // for linkname
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,6 +89,29 @@ func (p *Process) answer() {
 	}
 }
 
+// Limits are of each Cycle of an image. The zero value is none.
+type Limits struct {
+	// Within is how long a child may live; then it is killed, and the cycle
+	// fails with ErrBound. 0: it may live as long as it likes.
+	Within time.Duration
+	// Usage collects CPU time and memory of the child and of what it waited
+	// for, which takes the kernel a moment within Reaped.
+	Usage bool
+}
+
+// ErrBound says that a child lived longer than Limits.Within.
+var ErrBound = errors.New("it did not end in time and was killed")
+
+// Limit sets the limits of the next cycles.
+func (img *Image) Limit(l Limits) { img.limits = l }
+
+// Status is how the last start ended, once it was waited for.
+func (img *Image) Status() Status { return readStatus(img.arena.header()) }
+
+// Entered is when clone3 was entered in the last start, CLOCK_MONOTONIC in
+// nanoseconds.
+func (img *Image) Entered() int64 { return img.line().instant(img.arena.header().entered) }
+
 // Cycle starts the program and waits for its end in one stretch on one
 // thread, with nothing between clone3, waitid and their stamps: the way to
 // measure. The program must not wait for the launcher, nor clone again. A child
@@ -98,15 +125,23 @@ func (img *Image) Cycle() (Times, error) {
 	}
 	img.reset()
 	h := img.arena.header()
-	h.reap = 1
+	h.reap, h.usage = 1, 0
+	if img.limits.Usage {
+		h.usage = uint64(img.arena.addr + unsafe.Offsetof(h.rusage))
+	}
+	over := img.bound()
 	img.anchor = readAnchor()
 	runtime.LockOSThread()
 	launchBlocking(img.arena.addr)
 	runtime.UnlockOSThread()
+	late := over()
 	if h.cloned < 0 {
 		return Times{}, cloneError(h.clone.flags, syscall.Errno(-h.cloned))
 	}
 	unix.Close(int(h.pidfd))
+	if late {
+		return Times{}, fmt.Errorf("wait %v for process %d: %w", img.limits.Within, h.cloned, ErrBound)
+	}
 	if h.reaped < 0 {
 		return Times{}, fmt.Errorf("wait for process %d: %w", h.cloned, syscall.Errno(-h.reaped))
 	}
@@ -118,6 +153,31 @@ func (img *Image) Cycle() (Times, error) {
 		return Times{}, fmt.Errorf("run program: the child ended with %v", status)
 	}
 	return img.Times(), nil
+}
+
+// bound kills the child of a cycle when its time is up; over says whether it
+// was, and must be called before the child's pidfd is closed.
+func (img *Image) bound() (over func() bool) {
+	if img.limits.Within <= 0 {
+		return func() bool { return false }
+	}
+	var mu sync.Mutex
+	ended, late := false, false
+	pidfd := &img.arena.header().pidfd
+	timer := time.AfterFunc(img.limits.Within, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if fd := atomic.LoadInt32(pidfd); !ended && fd >= 0 {
+			late = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) == nil
+		}
+	})
+	return func() bool {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		ended = true
+		return late
+	}
 }
 
 // free says whether the image can be started.

@@ -16,7 +16,7 @@ type Status struct {
 	Core   bool           // it left a core
 	User   time.Duration  // CPU time in user mode
 	System time.Duration  // CPU time in the kernel
-	MaxRSS int64          // peak resident memory in bytes; 0 when the program waited by Cycle
+	MaxRSS int64          // peak resident memory in bytes; 0 when Cycle waited, without Limits.Usage
 }
 
 // Success says whether the process exited with status 0.
