@@ -66,6 +66,7 @@ const table = title + "look 1\x00" +
 	read + "/proc/self/uid_map\x00" +
 	read + "/proc/self/limits\x00" +
 	read + "/proc/net/dev\x00" +
+	title + "== end\x00" +
 	"\x00"
 
 // tableSize is the room of the table, with zeros behind it, so that the code

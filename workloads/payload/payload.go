@@ -22,9 +22,10 @@
 //
 // # Reboot
 //
-// For a virtual machine whose /init it is: the stamp goes to the console, which
-// is drained (TCSBRK) before reboot(2) restarts the machine. Without
-// descriptor 1 it exits with 1, and without the privilege to restart, too.
+// For a virtual machine whose /init it is: a newline and the stamp go to the
+// console, which is drained (TCSBRK) before reboot(2) restarts the machine.
+// Without descriptor 1 it exits with 1, and without the privilege to restart,
+// too. Boot with `quiet`: a message of the kernel can split the line.
 //
 // # Look
 //

@@ -26,6 +26,10 @@ stamp:
 	ADDQ  -8(R15), AX
 	SUBQ  $48, R15
 	MOVQ  R15, R12
+	CMPL  R14, $const_thenReboot
+	JNE   hex
+	MOVB  $0x0a, (R12)        // a console's line may have begun
+	INCQ  R12
 
 	// Put AX into the buffer, in hexadecimal, end the line, and write all.
 hex:

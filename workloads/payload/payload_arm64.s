@@ -32,6 +32,11 @@ stamp:
 	ADD  R1, R0, R0
 	SUB  $48, R19, R19
 	MOVD R19, R20
+	CMP  $const_thenReboot, R21
+	BNE  hex
+	MOVD $0x0a, R2
+	MOVB R2, (R20)             // a console's line may have begun
+	ADD  $1, R20, R20
 
 	// Put R0 into the buffer, in hexadecimal, end the line, and write all.
 hex:
@@ -105,16 +110,16 @@ exit:
 argument:
 	MOVD  16(R19), R1
 	MOVWU (R1), R0
-	MOVZ  $(const_wordLook>>16<<16), R1
+	MOVZ  $((const_wordLook>>16)<<16), R1
 	MOVK  $(const_wordLook&0xffff), R1
 	CMP   R0, R1
 	BEQ   look
-	MOVZ  $(const_wordWeigh>>16<<16), R1
+	MOVZ  $((const_wordWeigh>>16)<<16), R1
 	MOVK  $(const_wordWeigh&0xffff), R1
 	CMP   R0, R1
 	BEQ   weigh
 	MOVD  $const_thenReboot, R21
-	MOVZ  $(const_wordReboot>>16<<16), R1
+	MOVZ  $((const_wordReboot>>16)<<16), R1
 	MOVK  $(const_wordReboot&0xffff), R1
 	CMP   R0, R1
 	BEQ   stamp
