@@ -48,6 +48,9 @@ type Case struct {
 	// Ballast: the case is opened for each visit and closed after it, since
 	// its surroundings (memory, mounts, namespaces) weigh on the others.
 	Ballast bool
+	// Long: the operation takes so long that what ran before does not matter, so
+	// none is done to warm up.
+	Long bool
 	Open    func() (Sampler, error)
 }
 
@@ -303,6 +306,8 @@ func (r *run) visit(e *entry) {
 	}
 	discard := func([]sample.Value, error) {}
 	switch {
+	case e.Long:
+		r.pace()
 	case !e.Paced:
 		r.settle()
 		e.sampler.Sample(WarmUp, discard)

@@ -58,9 +58,16 @@ func (t *timeline) step(name string, end int64) {
 }
 
 // child writes what the child did until its command, while that runs: most of
-// what there is to write is written when nothing waits for it. An error shows
-// again at the end.
+// what there is to write is written when nothing waits for it. One that did not
+// come so far is told at the end, as far as it came.
 func (t *timeline) child(c *container.Container) {
+	if c.WaitExec() == nil {
+		t.tell(c)
+	}
+}
+
+// tell writes what the child did. An error shows again at the end.
+func (t *timeline) tell(c *container.Container) {
 	line := c.Timeline()
 	t.add("launcher", "prepare", t.last, line.Entered)
 	t.add("launcher", "clone3", line.Entered, line.Returned)
@@ -90,7 +97,7 @@ func (t *timeline) write(c *container.Container) error {
 	}
 	if c != nil {
 		if t.returned == 0 {
-			t.child(c)
+			t.tell(c)
 		}
 		for _, e := range c.Events()[t.events:] {
 			t.add("launcher", e.Name, e.Start, e.End)

@@ -16,6 +16,9 @@ type Phase struct {
 
 // The phases, and the time that belongs to none.
 const (
+	phaseExec       = "exec of the runtime"
+	phaseGo         = "start of Go"
+	phaseConfig     = "configuration"
 	phasePlan       = "plan and load"
 	phaseClone      = "clone and stub"
 	phaseNamespaces = "namespaces"
@@ -30,7 +33,9 @@ const (
 	phaseInit       = "init"
 	phaseExecve     = "execve"
 	phaseWait       = "waiting for the launcher"
-	phaseOther      = "other"
+
+	// Other is the time that belongs to no phase.
+	Other = "other"
 )
 
 // Phases divides a start: every nanosecond from the first event's start to the
@@ -61,7 +66,7 @@ func Phases(events []Event) []Phase {
 		phases[i].Ops += ops
 	}
 	divide(start, func(owner int, from, to int64) {
-		name := phaseOther
+		name := Other
 		if owner >= 0 {
 			name = names[owner]
 		}
@@ -154,7 +159,7 @@ func phaseNames(events []Event) []string {
 	last := map[string]string{}
 	for i, e := range events {
 		if names[i] == "" {
-			names[i] = cmp.Or(last[e.Lane], phaseOther)
+			names[i] = cmp.Or(last[e.Lane], Other)
 		}
 		last[e.Lane] = names[i]
 	}

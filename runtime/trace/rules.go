@@ -18,7 +18,11 @@ func rules() []rule {
 		{phase: phaseExecve, names: "execve,restore nofile,unblock signals"},
 		{phase: phaseClone, names: "enter stub,clone,inherit$,hide,watch$,unwatch$,name$,stdio$,save$"},
 		{phase: phaseClone, names: "die with parent,armed$,confirm$"},
-		{phase: phasePlan, names: "prepare$,launch$"},
+		{phase: phaseExec, names: "exec of the runtime$"},
+		{phase: phaseGo, names: "start Go$"},
+		{phase: phaseConfig, names: "read flags$,read config.json$,check config.json$"},
+		{phase: phasePlan, names: "prepare$,launch$,plan the rest$"},
+		{phase: phasePlan, calls: "tell,wait", has: "rest of the program"},
 		// What the launcher is waited for is what it does meanwhile.
 		{phase: phaseIDs, calls: "tell,wait", has: "map user"},
 		{phase: phaseCgroup, calls: "tell,wait", has: "cgroup attach limit"},

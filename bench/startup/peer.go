@@ -1,0 +1,199 @@
+package startup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"isoperf/bench/harness"
+)
+
+// kind is what a peer starts.
+type kind int
+
+const (
+	bundles  kind = iota // an OCI bundle
+	roots                // a command in a directory
+	programs             // a program, without a container
+	machines             // a kernel
+	inside               // a container, by this very process
+)
+
+// peer is an entry of the table: a way to start the payload.
+type peer struct {
+	name     string // as results call it
+	binary   string // looked up in PATH; empty: name
+	given    string // the path that was asked for; empty: none was
+	about    string
+	takes    kind
+	variants []string // that it can make beside the usual one
+	slow     int      // so much fewer samples; 0: it is as quick as the others
+	within   time.Duration
+	version  func(path string) (string, error) // nil: the first line of --version
+	// locate finds what is started; nil: binary in PATH.
+	locate func(w *world) (string, error)
+	// launch says how the container of a setup is started.
+	launch func(w *world, s setup) (start, error)
+	notes  []string
+}
+
+// setup is a container to be started.
+type setup struct {
+	peer    peer
+	path    string // of the runtime's binary
+	variant variant
+	args    []string // the payload and its arguments
+	id      string   // the container's name
+}
+
+// start is how it is started.
+type start struct {
+	argv []string
+	env  []string // beside the world's
+	// outside: the payload's clock is not ours; it is ready when its bytes come.
+	outside bool
+	// clean removes what a start that failed has left; nil: it leaves nothing.
+	clean func() error
+}
+
+// peerNamed is a copy of the entry of that name; nil: there is none.
+func peerNamed(name string) *peer {
+	for _, p := range peers() {
+		if p.name == name {
+			return &p
+		}
+	}
+	return nil
+}
+
+func (p *peer) samples(wanted int) int {
+	if p.slow > 0 && wanted > 0 {
+		return max(3, wanted/p.slow)
+	}
+	return wanted
+}
+
+// cost is a guess, for the estimate of how long a run takes.
+func (p *peer) cost() time.Duration {
+	switch {
+	case p.takes == machines:
+		return 8 * time.Second
+	case p.slow > 0:
+		return 300 * time.Millisecond
+	}
+	return 12 * time.Millisecond
+}
+
+// bound is how long a start may take before it counts as hung.
+func (p *peer) bound() time.Duration {
+	if p.within > 0 {
+		return p.within
+	}
+	return 20 * time.Second
+}
+
+// find is the path of the peer's binary.
+func (p *peer) find(w *world) (string, error) {
+	if p.given != "" {
+		path, err := exec.LookPath(p.given)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", p.name, err)
+		}
+		return filepath.Abs(path)
+	}
+	if p.locate != nil {
+		return p.locate(w)
+	}
+	name := p.binary
+	if name == "" {
+		name = p.name
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", harness.NotMeasured{Why: name + " is not installed (scripts/peers installs what there is)"}
+	}
+	return filepath.Abs(path)
+}
+
+// versionOf asks the peer for it, which is bounded too.
+func (p *peer) versionOf(path string) (string, error) {
+	if p.version != nil {
+		return p.version(path)
+	}
+	return firstLine(path, "--version")
+}
+
+// firstLine is the first line that a command prints.
+func firstLine(argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ask %q for its version: %w: %s", argv[0], err, lastLine(out))
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return strings.TrimSpace(line), nil
+}
+
+// Found is a peer of the table as doctor shows it.
+type Found struct {
+	Name, About   string
+	Path, Version string // empty: it is not here
+	Why           string // why not
+}
+
+// Find looks for every peer of the table, and asks it for its version.
+func Find(c Config) []Found {
+	var list []Found
+	w := &world{config: c}
+	for _, p := range peers() {
+		f := Found{Name: p.name, About: p.about}
+		path, err := p.find(w)
+		if err == nil {
+			f.Path = path
+			f.Version, err = p.versionOf(path)
+		}
+		if err != nil {
+			f.Why = reason(err)
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func reason(err error) string {
+	var not harness.NotMeasured
+	if errors.As(err, &not) {
+		return not.Why
+	}
+	return err.Error()
+}
+
+// ours finds isorun: as it was asked for, beside this program, or in PATH.
+func ours(w *world) (string, error) {
+	if w.config.Isorun != "" {
+		return filepath.Abs(w.config.Isorun)
+	}
+	if w.config.Self != "" {
+		if beside := filepath.Join(filepath.Dir(w.config.Self), "isorun"); isFile(beside) {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath("isorun")
+	if err != nil {
+		return "", harness.NotMeasured{Why: "isorun is neither beside isoperf nor in PATH (make build)"}
+	}
+	return path, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

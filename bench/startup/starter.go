@@ -1,0 +1,299 @@
+package startup
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/bench/sample"
+	"isoperf/runtime/program"
+	"isoperf/workloads/payload"
+)
+
+// starter starts one setup again and again: clone3 with shared memory, a
+// session of its own, descriptors, execve, by the engine's loop.
+type starter struct {
+	w     *world
+	setup setup
+	start start
+	img   *program.Image
+	out   pipe // what the container writes
+	errs  pipe // what the runtime has to say
+	stamp bool // the payload tells when it began
+	peak  int64
+	// shared: others start at the same time, so a child that comes up is not
+	// known to be of this start.
+	shared bool
+}
+
+// one is a start: when it began, how long the payload and the end of the
+// process took, and what it cost.
+type one struct {
+	entered      int64 // clone3 entered, CLOCK_MONOTONIC in nanoseconds
+	ready, total int64 // nanoseconds from there; ready is 0 without a stamp
+	user, system time.Duration
+}
+
+// pipe is a pipe whose both ends are ours: what comes is read afterwards.
+type pipe struct{ r, w *os.File }
+
+// pipeSize is room for all that a start may write; what writes more waits for
+// a reader that does not come, and is killed in the end.
+const pipeSize = 1 << 20
+
+func newPipe() (p pipe, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return p, fmt.Errorf("make a pipe: %w", err)
+	}
+	// Only as large as an ordinary user may have them; see pipe(7).
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeSize)
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		return p, fmt.Errorf("make a pipe: %w", err)
+	}
+	return pipe{os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe")}, nil
+}
+
+// read is what has been written since the last read.
+func (p pipe) read() ([]byte, error) {
+	var all []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Read(int(p.r.Fd()), buf)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return all, nil
+		case err != nil:
+			return all, fmt.Errorf("read what the start wrote: %w", err)
+		default:
+			all = append(all, buf[:n]...)
+		}
+	}
+}
+
+func (p pipe) close() {
+	if p.r != nil {
+		p.r.Close()
+		p.w.Close()
+	}
+}
+
+// newStarter readies a start. extra is a descriptor that the runtime is to have
+// under its own number; 0: none.
+func (w *world) newStarter(f *found, extra int) (*starter, error) {
+	s := &starter{w: w, setup: f.setup, stamp: len(w.config.Exec) == 0, start: f.start}
+	var err error
+	if s.out, err = newPipe(); err == nil {
+		s.errs, err = newPipe()
+	}
+	if err == nil {
+		s.img, err = s.load(extra)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.img.Limit(program.Limits{Within: f.setup.peer.bound(), Usage: true})
+	return s, nil
+}
+
+// load lays the start out.
+func (s *starter) load(extra int) (*program.Image, error) {
+	v := s.setup.variant
+	env, err := s.w.environ(v, s.start.env)
+	if err != nil {
+		return nil, err
+	}
+	p := program.New(program.VM, 0)
+	p.Stdio(int(s.w.null.Fd()), int(s.out.w.Fd()), int(s.errs.w.Fd()))
+	if extra > 0 {
+		p.Inherit(extra)
+	}
+	// Ctrl-C is for this process; when it is killed, so is the start.
+	p.Add(program.Setsid())
+	if v.rootless && os.Geteuid() == 0 {
+		p.Add(program.Setgroups(nil))
+		p.Add(program.Setresgid(s.w.gid(v)))
+		p.Add(program.Setresuid(s.w.uid(v)))
+	}
+	p.Add(dieWithUs())
+	p.Exec(s.start.argv[0], s.start.argv, env)
+	return program.Load(p)
+}
+
+// dieWithUs has the kernel kill the process when this one ends. The program
+// cannot wait for its launcher, as program.DieWithParent does: Cycle waits for
+// its end.
+func dieWithUs() program.Op {
+	return program.Op{
+		Name: "die with parent", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_PDEATHSIG), program.Int(int(unix.SIGKILL))},
+		Text: "prctl(PR_SET_PDEATHSIG, SIGKILL)",
+	}
+}
+
+// cycle is one start. What it leaves running is waited for, so that the next
+// start does not share the machine with it.
+func (s *starter) cycle() (one, error) {
+	o, _, err := s.run()
+	return o, err
+}
+
+// run is a start, and what it wrote.
+func (s *starter) run() (one, []byte, error) {
+	if s.setup.variant.cold {
+		if err := dropCaches(); err != nil {
+			return one{}, nil, err
+		}
+	}
+	known, err := children()
+	if err != nil {
+		return one{}, nil, err
+	}
+	arrival := s.watch()
+	t, err := s.img.Cycle()
+	came := arrival()
+	if s.setup.variant.rootless && os.Geteuid() == 0 {
+		// Its change of credentials is one of the memory that it shared.
+		err = errors.Join(err, unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0))
+	}
+	out, rerr := s.out.read()
+	said, serr := s.errs.read()
+	var left []int
+	var lerr error
+	if !s.shared {
+		left, lerr = awaitOrphans(known, patience)
+	}
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%s has left %q running for %v", s.setup.peer.name, commandOf(left[0]), patience)
+	}
+	out = append(came.text, out...)
+	if err = errors.Join(err, rerr, serr, lerr); err != nil {
+		return one{}, nil, s.failed(known, err, said, out)
+	}
+	status := s.img.Status()
+	o := one{entered: s.img.Entered(), total: t.Reaped, user: status.User, system: status.System}
+	if !s.stamp {
+		return o, out, nil
+	}
+	at, err := payload.ParseStamp(out)
+	if err != nil {
+		return one{}, nil, s.failed(known, err, said, out)
+	}
+	if s.start.outside {
+		at = came.at
+	}
+	if o.ready = at - o.entered; o.ready <= 0 || o.ready > o.total {
+		return one{}, nil, fmt.Errorf("start %s: its payload began %v after the start, which took %v: its clock is not ours", s.setup.peer.name, time.Duration(o.ready), time.Duration(o.total))
+	}
+	return o, out, nil
+}
+
+// failed cleans up after a start that failed, and says what the runtime said.
+func (s *starter) failed(known []int, err error, said, out []byte) error {
+	if !s.shared {
+		err = errors.Join(err, endOrphans(known))
+	}
+	if s.start.clean != nil {
+		err = errors.Join(err, s.start.clean())
+	}
+	if line := lastLine(said); line != "" {
+		return fmt.Errorf("start %s: %w: %s", s.setup.peer.name, err, line)
+	}
+	if line := lastLine(out); line != "" && !s.stamp {
+		return fmt.Errorf("start %s: %w: %s", s.setup.peer.name, err, line)
+	}
+	return fmt.Errorf("start %s: %w", s.setup.peer.name, err)
+}
+
+// arrived is when the payload's bytes came, by our clock, and what came with
+// them.
+type arrived struct {
+	at   int64
+	text []byte
+}
+
+// watch reads what an outside start writes while it runs, and notes when the
+// stamp was there. The other starts are not watched: their stamp tells.
+func (s *starter) watch() func() arrived {
+	if !s.start.outside {
+		return func() arrived { return arrived{} }
+	}
+	done, result := make(chan struct{}), make(chan arrived)
+	go func() {
+		var a arrived
+		fds := []unix.PollFd{{Fd: int32(s.out.r.Fd()), Events: unix.POLLIN}}
+		for {
+			_, _ = unix.Poll(fds, 50)
+			text, err := s.out.read()
+			a.text = append(a.text, text...)
+			if _, perr := payload.ParseStamp(a.text); a.at == 0 && perr == nil {
+				a.at = program.Now()
+			}
+			select {
+			case <-done:
+				result <- a
+				return
+			default:
+				if err != nil {
+					<-done
+					result <- a
+					return
+				}
+			}
+		}
+	}()
+	return func() arrived { close(done); return <-result }
+}
+
+// Sample starts n times.
+func (s *starter) Sample(n int, emit func([]sample.Value, error)) {
+	for range n {
+		o, err := s.cycle()
+		if err != nil {
+			emit(nil, err)
+			continue
+		}
+		emit(o.values(s.peak), nil)
+	}
+}
+
+// values are a sample. The last one decides how many there are.
+func (o one) values(peak int64) []sample.Value {
+	var v []sample.Value
+	if o.ready > 0 {
+		v = append(v, sample.Value{Unit: "ready-ns", Value: float64(o.ready)})
+	}
+	v = append(v, sample.Value{Unit: "user-ns", Value: float64(o.user)}, sample.Value{Unit: "sys-ns", Value: float64(o.system)})
+	if peak > 0 {
+		v = append(v, sample.Value{Unit: "peak-B", Value: float64(peak)})
+	}
+	return append(v, sample.Value{Unit: "total-ns", Value: float64(o.total)})
+}
+
+// Close gives back what newStarter took.
+func (s *starter) Close() error {
+	s.out.close()
+	s.errs.close()
+	if s.img != nil {
+		s.img.Close()
+	}
+	return nil
+}
+
+// lastLine is the last line of a text that says something, of at most 300
+// bytes.
+func lastLine(text []byte) string {
+	lines := strings.FieldsFunc(string(bytes.ToValidUTF8(text, []byte("?"))), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := len(lines) - 1; i >= 0; i-- {
+		if line := strings.TrimSpace(lines[i]); line != "" {
+			return line[:min(300, len(line))]
+		}
+	}
+	return ""
+}

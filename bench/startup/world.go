@@ -1,0 +1,166 @@
+package startup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/workloads/payload"
+)
+
+// world is what all cases of a run share.
+type world struct {
+	config  Config
+	dir     string // scratch; gone at the end
+	root    string // with the payload and the places to mount on
+	payload string
+	host    payload.Seen // what the payload sees without a container
+	null    *os.File
+	count   int // of containers, for their names
+	reaper  bool
+	known   []int // children of before
+	trials  map[string]*found
+}
+
+// prefix begins the names of scratch directories; the number of the process
+// follows.
+const prefix = "isoperf-startup-"
+
+// ordinary is the user and group of the rootless starts when root measures:
+// nobody's, with one id and no files.
+const ordinary = 65534
+
+// newWorld makes the scratch directory, after it has removed those of processes
+// that were killed. This process becomes the one to which orphans go, so that
+// what a runtime leaves running is seen, and ended.
+func newWorld(c Config) (w *world, err error) {
+	if err := sweep(); err != nil {
+		return nil, err
+	}
+	w = &world{config: c, trials: map[string]*found{}}
+	if w.known, err = children(); err != nil {
+		return nil, err
+	}
+	if w.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid())); err != nil {
+		return nil, fmt.Errorf("make a directory for bundles: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+			w = nil
+		}
+	}()
+	if err := os.Chmod(w.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make a directory for bundles: %w", err)
+	}
+	w.root, w.payload = filepath.Join(w.dir, "root"), filepath.Join(w.dir, "root", "payload")
+	for _, name := range places {
+		if err := os.MkdirAll(filepath.Join(w.root, name), 0o755); err != nil {
+			return nil, fmt.Errorf("make a root: %w", err)
+		}
+	}
+	if err := payload.Write(w.payload); err != nil {
+		return nil, err
+	}
+	if w.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, fmt.Errorf("open %q: %w", os.DevNull, err)
+	}
+	if w.host, err = payload.Host(); err != nil {
+		return nil, err
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("have orphans come to this process: %w", err)
+	}
+	w.reaper = true
+	return w, nil
+}
+
+// close ends what is left and removes the scratch directory.
+func (w *world) close() error {
+	var errs []error
+	if w.reaper {
+		errs = append(errs, endOrphans(w.known))
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			errs = append(errs, fmt.Errorf("have orphans go where they went: %w", err))
+		}
+	}
+	if w.null != nil {
+		errs = append(errs, w.null.Close())
+	}
+	if err := os.RemoveAll(w.dir); err != nil {
+		errs = append(errs, fmt.Errorf("remove %q: %w", w.dir, err))
+	}
+	return errors.Join(errs...)
+}
+
+// sweep removes the directories of processes that are gone.
+func sweep() error {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for what was left behind: %w", err)
+	}
+	for _, dir := range left {
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), prefix), "-")
+		pid, err := strconv.Atoi(number)
+		if err != nil || unix.Kill(pid, 0) != unix.ESRCH {
+			continue
+		}
+		// Somebody else's directory stays.
+		if err := os.RemoveAll(dir); err != nil && !errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("remove what was left behind, %q: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// name is that of the next container.
+func (w *world) name(p peer) string {
+	w.count++
+	return fmt.Sprintf("isoperf-%d-%s-%d", os.Getpid(), p.name, w.count)
+}
+
+// rootless says whether a variant is started as an ordinary user.
+func (w *world) rootless(v variant) bool { return v.rootless || os.Geteuid() != 0 }
+
+// uid and gid are those that start it.
+func (w *world) uid(v variant) int {
+	if v.rootless && os.Geteuid() == 0 {
+		return ordinary
+	}
+	return os.Geteuid()
+}
+
+func (w *world) gid(v variant) int {
+	if v.rootless && os.Geteuid() == 0 {
+		return ordinary
+	}
+	return os.Getegid()
+}
+
+// home is a directory that belongs to the user of a variant, for what runtimes
+// keep.
+func (w *world) home(v variant) (string, error) {
+	dir := filepath.Join(w.dir, fmt.Sprintf("home-%d", w.uid(v)))
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chown(dir, w.uid(v), w.gid(v))
+	}
+	if err != nil {
+		return "", fmt.Errorf("make a home directory: %w", err)
+	}
+	return dir, nil
+}
+
+// environ is the environment of every runtime.
+func (w *world) environ(v variant, more []string) ([]string, error) {
+	home, err := w.home(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(variables(), "HOME="+home, "XDG_RUNTIME_DIR="+home), more...), nil
+}
