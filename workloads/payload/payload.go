@@ -39,7 +39,7 @@
 // ru_maxrss of a process is the largest peak that its memory had, and also the
 // peak of the memory that it had before execve. A child that a launcher starts
 // with shared memory (vfork, as os/exec does) so weighs at least what the
-// launcher weighs. Here the payload forks: its own memory is some 12 KiB.
+// launcher weighs. Here the payload forks, and its own memory is three pages.
 // The command's standard output becomes its standard error, for descriptor 1
 // is the payload's. The status is that of the command, 128 and the signal that
 // ended it, or 127 when it could not be executed. When the payload is killed,
