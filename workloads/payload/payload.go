@@ -45,6 +45,5 @@
 // ended it, or 127 when it could not be executed. When the payload is killed,
 // so is the command (PR_SET_PDEATHSIG), but not what the command started.
 //
-// amd64 and arm64. Linux 4.5 or newer; 4.6 for the cgroup namespace and 5.6
-// for the time namespace, which are unknown before.
+// amd64 and arm64. Linux 5.10 or newer, as for the engine.
 package payload

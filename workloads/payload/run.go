@@ -54,7 +54,8 @@ func Host() (Seen, error) {
 // Weigh runs a command under the payload and returns its peak of resident
 // memory in bytes: the largest of the command and of the descendants that it
 // waited for, each alone. Since Linux 6.2 the kernel counts pages in batches
-// per CPU, so the peak may be too small by some 100 KiB per CPU. The command's input is empty, its output is dropped,
+// (32 pages, or two per CPU where that is more), so the peak may be too small
+// by a batch for each CPU that the command ran on. The command's input is empty, its output is dropped,
 // except the end of its first 4 KiB, which is in the error when it fails. A
 // nil env is this process's. A command that is not on the PATH, does not exit
 // with 0, or is not done when ctx is, has no weight. When ctx ends, the
