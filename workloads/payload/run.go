@@ -55,12 +55,13 @@ func Host() (Seen, error) {
 // memory in bytes: the largest of the command and of the descendants that it
 // waited for, each alone. Since Linux 6.2 the kernel counts pages in batches
 // (32 pages, or two per CPU where that is more), so the peak may be too small
-// by a batch for each CPU that the command ran on. The command's input is empty, its output is dropped,
-// except the end of its first 4 KiB, which is in the error when it fails. A
-// nil env is this process's. A command that is not on the PATH, does not exit
-// with 0, or is not done when ctx is, has no weight. When ctx ends, the
-// command and what is left in its process group are killed; who leaves that
-// group is the caller's to end.
+// by a batch for each CPU that the command ran on.
+//
+// The command's input is empty and its output is dropped; when it fails, the
+// error has the end of its first 4 KiB. A nil env is this process's. A command
+// that is not on the PATH, does not exit with 0, or is not done when ctx is,
+// has no weight. When ctx ends, the command and what is left in its process
+// group are killed; who leaves that group is the caller's to end.
 func Weigh(ctx context.Context, argv, env []string) (peakB int64, err error) {
 	if len(argv) == 0 {
 		return 0, errors.New("weigh a command: there is none; give its path and arguments")
