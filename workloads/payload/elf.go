@@ -9,37 +9,13 @@ import (
 	"strings"
 )
 
-// What follows when all of the buffer is written.
+// The beginnings of rows.
 const (
-	thenExit    = 0
-	thenNext    = 1 // the next row of the table
-	thenSection = 2 // what belongs below the title
-	thenRead    = 3 // the rest of the file
-	thenReboot  = 4
-	thenStatus  = 5 // exit with the child's status
-)
-
-// The first four characters of the argument, as a little-endian number.
-const (
-	wordLook   = 'l' | 'o'<<8 | 'o'<<16 | 'k'<<24
-	wordWeigh  = 'w' | 'e'<<8 | 'i'<<16 | 'g'<<24
-	wordReboot = 'r' | 'e'<<8 | 'b'<<16 | 'o'<<24
-)
-
-// The kinds of rows: what stands below a title. A kindCall has no title: it is
-// one line, the text and the result of the call with this one argument.
-const (
-	kindTitle = 1
-	kindLink  = 2 // where a symbolic link leads
-	kindRead  = 3 // a file
-	kindName  = 4 // the host's name, from uname(2)
-	kindCall  = 5
-
-	title = "\x01\x00\x00"
-	link  = "\x02\x00\x00== /proc/self/ns/"
-	read  = "\x03\x00\x00== "
-	name  = "\x04\x00\x00== "
-	call  = "\x05"
+	title = string(rune(kindTitle)) + "\x00\x00"
+	link  = string(rune(kindLink)) + "\x00\x00== " + nsPath
+	read  = string(rune(kindRead)) + "\x00\x00== "
+	name  = string(rune(kindName)) + "\x00\x00== "
+	call  = string(rune(kindCall))
 )
 
 // table is what the payload reports under `look`, one row after another:

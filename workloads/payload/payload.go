@@ -39,12 +39,11 @@
 // ru_maxrss of a process is the largest peak that its memory had, and also the
 // peak of the memory that it had before execve. A child that a launcher starts
 // with shared memory (vfork, as os/exec does) so weighs at least what the
-// launcher weighs. Here the payload forks: its own memory is some 12 KiB.
+// launcher weighs. Here the payload forks, and its own memory is three pages.
 // The command's standard output becomes its standard error, for descriptor 1
 // is the payload's. The status is that of the command, 128 and the signal that
 // ended it, or 127 when it could not be executed. When the payload is killed,
 // so is the command (PR_SET_PDEATHSIG), but not what the command started.
 //
-// amd64 and arm64. Linux 4.5 or newer; 4.6 for the cgroup namespace and 5.6
-// for the time namespace, which are unknown before.
+// amd64 and arm64. Linux 5.10 or newer, as for the engine.
 package payload

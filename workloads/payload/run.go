@@ -53,12 +53,15 @@ func Host() (Seen, error) {
 
 // Weigh runs a command under the payload and returns its peak of resident
 // memory in bytes: the largest of the command and of the descendants that it
-// waited for, each alone. The command's input is empty, its output is dropped,
-// except the end of its first 4 KiB, which is in the error when it fails. A
-// nil env is this process's. A command that is not on the PATH, does not exit
-// with 0, or is not done when ctx is, has no weight. When ctx ends, the
-// command and what is left in its process group are killed; who leaves that
-// group is the caller's to end.
+// waited for, each alone. Since Linux 6.2 the kernel counts pages in batches
+// (32 pages, or two per CPU where that is more), so the peak may be too small
+// by a batch for each CPU that the command ran on.
+//
+// The command's input is empty and its output is dropped; when it fails, the
+// error has the end of its first 4 KiB. A nil env is this process's. A command
+// that is not on the PATH, does not exit with 0, or is not done when ctx is,
+// has no weight. When ctx ends, the command and what is left in its process
+// group are killed; who leaves that group is the caller's to end.
 func Weigh(ctx context.Context, argv, env []string) (peakB int64, err error) {
 	if len(argv) == 0 {
 		return 0, errors.New("weigh a command: there is none; give its path and arguments")
@@ -86,8 +89,11 @@ func Weigh(ctx context.Context, argv, env []string) (peakB int64, err error) {
 		return 0, fmt.Errorf("weigh %q: %w; it said %s", argv[0], err, clip(said))
 	}
 	kib, ok := parseHex(strings.TrimSuffix(out.String(), "\n"))
-	if !ok || kib <= 0 {
-		return 0, fmt.Errorf("weigh %q: the payload wrote %s; it is not the one of this version", argv[0], clip(out.Bytes()))
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("weigh %q: the payload wrote %s and no number; is descriptor 1 its own?", argv[0], clip(out.Bytes()))
+	case kib <= 0:
+		return 0, fmt.Errorf("weigh %q: it is too light for the kernel, which counts pages in batches per CPU; weigh something larger", argv[0])
 	}
 	return kib << 10, nil
 }

@@ -76,33 +76,40 @@ func TestWeighErrors(t *testing.T) {
 	}
 }
 
-func TestWeighEndsWithItsContext(t *testing.T) {
+// endless is the arguments of a shell that has the fifo open until it and its
+// child are gone.
+func endless(fifo string) []string {
+	return []string{"sh", "-c", `exec >"$0"; sleep 600 & wait`, fifo}
+}
+
+func makeFifo(t *testing.T) string {
+	t.Helper()
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		_, err := Weigh(ctx, []string{"sh", "-c", `exec >"$0"; sleep 600 & wait`, fifo}, nil)
-		done <- err
-	}()
-	r, err := os.OpenFile(fifo, os.O_RDONLY, 0) // once the command is there
+	return fifo
+}
+
+// opened waits until a command has the fifo open; the channel is closed when
+// none has any more.
+func opened(t *testing.T, fifo string) (gone chan struct{}) {
+	t.Helper()
+	r, err := os.OpenFile(fifo, os.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v; want the context's error", err)
-	}
-	// The end of the file comes when the last of the group is gone.
-	gone := make(chan struct{})
+	gone = make(chan struct{})
 	go func() {
 		r.Read(make([]byte, 1))
+		r.Close()
 		close(gone)
 	}()
+	return gone
+}
+
+func mustEnd(t *testing.T, gone chan struct{}) {
+	t.Helper()
 	select {
 	case <-gone:
 	case <-time.After(time.Minute):
@@ -110,12 +117,40 @@ func TestWeighEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What a command leaves running does not hold Weigh up.
-func TestWeighLeavesTheBackground(t *testing.T) {
-	stop := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(stop, 0o600); err != nil {
+func TestWeighEndsWithItsContext(t *testing.T) {
+	fifo := makeFifo(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := Weigh(ctx, endless(fifo), nil)
+		done <- err
+	}()
+	gone := opened(t, fifo)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v; want the context's error", err)
+	}
+	mustEnd(t, gone)
+}
+
+func TestCommandDiesWithThePayload(t *testing.T) {
+	fifo := makeFifo(t)
+	cmd := exec.Command(file(t), "weigh", "/bin/sh", "-c", `exec sleep 600 >"$0"`, fifo)
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	gone := opened(t, fifo)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	mustEnd(t, gone)
+}
+
+// What a command leaves running does not hold Weigh up.
+func TestWeighLeavesTheBackground(t *testing.T) {
+	stop := makeFifo(t)
 	w, err := os.OpenFile(stop, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
