@@ -51,7 +51,7 @@ type Case struct {
 	// Long: the operation takes so long that what ran before does not matter, so
 	// none is done to warm up.
 	Long bool
-	Open    func() (Sampler, error)
+	Open func() (Sampler, error)
 }
 
 func (c *Case) run() int {

@@ -14,6 +14,7 @@ import (
 	"isoperf/bench/environment"
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
+	"isoperf/bench/startup"
 	"isoperf/reports/answer"
 	"isoperf/runtime/program"
 )
@@ -26,6 +27,10 @@ type benchFlags struct {
 	samples int
 	labels  []string
 	verbose bool
+
+	runtimes       []string
+	bundle, rootfs string
+	exec           string
 }
 
 func (c *cli) bench() *cobra.Command {
@@ -46,7 +51,10 @@ Without CAP_SYS_ADMIN all is measured inside one user namespace; such figures
 are marked and are not compared with root's.`,
 		Example: `  isoperf bench
   isoperf bench clone/flag=net clone/flag=mnt --time 30s
-  isoperf bench sweep-mounts --out mounts.txt --label branch=main`,
+  isoperf bench sweep-mounts --out mounts.txt --label branch=main
+  isoperf bench startup                                 every runtime that is here
+  isoperf bench startup --runtime isorun --runtime crun --bundle ./mine
+  isoperf bench startup --runtime runc --runtime new=./runc   two versions of one`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"clone"}
@@ -67,6 +75,11 @@ are marked and are not compared with root's.`,
 	f.DurationVarP(&o.time, "time", "t", 0, "stop after this `TIME` (30s, 5m)")
 	f.IntVarP(&o.samples, "samples", "n", 0, "take `N` samples of each case")
 	f.StringArrayVarP(&o.labels, "label", "l", nil, "add the configuration line `KEY=VALUE` to the file (repeatable)")
+	f.StringArrayVarP(&o.runtimes, "runtime", "r", nil, "startup: compare this `NAME[=PATH]` (repeatable; default all that are here)")
+	f.StringVarP(&o.bundle, "bundle", "b", "", "startup: the container of this OCI bundle, a `DIR`, instead of the usual one")
+	f.StringVar(&o.rootfs, "rootfs", "", "startup: a container with this `DIR` as its root")
+	f.StringVar(&o.exec, "exec", "", "startup: run `CMD` in it, which must be there, instead of the payload that stamps its start")
+	cmd.MarkFlagsMutuallyExclusive("bundle", "rootfs")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
 }
@@ -90,19 +103,30 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 		return err
 	}
 	extent, rule := o.extent()
-	selected, err := choose(extent, patterns)
+	var writer *sample.Writer
+	config, err := o.startup(func(seen sample.Observed) error { return writer.Observed(seen) })
 	if err != nil {
 		return err
 	}
-	if done, err := c.enterUserNamespace(); done || err != nil {
+	starts := startup.New(config)
+	selected, err := choose(starts, extent, patterns)
+	if err != nil {
+		return err
+	}
+	if err := o.concerns(selected); err != nil {
+		return err
+	}
+	if done, err := c.surroundings(selected); done || err != nil {
 		return err
 	}
 	cases := complete(selected, extent)
-	writer, err := createResult(o.out, selected, patterns, labels)
-	if err != nil {
+	if writer, err = createResult(o.out, selected, patterns, labels); err != nil {
 		return err
 	}
 	tally, err := c.measure(writer, cases, rule)
+	if cerr := starts.Close(); err == nil {
+		err = cerr
+	}
 	if err != nil {
 		return cannot(err)
 	}
@@ -261,6 +285,7 @@ func units() []sample.Unit {
 	for _, name := range []string{
 		"clone-ns", "child-ns", "reap-ns", "unshare-ns", "setns-ns", "exit-ns", "close-ns", "gone-ns",
 		"wall-ns", "op-ns", "clock-ns", "compute-ns",
+		"ready-ns", "total-ns", "user-ns", "sys-ns", "peak-B", "plain-ns", "residual-ns", "late-ns", "response-ns",
 	} {
 		list = append(list, sample.Unit{Name: name, Better: "lower"})
 	}

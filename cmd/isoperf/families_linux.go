@@ -2,12 +2,14 @@ package main
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
 	"isoperf/bench/clone"
 	"isoperf/bench/control"
 	"isoperf/bench/harness"
+	"isoperf/bench/startup"
 )
 
 // family is a group of cases that can be asked for by one name.
@@ -18,7 +20,7 @@ type family struct {
 }
 
 // families is the table of all that bench can measure, in the order of list.
-func families() []family {
+func families(b *startup.Bench) []family {
 	return []family{
 		{"clone", "namespaces: clone, unshare, setns and teardown of each", clone.Cases},
 		{"sweep-creators", "clone against the number of threads that create at once", clone.Creators},
@@ -26,6 +28,10 @@ func families() []family {
 		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
+		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
+		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},
+		{"startup-at-once", "several starts at a time: containers per second", b.AtOnce},
+		{"startup-open", "starts at intended times: what a queue does to the ones behind", b.Open},
 		{"engine", "what the engine itself costs per start", func(e harness.Extent) []harness.Case { return control.Engine(e.Burst) }},
 	}
 }
@@ -67,21 +73,23 @@ type chosen struct {
 // choose returns the cases that the patterns name; all for no pattern. A
 // pattern may be a family's name, which stands for all of its cases. A pattern
 // that names nothing exactly is taken as a plain prefix.
-func choose(e harness.Extent, patterns []string) ([]chosen, error) {
+func choose(b *startup.Bench, e harness.Extent, patterns []string) ([]chosen, error) {
 	var all, some []chosen
-	for _, f := range families() {
+	named := map[string]bool{}
+	for _, f := range families(b) {
+		named[f.name] = true
 		for _, c := range f.cases(e) {
 			all = append(all, chosen{c, f.name})
 		}
 	}
 	if len(patterns) == 0 {
-		return all, nil
+		return distinct(all), nil
 	}
 	wanted := make([]bool, len(all))
 	for _, p := range patterns {
 		found := false
 		for _, test := range []func(chosen) bool{
-			func(c chosen) bool { return c.family == p || matches(p, listName(c.Name)) },
+			func(c chosen) bool { return c.family == p || !named[p] && matches(p, listName(c.Name)) },
 			func(c chosen) bool { return strings.HasPrefix(strings.ToLower(listName(c.Name)), strings.ToLower(p)) },
 		} {
 			for i, c := range all {
@@ -102,13 +110,23 @@ func choose(e harness.Extent, patterns []string) ([]chosen, error) {
 			some = append(some, c)
 		}
 	}
-	return some, nil
+	return distinct(some), nil
+}
+
+// distinct leaves out what is there already: a case may be of two families.
+func distinct(list []chosen) []chosen {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(list, func(c chosen) bool {
+		again := seen[c.Name]
+		seen[c.Name] = true
+		return again
+	})
 }
 
 // unknownPattern names what could have been meant.
 func unknownPattern(p string) error {
 	var names []string
-	for _, f := range families() {
+	for _, f := range families(startup.New(startup.Config{})) {
 		names = append(names, f.name)
 	}
 	names = append(names, "unshare", "setns", "teardown")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"isoperf/bench/harness"
+	"isoperf/bench/startup"
 )
 
 func (c *cli) list() *cobra.Command {
@@ -19,7 +20,8 @@ the beginning of a name, or a glob.`,
   isoperf list clone/flag=net
   isoperf list 'clone/*/mode=fork'`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			cases, err := choose(harness.Full(), args)
+			all := startup.New(startup.Config{})
+			cases, err := choose(all, harness.Full(), args)
 			if err != nil {
 				return err
 			}
@@ -28,7 +30,7 @@ the beginning of a name, or a glob.`,
 			}
 			if len(args) == 0 {
 				fmt.Fprintln(c.stderr)
-				for _, f := range families() {
+				for _, f := range families(all) {
 					d := harness.Estimate(f.cases(harness.Full())).Round(time.Second)
 					fmt.Fprintf(c.stderr, "%-15s %s (about %v)\n", f.name, f.about, d)
 				}

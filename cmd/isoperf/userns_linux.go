@@ -24,23 +24,30 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 	if os.Getenv(insideUserNamespace) != "" {
 		return false, cannot(errors.New("there is no CAP_SYS_ADMIN, even in a user namespace: a security module or seccomp filter takes it away; isoperf doctor says more"))
 	}
+	return c.again(insideUserNamespace, "create a user namespace, without which namespaces take root", &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	})
+}
+
+// again runs this command once more in namespaces of its own; mark is the
+// variable that tells it. done says that it has run; err is then its exit
+// status.
+func (c *cli) again(mark, what string, attr *syscall.SysProcAttr) (done bool, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return false, cannot(fmt.Errorf("find this program: %w", err))
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideUserNamespace+"=1")
+	cmd.Env = append(os.Environ(), mark+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout, c.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr = attr
 	runtime.LockOSThread() // for Pdeathsig
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return false, cannot(fmt.Errorf("create a user namespace, without which namespaces take root: %w; isoperf doctor says what refuses it", err))
+		return false, cannot(fmt.Errorf("%s: %w; isoperf doctor says what refuses it", what, err))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -61,7 +68,7 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 			case errors.As(err, &exit) && exit.ExitCode() > 0:
 				return true, status{code: exit.ExitCode()}
 			}
-			return true, cannot(fmt.Errorf("measure inside a user namespace: %w", err))
+			return true, cannot(fmt.Errorf("measure in namespaces of its own: %w", err))
 		}
 	}
 }

@@ -1,0 +1,58 @@
+package startup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Hybrid says whether version 1 and version 2 of the control groups are mounted
+// side by side, which crun refuses.
+func Hybrid() (bool, error) {
+	v1, v2, err := groupMounts()
+	return v1 && len(v2) > 0, err
+}
+
+// HideUnified makes a hybrid tree one of version 1, in this mount namespace,
+// which must be private. An empty file system covers the place: crun makes a
+// directory there for each container, and leaves it.
+func HideUnified() error {
+	_, v2, err := groupMounts()
+	if err != nil {
+		return err
+	}
+	for _, path := range v2 {
+		if err := unix.Unmount(path, 0); err != nil {
+			return fmt.Errorf("unmount %q: %w", path, err)
+		}
+		if err := unix.Mount("isoperf", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=1m"); err != nil {
+			return fmt.Errorf("cover %q: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// groupMounts are those of the control groups; see proc(5), mountinfo.
+func groupMounts() (v1 bool, v2 []string, err error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false, nil, fmt.Errorf("find the cgroup mounts: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		before, after, ok := strings.Cut(line, " - ")
+		f := strings.Fields(before)
+		if !ok || len(f) < 5 {
+			return false, nil, errors.New("find the cgroup mounts: a line of /proc/self/mountinfo is cut")
+		}
+		switch kind, _, _ := strings.Cut(after, " "); kind {
+		case "cgroup":
+			v1 = true
+		case "cgroup2":
+			v2 = append(v2, f[4])
+		}
+	}
+	return v1, v2, nil
+}
