@@ -2,7 +2,6 @@ package startup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -140,40 +139,6 @@ func firstLine(argv ...string) (string, error) {
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return strings.TrimSpace(line), nil
-}
-
-// Found is a peer of the table as doctor shows it.
-type Found struct {
-	Name, About   string
-	Path, Version string // empty: it is not here
-	Why           string // why not
-}
-
-// Find looks for every peer of the table, and asks it for its version.
-func Find(c Config) []Found {
-	var list []Found
-	w := &world{config: c}
-	for _, p := range peers() {
-		f := Found{Name: p.name, About: p.about}
-		path, err := p.find(w)
-		if err == nil {
-			f.Path = path
-			f.Version, err = p.versionOf(path)
-		}
-		if err != nil {
-			f.Why = reason(err)
-		}
-		list = append(list, f)
-	}
-	return list
-}
-
-func reason(err error) string {
-	var not harness.NotMeasured
-	if errors.As(err, &not) {
-		return not.Why
-	}
-	return err.Error()
 }
 
 // ours finds isorun: as it was asked for, beside this program, or in PATH.

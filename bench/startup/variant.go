@@ -3,6 +3,7 @@ package startup
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -115,11 +116,16 @@ func asUser(s *specs.Spec, uid, gid int) {
 	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(uid), Size: 1}}
 	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(gid), Size: 1}}
 	s.Linux.Resources = nil
+	ownNet := slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
 	var mounts []specs.Mount
 	for _, m := range s.Mounts {
 		switch m.Type {
 		case "cgroup":
 			continue
+		case "sysfs":
+			if !ownNet { // it shows the network namespace, which is the host's
+				m = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
+			}
 		case "devpts":
 			m.Options = without(m.Options, "gid=5")
 		}
