@@ -21,14 +21,16 @@ const payloadInside = "/payload"
 const payloadShown = "/dev/isoperf-payload"
 
 // usualSpec is what "runc spec" writes, without a terminal, with another command
-// and another root. The version is one that every runtime takes.
+// and another root; without ambient capabilities, which no runtime can give as
+// they are not inheritable, and some warn of at every start. The version is one
+// that every runtime takes.
 func usualSpec(root string, args []string) *specs.Spec {
 	caps := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"}
 	return &specs.Spec{
 		Version: "1.0.2",
 		Process: &specs.Process{
 			Args: args, Env: variables(), Cwd: "/", NoNewPrivileges: true,
-			Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Ambient: caps},
+			Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:      []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 1024, Soft: 1024}},
 		},
 		Root:     &specs.Root{Path: root, Readonly: true},
