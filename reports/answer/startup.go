@@ -218,7 +218,7 @@ func beyond(base, values []float64, variant string) string {
 	switch {
 	case len(values) == 0:
 		return "-"
-	case len(base) == 0 || variant == "own" || variant == "command":
+	case len(base) == 0 || !startup.Comparable(variant):
 		return "= " + table.Duration(stats.Summarize(values).Median)
 	}
 	s := stats.Increment(base, values)

@@ -42,7 +42,8 @@ func Crowds(f *sample.File) []Crowd {
 	var names []string
 	for _, k := range f.Family("StartupAtOnce") {
 		n, err := strconv.ParseFloat(k.Param("n"), 64)
-		if err != nil || n <= 0 || !(stats.NewRate(n, k.Values["wall-ns"]).PerSecond > 0) {
+		rate := stats.NewRate(n, k.Values["wall-ns"]).PerSecond
+		if err != nil || !(n >= 1) || !(rate > 0) || math.IsInf(rate, 1) {
 			continue
 		}
 		name := k.Param("runtime")

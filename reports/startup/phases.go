@@ -18,6 +18,8 @@ type Breakdown struct {
 	// and Mean is the phase's own median.
 	Whole float64
 	Exact bool
+
+	Ready float64 // when the payload's first instruction is reached, as Mean; NaN when not stamped
 }
 
 // Phase is one part of a start.
@@ -47,6 +49,10 @@ func breakdown(k *sample.Case) Breakdown {
 	totals := k.Values["total-ns"]
 	b := Breakdown{Case: k, Total: stats.Summarize(totals), Exact: everySample(k)}
 	half := stats.MiddleHalf(totals)
+	b.Ready = stats.Summarize(k.Values["ready-ns"]).Median
+	if b.Exact && len(k.Values["ready-ns"]) == len(totals) {
+		b.Ready = meanOf(k.Values["ready-ns"], half)
+	}
 	for _, unit := range k.Units {
 		name, ok := phaseName(unit)
 		if !ok {

@@ -87,6 +87,10 @@ func Variants(f *sample.File) []string { return distinct(f.Family("Startup"), "w
 // Pacings are the values of "pacing" that have samples, in order of the file.
 func Pacings(f *sample.File) []string { return distinct(f.Family("Startup"), "pacing") }
 
+// Comparable says whether a variant changes the usual start, rather than
+// being another bundle or command that happens to be timed beside it.
+func Comparable(with string) bool { return with != "own" && with != "command" }
+
 func distinct(cases []*sample.Case, key string) []string {
 	var values []string
 	for _, c := range cases {
