@@ -368,9 +368,6 @@ func firstStarts(p *page, c *startup.Comparison) {
 
 // untold are the notes that no row of the main comparison tells already.
 func untold(notes []sample.Note, c *startup.Comparison) []sample.Note {
-	if c == nil {
-		return notes
-	}
 	return slices.DeleteFunc(slices.Clone(notes), c.Tells)
 }
 

@@ -104,7 +104,12 @@ func stackPanel(all []startup.Breakdown, inks map[string]color.RGBA, x axis) pan
 	return p
 }
 
-func startLabel(b startup.Breakdown) string { return bodyLetter().cut(startup.Label(b.Case), 180) }
+// startLabel cuts a long name, but not what was started.
+func startLabel(b startup.Breakdown) string {
+	name := b.Case.Param("runtime")
+	rest := strings.TrimPrefix(startup.Label(b.Case), name)
+	return bodyLetter().cut(bodyLetter().cut(name, 90)+rest, 190)
+}
 
 // segment is a part of a bar, with a hair of white behind it.
 func segment(c draw.Canvas, ink color.RGBA, from, to, y, height vg.Length) {

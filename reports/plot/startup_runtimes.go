@@ -249,7 +249,7 @@ func (v violin) shape(c draw.Canvas, x func(float64) vg.Length, y vg.Length) {
 	d := stats.Density(v.values, 160)
 	if len(d.At) == 0 {
 		for _, s := range v.values {
-			dot(c, style{v.style.ink, nil, draw.CircleGlyph{}}, x(s), y)
+			c.DrawGlyphNoClip(draw.GlyphStyle{Color: v.style.ink.rgb(), Radius: 1.8, Shape: draw.CircleGlyph{}}, vg.Point{X: x(s), Y: y})
 		}
 		return
 	}

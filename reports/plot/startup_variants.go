@@ -42,7 +42,7 @@ func startupVariants(f *sample.File) (Figure, bool) {
 	fig.sheet = sheet{
 		lead:   fmt.Sprintf("Total time of each variant over that of the same runtime with=%s; %s. At 1x nothing changes.", c.With, pacingWords(c.Pacing)),
 		panels: []panel{rowsPanel(rows, x)},
-		foot:   []string{"Dot: Hodges-Lehmann ratio. Bar: its 95 % interval. " + samplesOf(counts) + "."},
+		foot:   []string{"Mark: Hodges-Lehmann ratio. Bar: its 95 % interval. " + samplesOf(counts) + "."},
 	}
 	fig.Alt = "Dot plot: total time of each variant as a multiple of " + c.With + ". " + rowsAlt(rows)
 	return fig, true

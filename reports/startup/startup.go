@@ -187,10 +187,10 @@ func (c *Comparison) covers(name string) bool {
 }
 
 // Tells says whether c states already why the case was not measured: as the
-// row of that runtime, for the same reason.
+// row of that runtime, for the same reason. A nil c states nothing.
 func (c *Comparison) Tells(n sample.Note) bool {
 	family, _, _ := strings.Cut(n.Case, "/")
-	return slices.Contains(Families(), family) && slices.ContainsFunc(c.Absent, func(s Start) bool {
+	return c != nil && slices.Contains(Families(), family) && slices.ContainsFunc(c.Absent, func(s Start) bool {
 		return s.Name == param(n.Case, "runtime") && s.Why == n.Why
 	})
 }

@@ -194,7 +194,7 @@ func Between(f stats.Factor) string {
 	places := 2
 	switch {
 	case f.Hi >= 100:
-		places = 0
+		return whole(f.Lo) + " .. " + whole(f.Hi) + "x"
 	case f.Hi >= 10:
 		places = 1
 	}
@@ -290,9 +290,10 @@ func PerSecond(v float64) string {
 	return whole(v)
 }
 
-// whole writes a number of things, of at least ten, with three figures.
+// whole writes a number of things with three figures, none of them behind the
+// point.
 func whole(v float64) string {
-	size := math.Pow(10, max(0, math.Floor(math.Log10(v))-2))
+	size := math.Pow(10, max(0, math.Floor(math.Log10(max(v, 1)))-2))
 	return table.Count(int(math.Round(v/size) * size))
 }
 
