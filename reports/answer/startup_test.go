@@ -34,6 +34,30 @@ func TestStartupWide(t *testing.T) {
 	}
 }
 
+// One run may hold both families; a narrow terminal gets the table in pieces.
+func TestStartupBesideClone(t *testing.T) {
+	f := specimen.File(20)
+	more := specimen.Startup(20)
+	f.Cases, f.Observed = append(f.Cases, more.Family("Startup")...), more.Observed
+	text := printed(t, f, Options{})
+	starts, clones := strings.Index(text, "isorun starts a container in"), strings.Index(text, "namespace costs")
+	if starts != 0 || clones < starts {
+		t.Errorf("the answers stand at %d and %d", starts, clones)
+	}
+	var out strings.Builder
+	if err := Write(&out, more, Options{Width: 48}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if strings.HasPrefix(line, "isorun ") && len(line) > 49 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	if strings.Count(out.String(), "\ndocker ") != 1 {
+		t.Error("who was not measured has more or fewer rows than one")
+	}
+}
+
 // startCase is a case with the same samples in every unit.
 func startCase(name string, values ...float64) *sample.Case {
 	return &sample.Case{Name: name, Units: []string{"ready-ns", "total-ns"}, Values: map[string][]float64{"ready-ns": values, "total-ns": values}}

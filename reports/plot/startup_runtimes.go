@@ -209,13 +209,12 @@ func (v violin) title() string { return bodyLetter().cut(v.name, 170) }
 
 func (v violin) draw(c draw.Canvas, g *plot.Plot, y vg.Length, ground ink) {
 	at := c.Min.X - 11
-	switch {
-	case v.note == "":
-		write(c, bodyLetter(), black, right, at, bodyLetter().middle(y), v.title())
-	default:
-		write(c, bodyLetter(), black, right, at, bodyLetter().middle(y+5.5), v.title())
+	name := y
+	if v.note != "" {
+		name = y + 5.5
 		write(c, tinyLetter(), grey, right, at, tinyLetter().middle(y-6.5), v.note)
 	}
+	write(c, bodyLetter(), black, right, at, bodyLetter().middle(name), v.title())
 	if v.why != "" {
 		v.absent(c, y, ground)
 		return

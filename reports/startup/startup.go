@@ -52,7 +52,7 @@ type Start struct {
 // Comparison is one variant of the start at one pacing.
 type Comparison struct {
 	With, Pacing string
-	Base         *Start  // one of Starts: isorun, or else the first of the file
+	Base         *Start  // one of Starts: isorun, or else the first of the file, the floor last
 	Starts       []Start // with samples, by the median of Total, quickest first
 	Absent       []Start // without any, with Why, in order of the file
 }
@@ -113,10 +113,7 @@ func Compare(f *sample.File, with, pacing string) *Comparison {
 	if len(c.Starts) == 0 {
 		return nil
 	}
-	base := c.Starts[0].Name
-	if slices.ContainsFunc(c.Starts, func(s Start) bool { return s.Name == "isorun" }) {
-		base = "isorun"
-	}
+	base := c.base()
 	slices.SortStableFunc(c.Starts, func(a, b Start) int { return cmp.Compare(a.Total.Median, b.Total.Median) })
 	c.Base = c.Named(base)
 	for i := range c.Starts {
@@ -125,6 +122,20 @@ func Compare(f *sample.File, with, pacing string) *Comparison {
 	}
 	c.absent(f)
 	return c
+}
+
+// base is isorun where it was measured, else the first runtime that makes a
+// container. The starts are still in order of the file.
+func (c *Comparison) base() string {
+	for _, is := range []func(Start) bool{
+		func(s Start) bool { return s.Name == "isorun" },
+		func(s Start) bool { return s.Name != Floor },
+	} {
+		if i := slices.IndexFunc(c.Starts, is); i >= 0 {
+			return c.Starts[i].Name
+		}
+	}
+	return c.Starts[0].Name
 }
 
 // Named is the start with samples of that name, or nil.

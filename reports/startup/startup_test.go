@@ -50,6 +50,15 @@ func TestCompareSortsAndFindsTheBase(t *testing.T) {
 	if first.Base.Name != "b" || first.Starts[0].Name != "a" {
 		t.Errorf("without isorun the base is %s, want the first of the file", first.Base.Name)
 	}
+	floor := Compare(file(start("Startup/runtime=fork-exec/with=usual/pacing=burst", 1), start("Startup/runtime=library/with=usual/pacing=burst", 2),
+		start("Startup/runtime=isoperf-run/with=usual/pacing=burst", 4), start("Startup/runtime=runc/with=usual/pacing=burst", 20)), "usual", "burst")
+	if floor.Base.Name != "library" || strings.Contains(floor.Headline(), "isoperf-run") || !strings.Contains(floor.Headline(), "10x faster than runc") {
+		t.Errorf("base %s: %s", floor.Base.Name, floor.Headline())
+	}
+	alone := Compare(file(start("Startup/runtime=fork-exec/with=usual/pacing=burst", 1)), "usual", "burst")
+	if alone.Base.Name != Floor || alone.Verdict() != "" {
+		t.Errorf("the floor alone: base %s, %q", alone.Base.Name, alone.Verdict())
+	}
 }
 
 func TestMainChoosesWhatIsThere(t *testing.T) {

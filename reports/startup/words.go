@@ -65,7 +65,7 @@ func (c *Comparison) opening() string {
 }
 
 // sides picks the peers that a sentence names: slower than the base, not to
-// be told from it, quicker. The floor and isorun's other ways are no peers.
+// be told from it, quicker.
 func (c *Comparison) sides() (better, same, worse []*Start) {
 	for _, s := range c.peers() {
 		switch {
@@ -87,12 +87,13 @@ func (c *Comparison) sides() (better, same, worse []*Start) {
 	return better[:min(mostPeers, len(better))], same[:min(1, len(same))], worse[:min(mostPeers, len(worse))]
 }
 
-// peers are the starts that compare with the base, the quickest first.
+// peers are the starts that compare with the base, the quickest first: not
+// the floor, nor another way of isorun where isorun is the base.
 func (c *Comparison) peers() []*Start {
 	var all []*Start
 	for i := range c.Starts {
 		s := &c.Starts[i]
-		if s == c.Base || s.Name == Floor || Ours(s.Name) || s.Times.N == 0 || s.Times.BaseN == 0 {
+		if s == c.Base || s.Name == Floor || Ours(s.Name) && Ours(c.Base.Name) || s.Times.N == 0 || s.Times.BaseN == 0 {
 			continue
 		}
 		all = append(all, s)
@@ -150,7 +151,7 @@ func (c *Comparison) Verdict() string {
 	case len(lacks) == 0:
 		return text + "; it leaves out nothing that was asked for."
 	default:
-		return text + "; it leaves out " + And(lacks) + "."
+		return text + "; it leaves out: " + strings.Join(lacks, ", ") + "."
 	}
 }
 
