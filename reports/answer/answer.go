@@ -3,6 +3,7 @@
 //
 //	result file ──► clone table ──► headline
 //	            ├─► trust (clock, null case, failures, steal, load) ──► warnings
+//	            ├─► runtimes side by side ──► headline, last sentence
 //	            ├─► one table for every other family
 //	            └─► not measured, failed, where the samples are
 //
@@ -17,6 +18,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/startup"
 	"isoperf/reports/table"
 )
 
@@ -32,13 +34,18 @@ const next = "Next: isoperf report FILE --dir DIR   |   isoperf list   |   isope
 // Write prints the answer that f holds.
 func Write(w io.Writer, f *sample.File, o Options) error {
 	p := newPage(o.Width)
-	c := newCloneView(f)
+	c, s := newCloneView(f), startup.Main(f)
 	t := judge(f, c)
 
 	for _, note := range f.Notes {
 		p.line("Incomplete file: " + note)
 	}
-	p.line(headline(f, c))
+	if s != nil {
+		p.line(s.Headline())
+	}
+	if s == nil || c != nil {
+		p.line(headline(f, c))
+	}
 	p.line(t.line())
 	if o.Verbose {
 		p.line(machine(f))
@@ -49,14 +56,18 @@ func Write(w io.Writer, f *sample.File, o Options) error {
 		p.lines(c.footnotes())
 		p.tables(modes(f, c.pacing))
 	}
+	if s != nil {
+		startTable(p, s)
+	}
 	families(p, f, c, o.Verbose)
 
 	p.gap()
 	for _, warning := range t.warnings {
 		p.line("Warning: " + warning)
 	}
-	p.lines(notMeasured(f.NotMeasured, o.Verbose))
+	p.lines(notMeasured(untold(f.NotMeasured, s), o.Verbose))
 	p.lines(failures(f.Cases, o.Verbose))
+	verdict(p, s)
 	p.samples(f)
 	p.verbatim(next)
 	return p.writeTo(w)
@@ -78,6 +89,8 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			}
 		case family == "Teardown":
 			p.tables(teardown(f))
+		case strings.HasPrefix(family, "Startup"):
+			startFamily(p, f, family)
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:

@@ -32,13 +32,19 @@ func (p *page) gap() {
 
 // line prints a sentence, broken between words; what continues is indented. A
 // longer word, such as a path, is not broken.
-func (p *page) line(sentence string) {
-	const indent = "  "
-	column := 0
+func (p *page) line(sentence string) { p.hanging("", sentence) }
+
+// hanging is line after a label; what continues stands below the sentence,
+// or indented where there is no label.
+func (p *page) hanging(label, sentence string) {
+	label = table.ASCII(label)
+	indent := strings.Repeat(" ", max(2, len(label)))
+	p.text.WriteString(label)
+	column := len(label)
 	for i, word := range strings.Fields(table.ASCII(sentence)) {
 		switch {
 		case i == 0:
-		case column+1+len(word) > p.width:
+		case column+1+len(word) > p.width && column > len(indent):
 			p.text.WriteString("\n" + indent)
 			column = len(indent)
 		default:
@@ -123,9 +129,13 @@ func columnWidths(t table.Table) []int {
 }
 
 func tableWidth(t table.Table) int {
-	total := -columnGap
+	between := columnGap
+	if t.Tight {
+		between--
+	}
+	total := -between
 	for _, w := range columnWidths(t) {
-		total += w + columnGap
+		total += w + between
 	}
 	return total
 }
@@ -154,7 +164,7 @@ func split(t table.Table, width int) []table.Table {
 // columns is t with the first column and those from .. to-1.
 func columns(t table.Table, from, to int) table.Table {
 	pick := func(row []string) []string { return append([]string{row[0]}, row[from:to]...) }
-	piece := table.Table{Title: t.Title, Header: pick(t.Header)}
+	piece := table.Table{Title: t.Title, Header: pick(t.Header), Tight: t.Tight}
 	for i := range piece.Header {
 		align := table.Left
 		if i > 0 {

@@ -180,7 +180,7 @@ func onlyValue(t table.Table, header string) (string, bool) {
 // without is t without the column called header.
 func without(t table.Table, header string) table.Table {
 	i := slices.Index(t.Header, header)
-	out := table.Table{Title: t.Title, Notes: t.Notes}
+	out := table.Table{Title: t.Title, Notes: t.Notes, Tight: t.Tight}
 	out.Header = slices.Delete(slices.Clone(t.Header), i, i+1)
 	out.Align = slices.Delete(slices.Clone(t.Align), i, i+1)
 	for _, row := range t.Rows {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/startup"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
 )
@@ -41,6 +42,10 @@ func Preview(w io.Writer, f *sample.File) error {
 		flags, figures = append(flags, flag), append(figures, text)
 	}
 	p := newPage(0)
+	if s := startup.Main(f); samples == 0 && s != nil {
+		firstStarts(p, s)
+		return p.writeTo(w)
+	}
 	if samples == 0 {
 		p.line("First look, preliminary: no sample yet.")
 		return p.writeTo(w)

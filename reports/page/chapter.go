@@ -7,6 +7,7 @@ import (
 
 	"isoperf/bench/sample"
 	"isoperf/reports/plot"
+	"isoperf/reports/startup"
 	"isoperf/reports/table"
 )
 
@@ -14,11 +15,12 @@ import (
 type chapter struct {
 	family  string
 	heading string
-	about   string   // what is measured, and the two events of each figure
-	row     string   // the parameter that makes a row; "" makes a row of each whole name
-	rowName string   // what heads the rows; "" is row
-	full    []string // units with a full table; nil is every unit that is not compact
-	compact []string // units of which only the medians are listed
+	about   string                           // what is measured, and the two events of each figure
+	row     string                           // the parameter that makes a row; "" makes a row of each whole name
+	rowName string                           // what heads the rows; "" is row
+	full    []string                         // units with a full table; nil is every unit that is not compact
+	compact []string                         // units of which only the medians are listed
+	own     func(*sample.File) []table.Table // the tables, where the ones above do not fit; nil is those
 }
 
 // chapters are the families that are described, in the order of the page.
@@ -66,6 +68,7 @@ func chapters() []chapter {
 			family: "SweepCreators", heading: "Sweep: creators at the same time", row: "n", rowName: "creators",
 			about: "Several creators make and reap children at the same time. `reap-ns` runs from clone3 entered to waitid returned in one creator; `wall-ns` is the wall time of the run divided by all creations.",
 		},
+		startupChapter(), startupSpansChapter(), startupAtOnceChapter(), startupOpenChapter(),
 		{
 			family: "Engine", heading: "The engine's own cost", row: "part",
 			about: "What the engine spends on one start besides the figures above: it lies outside of `clone-ns`, `child-ns` and `reap-ns`. " +
@@ -113,7 +116,11 @@ func (r *report) chapter(c chapter, f *sample.File, figures []plot.Figure) error
 		}
 	}
 	cases := f.Family(c.family)
-	for i, t := range c.tables(cases) {
+	tables := c.tables
+	if c.own != nil {
+		tables = func([]*sample.Case) []table.Table { return c.own(f) }
+	}
+	for i, t := range tables(cases) {
 		if i > 0 {
 			r.printf("\n")
 		}
@@ -176,8 +183,9 @@ func counted(reasons []string) []string {
 // absent lists what could not be measured in a family.
 func (r *report) absent(family string, f *sample.File) {
 	first := true
+	starts := startup.Main(f)
 	for _, n := range f.NotMeasured {
-		if name, _, _ := strings.Cut(n.Case, "/"); name != family {
+		if name, _, _ := strings.Cut(n.Case, "/"); name != family || starts.Tells(n) {
 			continue
 		}
 		if first {

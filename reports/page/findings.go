@@ -22,6 +22,9 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 			lines = append(lines, line)
 		}
 	}
+	for _, line := range startupFindings(f) {
+		say(line)
+	}
 	burst, paced := priceList(f, "burst"), priceList(f, "paced")
 	say(burst.dearest())
 	say(paced.dearest())

@@ -17,6 +17,7 @@ type line struct {
 	points []point
 	curve  plotter.XYs // drawn instead of joining the points: a fit; nil for none
 	bare   bool        // no marks on the points
+	width  vg.Length   // of the line; 0 is 1.5
 	label  []string    // written at the right end: the name, then what was found
 }
 
@@ -81,7 +82,7 @@ func (l line) trace(x axis) plotter.XYs {
 
 func (l line) plotter(x axis) paint {
 	return func(c draw.Canvas, g *plot.Plot) {
-		joined := plotter.Line{XYs: l.trace(x), LineStyle: l.style.line(1.5)}
+		joined := plotter.Line{XYs: l.trace(x), LineStyle: l.style.line(cmp.Or(l.width, 1.5))}
 		joined.Plot(c, g)
 		if l.bare {
 			return

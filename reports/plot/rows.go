@@ -70,7 +70,12 @@ func (r row) height() vg.Length { return vg.Length(len(r.marks))*markHeight + ro
 // band shades the row from its name to the end of its texts, under a grid of
 // its own.
 func (r row) band(c draw.Canvas, g *plot.Plot, top vg.Length, x axis) {
-	low := top - r.height()
+	shade(c, g, top, r.height(), x)
+}
+
+// shade is the band of a row of any height.
+func shade(c draw.Canvas, g *plot.Plot, top, height vg.Length, x axis) {
+	low := top - height
 	c.SetColor(band.rgb())
 	c.Fill(vg.Rectangle{Min: vg.Point{X: edge, Y: low}, Max: vg.Point{X: sheetWidth - edge, Y: top}}.Path())
 	at, _ := g.Transforms(&c)

@@ -5,6 +5,10 @@
 //	values of one case ───────► Summarize ──► median, its interval, percentiles
 //	null case, another case ──► Increment ──► what the other costs more, its interval
 //	sweep points, medians ────► Growth ─────► fixed cost, cost per step, order
+//	two runtimes ─────────────► Ratio ──────► how many times one takes the other, its interval
+//	values of one case ───────► Density ────► the shape of a violin
+//	wall times ───────────────► Rate, Knee ─► things per second, and from where on more workers only wait
+//	latencies ────────────────► Tail ───────► percentiles far out
 //
 // Every function is pure, leaves its input as it is, and works in the unit of
 // its input. A value that is not a finite number is left out and not counted.

@@ -34,6 +34,7 @@ type Table struct {
 	Align  []Align  // by column; columns beyond its end keep Left
 	Rows   [][]string
 	Notes  []string // lines below
+	Tight  bool     // a plain table leaves two spaces between columns, not three
 }
 
 // gap is the space between two columns of a plain table.
@@ -48,6 +49,9 @@ func Plain(w io.Writer, t Table) error {
 		Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
 	})
 	padding := tw.Padding{Right: gap, Overwrite: true}
+	if t.Tight {
+		padding.Right = gap[1:]
+	}
 	if err := render(&text, t, ASCII, borderless, tablewriter.WithPadding(padding)); err != nil {
 		return err
 	}

@@ -1,0 +1,262 @@
+package page
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"isoperf/bench/sample"
+	"isoperf/reports/startup"
+	"isoperf/reports/stats"
+	"isoperf/reports/table"
+)
+
+func startupChapter() chapter {
+	return chapter{
+		family: "Startup", heading: "Startup: how long a container takes to start", own: startTables,
+		about: "Each runtime starts the same payload from the same bundle, and the runtimes take turns. All times start when clone3 of the runtime's process is entered: " +
+			"`ready-ns` ends at the first instruction of the payload, which stamps it itself, `total-ns` when the runtime is reaped. " +
+			"`user-ns` and `sys-ns` are the CPU time of the runtime and of everything it waited for, `peak-B` its peak resident memory. " +
+			"The ratio is that of the total over the base's, by Hodges and Lehmann on logarithms, with its 95 % interval. " +
+			"What a container lacks was observed by its payload, not taken from a manual.",
+	}
+}
+
+func startupSpansChapter() chapter {
+	return chapter{
+		family: "StartupSpans", heading: "Startup: the phases", own: phaseTables,
+		about: "One start, cut into phases that follow each other without a gap from clone3 entered to reaped; the residual is what no phase names. " +
+			"A share is that of the mean over the middle half of the starts by total time: these means add up to the whole, which medians do not.",
+	}
+}
+
+func startupAtOnceChapter() chapter {
+	return chapter{
+		family: "StartupAtOnce", heading: "Startup: several at once", own: crowdTables,
+		about: "A closed loop: so many starts are under way at any time. `wall-ns` is the wall time of the run divided by the starts done, so its inverse is starts per second; `total-ns` is one start, from clone3 entered to reaped. " +
+			"The knee is the fewest at once whose rate lies within the 95 % interval of the best rate.",
+	}
+}
+
+func startupOpenChapter() chapter {
+	return chapter{
+		family: "StartupOpen", heading: "Startup: an open loop", own: loadTables,
+		about: "Starts are due at their own times, at so many percent of the best rate of the closed loop, whether or not the earlier ones have ended. " +
+			"`response-ns` runs from the intended start to reaped, `late-ns` from the intended start to the begun one, `total-ns` from there to reaped: only this is what a closed loop shows. " +
+			"Percentiles come from an HDR histogram with three significant figures; one that no sample lies beyond is not stated.",
+	}
+}
+
+// startTables are the main comparison, then the medians of all variants, then
+// what was observed of the containers.
+func startTables(f *sample.File) []table.Table {
+	c := startup.Main(f)
+	if c == nil {
+		return nil
+	}
+	all := []table.Table{comparison(c)}
+	for _, pacing := range startup.Pacings(f) {
+		if t, ok := variants(f, pacing); ok {
+			all = append(all, t)
+		}
+	}
+	if t, ok := observed(c); ok {
+		all = append(all, t)
+	}
+	return all
+}
+
+// comparison is every figure of the main comparison.
+func comparison(c *startup.Comparison) table.Table {
+	t := table.Table{
+		Title: fmt.Sprintf("with=%s, pacing=%s; ratios over %s", c.With, c.Pacing, c.Base.Name),
+		Header: []string{"runtime", "n", "ready", "95 % interval", "total", "95 % interval", "p95", "ratio", "its interval",
+			"user", "sys", "peak memory", "failures", "what its container lacks"},
+		Align: []table.Align{table.Left},
+	}
+	for range len(t.Header) - 2 {
+		t.Align = append(t.Align, table.Right)
+	}
+	for _, s := range c.Starts {
+		ratio, between := startup.Times(s.Times.Ratio), startup.Between(s.Times)
+		if s.Name == c.Base.Name {
+			ratio, between = "1", "-"
+		}
+		t.Rows = append(t.Rows, []string{
+			s.Name, table.Count(s.Total.N),
+			table.Duration(s.Ready.Median), table.Range(s.Ready.Lo, s.Ready.Hi),
+			table.Duration(s.Total.Median), table.Range(s.Total.Lo, s.Total.Hi), table.Duration(s.Total.P95), ratio, between,
+			unitMedian(s.Case, "user-ns"), unitMedian(s.Case, "sys-ns"), table.Bytes(s.Peak), table.Count(len(s.Case.Failures)), s.Differs(),
+		})
+	}
+	for _, s := range c.Absent {
+		row := slices.Repeat([]string{"-"}, len(t.Header))
+		row[0], row[len(row)-1] = s.Name, "not measured: "+s.Why
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+func unitMedian(k *sample.Case, unit string) string {
+	return amount(unit, stats.Summarize(k.Values[unit]).Median)
+}
+
+// variants are the medians of all variants of one pacing.
+func variants(f *sample.File, pacing string) (table.Table, bool) {
+	t := table.Table{Title: "total-ns, medians by variant, pacing=" + pacing, Header: []string{"runtime"}, Align: []table.Align{table.Left}}
+	var withs []string
+	for _, with := range startup.Variants(f) {
+		if startup.Compare(f, with, pacing) != nil {
+			withs = append(withs, with)
+			t.Header, t.Align = append(t.Header, with), append(t.Align, table.Right)
+		}
+	}
+	for _, name := range startup.Runtimes(f) {
+		row, there := []string{name}, false
+		for _, with := range withs {
+			m := stats.Summarize(startup.Total(f, name, with, pacing))
+			row, there = append(row, table.Duration(m.Median)), there || m.N > 0
+		}
+		if there {
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	main := startup.Main(f)
+	more := len(withs) > 1 || main == nil || pacing != main.Pacing
+	return t, more && len(t.Rows) > 0
+}
+
+// observed is what each payload saw of its container.
+func observed(c *startup.Comparison) (table.Table, bool) {
+	t := table.Table{Title: "What the payload saw", Header: []string{"runtime", "version", "it made", "it lacks", "it adds"}}
+	for _, s := range c.Starts {
+		o := s.Seen
+		if o.Version == "" && len(o.Made)+len(o.Lacks)+len(o.Adds) == 0 {
+			continue
+		}
+		row := []string{s.Name, o.Version, strings.Join(o.Made, ", "), strings.Join(o.Lacks, ", "), strings.Join(o.Adds, ", ")}
+		for i, cell := range row {
+			if cell == "" {
+				row[i] = "-"
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, len(t.Rows) > 0
+}
+
+func phaseTables(f *sample.File) []table.Table {
+	var all []table.Table
+	for _, b := range startup.Breakdowns(f) {
+		t := table.Table{
+			Title:  fmt.Sprintf("%s: %s in all", startup.Label(b.Case), table.Duration(b.Total.Median)),
+			Header: []string{"phase", "n", "median", "95 % interval", "p95", "share"},
+			Align:  []table.Align{table.Left, table.Right, table.Right, table.Right, table.Right, table.Right},
+		}
+		for _, p := range b.Phases {
+			t.Rows = append(t.Rows, []string{
+				p.Name, table.Count(p.N), table.Duration(p.Median), table.Range(p.Lo, p.Hi), table.Duration(p.P95), table.Percent(p.Share),
+			})
+		}
+		if !b.Exact {
+			t.Notes = []string{"Some samples lack a phase: the shares are those of medians, and need not add up."}
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+func crowdTables(f *sample.File) []table.Table {
+	t := table.Table{
+		Header: []string{"runtime", "at once", "n", "starts per second", "95 % interval", "one takes", "95 % interval", "p95", "knee"},
+		Align:  []table.Align{table.Left},
+	}
+	for range t.Header[1:] {
+		t.Align = append(t.Align, table.Right)
+	}
+	for _, c := range startup.Crowds(f) {
+		for i, r := range c.Rates {
+			knee := ""
+			if c.Known && c.Knee.Workers == r.Workers {
+				knee = "knee"
+			}
+			between := "-"
+			if r.Lo > 0 {
+				between = startup.PerSecond(r.Lo) + " .. " + startup.PerSecond(r.Hi)
+			}
+			one := c.Totals[i]
+			t.Rows = append(t.Rows, []string{
+				c.Runtime, table.Count(int(r.Workers)), table.Count(r.N), startup.PerSecond(r.PerSecond), between,
+				table.Duration(one.Median), table.Range(one.Lo, one.Hi), table.Duration(one.P95), knee,
+			})
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return []table.Table{t}
+}
+
+func loadTables(f *sample.File) []table.Table {
+	shares := []float64{0.5, 0.9, 0.99, 0.999, 0.9999}
+	t := table.Table{Header: []string{"runtime", "load", "time", "n"}, Align: []table.Align{table.Left, table.Right, table.Left, table.Right}}
+	for _, s := range shares {
+		t.Header, t.Align = append(t.Header, fmt.Sprintf("p%g", 100*s)), append(t.Align, table.Right)
+	}
+	for _, l := range startup.Loads(f) {
+		for _, part := range []struct {
+			name string
+			tail stats.Tail
+		}{{"response-ns", l.Response}, {"late-ns", l.Late}, {"total-ns", l.Service}} {
+			row := []string{l.Runtime, fmt.Sprintf("%g %%", l.Percent), part.name, table.Count(part.tail.N)}
+			for _, s := range shares {
+				row = append(row, table.Duration(part.tail.At(s)))
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	return []table.Table{t}
+}
+
+// startupFindings are the answers of the starts. Phases, rates and the open
+// loop are stated by their figures.
+func startupFindings(f *sample.File) []string {
+	c := startup.Main(f)
+	if c == nil {
+		return nil
+	}
+	lines := []string{"**Starting a container**: " + escape(c.Headline())}
+	if text := c.Verdict(); text != "" {
+		lines = append(lines, "**In one sentence**: "+escape(text))
+	}
+	if parts := variantWords(f, c); len(parts) > 0 {
+		lines = append(lines, fmt.Sprintf("**Variants of the start**, %s, total time over with=%s: %s.", escape(c.Base.Name), c.With, strings.Join(parts, "; ")))
+	}
+	paced := startup.Total(f, c.Base.Name, c.With, "paced")
+	if r := stats.Ratio(c.Base.Case.Values["total-ns"], paced); c.Pacing == "burst" && r.Sure() {
+		lines = append(lines, fmt.Sprintf("**Starts apart**: with 50 ms between any two, %s takes %s instead of %s (%s).", escape(c.Base.Name),
+			table.Duration(stats.Summarize(paced).Median), table.Duration(c.Base.Total.Median), startup.Times(r.Ratio)))
+	}
+	return lines
+}
+
+// variantWords says what each variant adds to the start of the base.
+func variantWords(f *sample.File, c *startup.Comparison) []string {
+	var parts []string
+	for _, with := range startup.Variants(f) {
+		values := startup.Total(f, c.Base.Name, with, c.Pacing)
+		if with == c.With || !startup.Comparable(with) || len(values) == 0 {
+			continue
+		}
+		s := stats.Increment(c.Base.Case.Values["total-ns"], values)
+		text := fmt.Sprintf("%s (%s)", table.Increase(s.Delta), table.Range(s.Lo, s.Hi))
+		if s.Lo <= 0 && s.Hi >= 0 {
+			text = "no difference that can be told"
+		}
+		parts = append(parts, fmt.Sprintf("`%s` %s", escape(with), text))
+	}
+	return parts
+}
