@@ -31,8 +31,12 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
 
-bench-start: build ## isorun's start against runc, crun, bubblewrap and C (scripts/peers)
+bench-start: build ## isorun's start, where its time goes, the other runtimes (scripts/peers), and C
+	bin/isoperf bench startup
 	go run ./bench/yardstick/startup
+
+agree: build ## our clock against hyperfine's, runtime by runtime (scripts/peers)
+	go run ./bench/yardstick/outside
 
 test-arm64: ## the engine's tests on an emulated arm64 machine
 	scripts/arm64/run.sh
@@ -55,4 +59,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start test-arm64 test-vm results clean install
+.PHONY: help build bench test lint yardstick bench-start agree test-arm64 test-vm results clean install

@@ -21,7 +21,7 @@ import (
 func (b *Bench) spansCase(p peer, v variant, e harness.Extent) harness.Case {
 	name := fmt.Sprintf("StartupSpans/runtime=%s/with=%s/pacing=burst", p.name, v.name)
 	return harness.Case{
-		Name: name, Run: 5, Samples: e.Burst, Cost: 2 * p.cost(), Drops: true,
+		Name: name, Run: 5, Samples: 4 * e.Burst, Cost: 2 * p.cost(), Drops: true,
 		Open: func() (harness.Sampler, error) { return b.openSpans(p, v) },
 	}
 }

@@ -103,7 +103,7 @@ func TestStarts(t *testing.T) {
 	cases := b.Cases(few)
 	for name, lacks := range map[string][]string{
 		"fork-exec": usualWants, "isorun": nil, "runc": nil, "library": nil, "isoperf-run": {"cgroup"},
-		"unshare": {"cgroup", "no new privileges", "fewer capabilities"},
+		"unshare": {"cgroup", "ban on new privileges", "drop of capabilities"},
 	} {
 		if !asRoot() {
 			lacks = without(lacks, "cgroup")
@@ -118,7 +118,7 @@ func TestStarts(t *testing.T) {
 			}
 		}
 		if got := saw[full]; name != "library" && !slices.Equal(got.Lacks, lacks) {
-			if asRoot() || !slices.Equal(without(got.Lacks, "cgroup", "fewer capabilities"), without(lacks, "fewer capabilities")) {
+			if asRoot() || !slices.Equal(without(got.Lacks, "cgroup", "drop of capabilities"), without(lacks, "drop of capabilities")) {
 				t.Errorf("%s lacks %q, want %q", full, got.Lacks, lacks)
 			}
 		}

@@ -28,7 +28,7 @@ type variant struct {
 }
 
 // What the payload sees of the usual container.
-var usualWants = []string{"pid namespace", "mnt namespace", "net namespace", "uts namespace", "ipc namespace", "own root", "cgroup", "no new privileges", "fewer capabilities"}
+var usualWants = []string{"pid namespace", "mnt namespace", "net namespace", "uts namespace", "ipc namespace", "root of its own", "cgroup", "ban on new privileges", "drop of capabilities"}
 
 // variants are the containers that are compared. Each differs from the usual
 // one in one thing.
@@ -38,7 +38,7 @@ func variants() []variant {
 		{name: "seccomp", edit: withSeccomp, wants: append([]string{"seccomp filter"}, usualWants...)},
 		{name: "limits", edit: withLimits, wants: usualWants},
 		{name: "host-net", hostNet: true, edit: withHostNet, wants: without(usualWants, "net namespace")},
-		{name: "bare", bare: true, edit: bare, wants: append(without(usualWants, "cgroup", "fewer capabilities"), "cgroup namespace")},
+		{name: "bare", bare: true, edit: bare, wants: append(without(usualWants, "cgroup", "drop of capabilities"), "cgroup namespace")},
 		{name: "rootless", rootless: true, wants: append([]string{"user namespace"}, without(usualWants, "cgroup")...)},
 		{name: "cold", cold: true, wants: usualWants},
 	}

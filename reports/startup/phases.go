@@ -19,6 +19,10 @@ type Breakdown struct {
 	Whole float64
 	Exact bool
 
+	// Beside is the total over that of a start beside it that wrote no
+	// timeline, pair by pair; N is 0 when there is none.
+	Beside stats.Summary
+
 	Ready float64 // when the payload's first instruction is reached, as Mean; NaN when not stamped
 }
 
@@ -48,6 +52,7 @@ func Breakdowns(f *sample.File) []Breakdown {
 func breakdown(k *sample.Case) Breakdown {
 	totals := k.Values["total-ns"]
 	b := Breakdown{Case: k, Total: stats.Summarize(totals), Exact: everySample(k)}
+	b.Beside = stats.Summarize(pairwise(totals, k.Values["plain-ns"]))
 	half := stats.MiddleHalf(totals)
 	b.Ready = stats.Summarize(k.Values["ready-ns"]).Median
 	if b.Exact && len(k.Values["ready-ns"]) == len(totals) {
@@ -118,6 +123,18 @@ func Label(k *sample.Case) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// pairwise divides pair by pair; nil when there are not as many of both.
+func pairwise(a, b []float64) []float64 {
+	if len(a) != len(b) {
+		return nil
+	}
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
+	}
+	return out
 }
 
 // Unnamed is the residual's share of the whole.

@@ -257,7 +257,15 @@ func (b Breakdown) Sentence() string {
 	if !b.Exact {
 		return text + "; some samples lack a phase, so the parts need not add up."
 	}
-	return text + fmt.Sprintf("; no phase names %s.", table.Percent(b.Unnamed()))
+	return text + fmt.Sprintf("; no phase names %s.", table.Percent(b.Unnamed())) + b.instrument()
+}
+
+// instrument says what it costs to write the timeline.
+func (b Breakdown) instrument() string {
+	if b.Beside.N == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" To write its timeline takes a start %.3f times as long (%.3f .. %.3f, %s pairs).", b.Beside.Median, b.Beside.Lo, b.Beside.Hi, table.Count(b.Beside.N))
 }
 
 // Sentence says how many starts per second there are, and from where on more

@@ -35,15 +35,15 @@ func aspects() []aspect {
 	return append(all,
 		aspect{"cgroup", tellCgroup},
 		aspect{"seccomp filter", tellFilter},
-		aspect{"no new privileges", tellNoNewPrivs},
-		aspect{"fewer capabilities", tellCapabilities},
-		aspect{"own root", tellRoot},
+		aspect{"ban on new privileges", tellNoNewPrivs},
+		aspect{"drop of capabilities", tellCapabilities},
+		aspect{"root of its own", tellRoot},
 	)
 }
 
 // Aspects are the words of Isolation: "user namespace" and so on for pid, net,
 // mnt, uts, ipc, cgroup and time, "cgroup", "seccomp filter", "no new
-// privileges", "fewer capabilities", "own root".
+// privileges", "drop of capabilities", "root of its own".
 func Aspects() []string {
 	var names []string
 	for _, a := range aspects() {

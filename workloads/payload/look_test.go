@@ -85,7 +85,7 @@ func TestLookSeesNamespaces(t *testing.T) {
 		syscall.CLONE_NEWNS|syscall.CLONE_NEWUTS|syscall.CLONE_NEWIPC|syscall.CLONE_NEWCGROUP))
 	want := Isolation{
 		Own:     Aspects()[:7], // all but time
-		Shared:  []string{"time namespace", "seccomp filter", "no new privileges", "fewer capabilities", "own root"},
+		Shared:  []string{"time namespace", "seccomp filter", "ban on new privileges", "drop of capabilities", "root of its own"},
 		Unknown: []string{"cgroup"},
 	}
 	got := s.Against(host)
@@ -103,9 +103,9 @@ func TestLookSeesConfinement(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := look(t, helper("confine", file(t)))
-	want := []string{"seccomp filter", "no new privileges"}
+	want := []string{"seccomp filter", "ban on new privileges"}
 	if os.Geteuid() == 0 {
-		want = append(want, "fewer capabilities")
+		want = append(want, "drop of capabilities")
 	}
 	if got := s.Made(host); !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
@@ -126,7 +126,7 @@ func TestLookSeesItsRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := look(t, namespaces(helper("root", t.TempDir()), syscall.CLONE_NEWNS))
-	if got, want := s.Made(host), []string{"user namespace", "mnt namespace", "own root"}; !slices.Equal(got, want) {
+	if got, want := s.Made(host), []string{"user namespace", "mnt namespace", "root of its own"}; !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
 	}
 }
@@ -148,7 +148,7 @@ func TestLookWithoutProc(t *testing.T) {
 	if want := []string{"pid namespace"}; !slices.Equal(i.Own, want) {
 		t.Errorf("own %q; want %q", i.Own, want)
 	}
-	if !slices.Contains(i.Unknown, "user namespace") || !slices.Contains(i.Unknown, "own root") {
+	if !slices.Contains(i.Unknown, "user namespace") || !slices.Contains(i.Unknown, "root of its own") {
 		t.Errorf("unknown %q", i.Unknown)
 	}
 	if _, ok := s.Capabilities(); ok {

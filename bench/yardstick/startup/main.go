@@ -43,6 +43,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/bench/environment"
+	"isoperf/bench/startup"
 )
 
 // The bars: ours by theirs, at most.
@@ -118,39 +119,13 @@ func enter() int {
 	return 2
 }
 
-// withoutHybrid unmounts version 2 of a hybrid cgroup tree, in this mount
-// namespace.
-func withoutHybrid() error {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return fmt.Errorf("find the cgroup mounts: %w", err)
-	}
-	v1, v2 := false, []string{}
-	for line := range strings.Lines(string(text)) {
-		what, value := mountFact(line)
-		v1 = v1 || strings.Contains(value, " - cgroup ")
-		if strings.Contains(value, " - cgroup2 ") {
-			v2 = append(v2, what)
-		}
-	}
-	if !v1 {
-		return nil
-	}
-	for _, path := range v2 {
-		if err := unix.Unmount(path, 0); err != nil {
-			return fmt.Errorf("unmount %q: %w", path, err)
-		}
-	}
-	return nil
-}
-
 // run measures everything, prints, and counts the bars that were missed.
 func run(o options) (missed int, err error) {
 	machine, err := environment.Read("/")
 	if err != nil {
 		return 0, err
 	}
-	if err := withoutHybrid(); err != nil {
+	if err := startup.HideUnified(); err != nil {
 		return 0, err
 	}
 	s, err := newScratch()

@@ -198,7 +198,7 @@ func (m *maker) phases(with string, seccomp float64) {
 		}
 		residual := math.Round(total * 0.004 * r.Float64())
 		values[1] = total + residual
-		m.add(name, append(units, "residual-ns"), append(values, residual)...)
+		m.add(name, append(units, "residual-ns", "plain-ns"), append(values, residual, math.Round(values[1]*(0.97+0.06*r.Float64())))...)
 	}
 }
 
