@@ -16,12 +16,13 @@ func Hybrid() (bool, error) {
 	return v1 && len(v2) > 0, err
 }
 
-// HideUnified makes a hybrid tree one of version 1, in this mount namespace,
+// HideUnified makes a hybrid tree one of version 1 (another one stays what it
+// is), in this mount namespace,
 // which must be private. An empty file system covers the place: crun makes a
 // directory there for each container, and leaves it.
 func HideUnified() error {
-	_, v2, err := groupMounts()
-	if err != nil {
+	v1, v2, err := groupMounts()
+	if err != nil || !v1 {
 		return err
 	}
 	for _, path := range v2 {
