@@ -29,6 +29,7 @@ func families(b *startup.Bench) []family {
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
+		{"startup-spans", "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},
 		{"startup-at-once", "several starts at a time: containers per second", b.AtOnce},
 		{"startup-open", "starts at intended times: what a queue does to the ones behind", b.Open},

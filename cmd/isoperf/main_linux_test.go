@@ -20,8 +20,23 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	isorun := filepath.Join(t.TempDir(), "isorun")
+	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", isorun, "isoperf/cmd/isorun")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:       "testdata",
+		Dir: "testdata",
+		// Where isorun is found: in PATH.
+		Setup: func(e *testscript.Env) error {
+			bin := filepath.Join(e.WorkDir, "installed")
+			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
+			if err := os.Mkdir(bin, 0o755); err != nil {
+				return err
+			}
+			return os.Link(isorun, filepath.Join(bin, "isorun"))
+		},
 		Condition: func(cond string) (bool, error) { return cond == "root" && os.Geteuid() == 0, nil },
 	})
 }
