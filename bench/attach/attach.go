@@ -80,10 +80,10 @@ func newCase(op, hierarchy string, gap time.Duration, e harness.Extent) harness.
 	}
 	return harness.Case{
 		Name:    fmt.Sprintf("Attach/op=%s/hierarchy=%s/gap=%s", op, hierarchy, word),
-		Samples: max(6, e.Paced/2),
+		Samples: max(6, e.Paced/3),
 		Run:     runLength,
 		Ballast: true, // groups are not left lying beside the other cases
-		Cost:    5*time.Millisecond + gap*(runLength+harness.WarmUp)/runLength,
+		Cost:    5*time.Millisecond + gap*(runLength+harness.WarmUp+1)/runLength,
 		Open: func() (harness.Sampler, error) {
 			switch op {
 			case "clone", "born":

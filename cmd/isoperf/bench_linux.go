@@ -261,6 +261,8 @@ func units() []sample.Unit {
 	for _, name := range []string{
 		"clone-ns", "child-ns", "reap-ns", "unshare-ns", "setns-ns", "exit-ns", "close-ns", "gone-ns",
 		"wall-ns", "op-ns", "clock-ns", "compute-ns",
+		"bind-ns", "remount-ns", "open-tree-ns", "setattr-ns", "move-mount-ns", "fsopen-ns", "create-ns", "fsmount-ns",
+		"umount-ns", "pivot-ns", "detach-ns", "move-ns", "chroot-ns", "find-home-ns", "enter-ns", "leave-ns",
 	} {
 		list = append(list, sample.Unit{Name: name, Better: "lower"})
 	}

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"unicode"
 
+	"isoperf/bench/attach"
 	"isoperf/bench/clone"
 	"isoperf/bench/control"
 	"isoperf/bench/harness"
+	"isoperf/bench/mount"
 )
 
 // family is a group of cases that can be asked for by one name.
@@ -26,6 +28,13 @@ func families() []family {
 		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
+		{"mount", "each call of the mount family that a container's start makes", mount.Cases},
+		{"pivot", "pivot_root against MS_MOVE and chroot", mount.Pivots},
+		{"sweep-mount-table", "bind, tmpfs, umount, pivot_root against the mounts that are there", mount.Tables},
+		{"sweep-mountns", "a bind and a clone against the mount namespaces that are alive", mount.Namespaces},
+		{"sweep-peers", "a bind against the namespaces that it propagates to", mount.Peers},
+		{"sweep-mounters", "mount against the number of threads that mount at once", mount.Mounters},
+		{"attach", "a process put into a control group, against the pause before it", attach.Cases},
 		{"engine", "what the engine itself costs per start", func(e harness.Extent) []harness.Case { return control.Engine(e.Burst) }},
 	}
 }

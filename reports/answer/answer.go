@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/curve"
 	"isoperf/reports/table"
 )
 
@@ -39,6 +40,9 @@ func Write(w io.Writer, f *sample.File, o Options) error {
 		p.line("Incomplete file: " + note)
 	}
 	p.line(headline(f, c))
+	for _, known := range curve.All(f) {
+		p.line(known.String())
+	}
 	p.line(t.line())
 	if o.Verbose {
 		p.line(machine(f))
@@ -78,6 +82,12 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			}
 		case family == "Teardown":
 			p.tables(teardown(f))
+		case family == "Mount":
+			p.tables(mountTable(f))
+		case family == "Pivot":
+			p.tables(pivotTable(f))
+		case family == "Attach":
+			p.tables(attachTables(f))
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:
@@ -111,6 +121,9 @@ func familyNames(f *sample.File) []string {
 func headline(f *sample.File, c *cloneView) string {
 	if c != nil {
 		return c.headline()
+	}
+	if text := mountHeadline(f); text != "" {
+		return text
 	}
 	measured := 0
 	var slowest *sample.Case
