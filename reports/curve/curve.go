@@ -84,14 +84,17 @@ func pause(text string) (float64, bool) {
 	return float64(d), err == nil
 }
 
+// flat is the greatest rise over a whole sweep that is no growth.
+const flat = 1.05
+
 // grows describes a sweep over a number of things. It appears when the last
-// point lies a fifth above the first, beyond both intervals.
+// point lies above the first beyond both intervals, and by more than flat.
 func grows(name string, list []point, thing string) (Curve, bool) {
 	if len(list) < 2 {
 		return Curve{}, false
 	}
 	first, last := list[0], list[len(list)-1]
-	c := Curve{Name: name, Appears: last.sum.Median > 1.2*first.sum.Median && last.sum.Lo > first.sum.Hi}
+	c := Curve{Name: name, Appears: last.sum.Median > flat*first.sum.Median && last.sum.Lo > first.sum.Hi}
 	c.Text = fmt.Sprintf("%s with %s, %s with %s", table.Duration(first.sum.Median), things(first.x, thing),
 		table.Duration(last.sum.Median), things(last.x, thing))
 	if !c.Appears {
@@ -159,17 +162,17 @@ func cgroupWrite(f *sample.File) (Curve, bool) {
 		burst, lone := list[0], list[len(list)-1]
 		found := Curve{Name: "cgroup write: lone against burst", Appears: lone.sum.Median > 10*burst.sum.Median && lone.sum.Median >= waits}
 		found.Text = fmt.Sprintf("a write to cgroup.procs (%s) takes %s back to back and %s when it comes %s after the last one (%s)", c.Param("hierarchy"),
-			table.Duration(burst.sum.Median), table.Duration(lone.sum.Median), time.Duration(lone.x), multiple(lone.sum.Median/burst.sum.Median))
+			table.Duration(burst.sum.Median), table.Duration(lone.sum.Median), table.Duration(lone.x), multiple(lone.sum.Median/burst.sum.Median))
 		if !found.Appears {
 			found.Text = "not seen here, " + found.Text
 			return found, true
 		}
 		if i := slices.IndexFunc(list, func(p point) bool { return p.sum.Median >= waits }); i > 0 {
-			found.Text += fmt.Sprintf(", a wait for RCU that begins at pauses of %v", time.Duration(list[i].x))
+			found.Text += fmt.Sprintf(", a wait for RCU that begins at pauses of %s", table.Duration(list[i].x))
 		}
 		if born := points(f, "Attach", "op-ns", "gap", pause, "op=born", hierarchy); len(born) > 0 {
 			last := born[len(born)-1]
-			found.Text += fmt.Sprintf("; a child that is born in the group, %v after the last one, takes %s in all", time.Duration(last.x), table.Duration(last.sum.Median))
+			found.Text += fmt.Sprintf("; a child that is born in the group, %s after the last one, takes %s in all", table.Duration(last.x), table.Duration(last.sum.Median))
 		}
 		return found, true
 	}

@@ -43,12 +43,12 @@ func TestCurves(t *testing.T) {
 				add(f, "Attach/op=write/hierarchy=v2/gap="+gap, "op-ns", ns)
 			}
 			add(f, "Attach/op=born/hierarchy=v2/gap=500ms", "op-ns", 100e3)
-		}, "cgroup write: lone against burst: a write to cgroup.procs (v2) takes 14 us back to back and 8.99 ms when it comes 500ms after the last one (643x), " +
-			"a wait for RCU that begins at pauses of 50ms; a child that is born in the group, 500ms after the last one, takes 100 us in all.", true},
+		}, "cgroup write: lone against burst: a write to cgroup.procs (v2) takes 14 us back to back and 8.99 ms when it comes 500 ms after the last one (643x), " +
+			"a wait for RCU that begins at pauses of 50 ms; a child that is born in the group, 500 ms after the last one, takes 100 us in all.", true},
 		{"cgroup with favordynmods", func(f *sample.File) {
 			add(f, "Attach/op=write/hierarchy=v2/gap=0", "op-ns", 14e3)
 			add(f, "Attach/op=write/hierarchy=v2/gap=500ms", "op-ns", 40e3)
-		}, "cgroup write: lone against burst: not seen here, a write to cgroup.procs (v2) takes 14 us back to back and 40 us when it comes 500ms after the last one (2.9x).", false},
+		}, "cgroup write: lone against burst: not seen here, a write to cgroup.procs (v2) takes 14 us back to back and 40 us when it comes 500 ms after the last one (2.9x).", false},
 		{"nothing", func(*sample.File) {}, "", false},
 		{"one point", func(f *sample.File) { add(f, "SweepMounts/mounts=10/flag=mnt", "clone-ns", 1) }, "", false},
 	} {

@@ -61,6 +61,7 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			cloneIncrement, cloneECDF, cloneModes,
 			unshareMedians, setnsMedians, teardown,
 			sweepMounts, sweepNetns, sweepMemory, sweepGap, sweepCreators,
+			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap,
 			engineParts, controls,
 		} {
 			fig, ok, err := tryBuild(build, f)
