@@ -28,7 +28,7 @@ type place struct {
 
 // newPlace makes n groups; what a killed measurement has left is removed first.
 func newPlace(hierarchy string, n int) (*place, error) {
-	w := &place{Launcher: program.NewLauncher()}
+	w := &place{Launcher: harness.NewThread()}
 	if hierarchy == none {
 		return w, nil
 	}

@@ -46,7 +46,7 @@ type stage struct {
 // newStage makes a namespace of exactly n mounts; more when the scene needs
 // them.
 func newStage(n int, s scene) (*stage, error) {
-	g := &stage{Launcher: aside(), proc: -1}
+	g := &stage{Launcher: harness.NewThread(), proc: -1}
 	var err error
 	g.Do(func() { err = g.prepare(n, s) })
 	if err != nil {
@@ -54,19 +54,6 @@ func newStage(n int, s scene) (*stage, error) {
 		return nil, fmt.Errorf("make the stage: %w", err)
 	}
 	return g, nil
-}
-
-// aside is a launcher on another thread than the process's first. Go does not
-// end that one, so its namespace would stay; and /proc/self shows it.
-func aside() *program.Launcher {
-	l := program.NewLauncher()
-	first := false
-	l.Do(func() { first = unix.Gettid() == unix.Getpid() })
-	if first {
-		defer l.Close() // behind the next call, which cannot get the same thread
-		return program.NewLauncher()
-	}
-	return l
 }
 
 func (g *stage) close() error {

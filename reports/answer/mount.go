@@ -45,10 +45,10 @@ func newOperations(f *sample.File, family string, name func(*sample.Case) string
 	return o
 }
 
-// of is a unit's summary; its median is NaN where there is none.
-func (o operations) of(name, pacing, unit string) stats.Summary {
+// of is the summary of op-ns; its median is NaN where there is none.
+func (o operations) of(name, pacing string) stats.Summary {
 	if c := o.cases[[2]string{name, pacing}]; c != nil {
-		return stats.Summarize(c.Values[unit])
+		return stats.Summarize(c.Values["op-ns"])
 	}
 	return stats.Summarize(nil)
 }
@@ -61,7 +61,7 @@ func mountTable(f *sample.File) []table.Table {
 		Align: []table.Align{table.Left, table.Right, table.Right, table.Right},
 	}
 	for _, name := range o.names {
-		burst, paced := o.of(name, "burst", "op-ns"), o.of(name, "paced", "op-ns")
+		burst, paced := o.of(name, "burst"), o.of(name, "paced")
 		t.Rows = append(t.Rows, []string{name, figure(burst.Median, ""), spread(burst.Lo, burst.Hi, "-ns"), figure(paced.Median, "")})
 	}
 	if len(t.Rows) == 0 {
@@ -79,7 +79,7 @@ func pivotTable(f *sample.File) []table.Table {
 	}
 	least := math.Inf(1)
 	for _, name := range o.names {
-		if m := o.of(name, "burst", "op-ns").Median; m < least {
+		if m := o.of(name, "burst").Median; m < least {
 			least = m
 		}
 	}
@@ -88,7 +88,7 @@ func pivotTable(f *sample.File) []table.Table {
 		Align: []table.Align{table.Left, table.Right, table.Right, table.Right, table.Right},
 	}
 	for _, name := range o.names {
-		burst, paced := o.of(name, "burst", "op-ns"), o.of(name, "paced", "op-ns")
+		burst, paced := o.of(name, "burst"), o.of(name, "paced")
 		ratio := "-"
 		if burst.N > 0 && least > 0 {
 			ratio = fmt.Sprintf("%.1fx", burst.Median/least)
@@ -172,7 +172,7 @@ func mountHeadline(f *sample.File) string {
 	}
 	var prices []price
 	for _, name := range o.names {
-		if s := o.of(name, "burst", "op-ns"); s.N > 0 {
+		if s := o.of(name, "burst"); s.N > 0 {
 			prices = append(prices, price{name, s.Median})
 		}
 	}
@@ -182,7 +182,7 @@ func mountHeadline(f *sample.File) string {
 		parts = append(parts, fmt.Sprintf("Of %d mount operations the dearest is %s with %s, the cheapest %s with %s", n, high.name, brief(high.ns), low.name, brief(low.ns)))
 	}
 	p := newOperations(f, "Pivot", func(c *sample.Case) string { return c.Param("method") })
-	if root, move := p.of("pivot_root", "burst", "op-ns"), p.of("move", "burst", "op-ns"); root.N > 0 && move.N > 0 {
+	if root, move := p.of("pivot_root", "burst"), p.of("move", "burst"); root.N > 0 && move.N > 0 {
 		parts = append(parts, fmt.Sprintf("pivot_root costs %s, %.1fx MS_MOVE and chroot (%s), which leave the old root mounted", brief(root.Median), root.Median/move.Median, brief(move.Median)))
 	}
 	if len(parts) == 0 {

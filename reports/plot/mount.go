@@ -103,7 +103,7 @@ func mountOverlay(f *sample.File) (Figure, bool) {
 	}
 	fig.sheet = sheet{
 		lead:   "mount(2) of an overlay over so many directories, with an empty upper directory on a tmpfs. Medians with their 95 % intervals. Curve: the straight line that fits them best, bent by the log scale, where one does.",
-		panels: []panel{grownPanel(lines, "lower layers (log scale)", "layer", numberTick, nil)},
+		panels: []panel{grownPanel(lines, "lower layers (log scale)", "layer", numberTick)},
 		foot:   []string{samplesOf(counts) + " (samples at one point)."},
 	}
 	fig.Findings = findings(lines)
@@ -175,7 +175,7 @@ func sweepFigure(fig Figure, lines []line, counts []int, label, per, lead string
 	}
 	fig.sheet = sheet{
 		lead:   lead + " Medians with their 95 % intervals. Curve: the straight line that fits them best, bent by the log scale, where one does.",
-		panels: []panel{grownPanel(lines, label, per, numberTick, nil)},
+		panels: []panel{grownPanel(lines, label, per, numberTick)},
 		foot:   []string{samplesOf(counts) + " (samples at one point)."},
 	}
 	fig.Findings = findings(lines)
