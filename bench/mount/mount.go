@@ -19,6 +19,9 @@
 // should: a sample of an op that did not is a failure. So a paced op follows its
 // child's birth at once; the 50 ms lie between two children.
 //
+// op=none is the null case: getppid, the cheapest call, between the same marks.
+// It is the least that an op-ns can be.
+//
 // On the stage the number of mounts is the same on every machine. A file system
 // that belongs to a namespace is mounted in a new one, as in a container: proc in
 // a pid namespace, sysfs in a network namespace, mqueue in an IPC namespace.

@@ -20,6 +20,7 @@ const (
 // acts are the rows of the family Mount.
 func acts() []act {
 	list := []act{
+		{name: "op=none", build: func(p *plan) { p.timed(nil, program.Null()) }},
 		{name: "op=make-rprivate", scene: scene{shared: true}, build: makePrivate},
 		{name: "op=bind/propagation=private", build: func(p *plan) { bindOn(p, target) }},
 		{name: "op=bind/propagation=shared", scene: scene{peers: true}, build: bindShared},

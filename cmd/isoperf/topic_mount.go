@@ -19,7 +19,7 @@ remount-ns of a read-only bind by mount(2) (op=ro-remount); open-tree-ns,
 setattr-ns, move-mount-ns of the same by the newer calls (op=ro-setattr);
 fsopen-ns, create-ns, fsmount-ns, move-mount-ns of a file system (op=fsmount-…).
 A paced operation follows its child's birth at once: the 50 ms lie between two
-children.
+children. op=none is the null case: getppid between the same stamps.
 
 proc is mounted in a new pid namespace, mqueue in a new IPC namespace, sysfs in a
 new network namespace, as in a container; sysfs-host-net in the one that is there,

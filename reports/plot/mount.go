@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/stats"
 	"isoperf/reports/table"
 
 	"gonum.org/v1/plot/vg/draw"
@@ -50,7 +51,7 @@ func mountOps(f *sample.File) (Figure, bool) {
 	}
 	bySize(rows, 0)
 	fig.sheet = sheet{
-		lead:   "Time from the first call of the operation entered to its last returned, in a child with a copy of 20 mounts. proc, sysfs and mqueue are those of a new namespace.",
+		lead:   "Time from the first call of the operation entered to its last returned, in a child with a copy of 20 mounts. proc, sysfs and mqueue are those of a new namespace." + nullWords(f),
 		keys:   pacingKeys(f, "Mount"),
 		panels: []panel{rowsPanel(rows, logAxis("time (log scale)", extent(rows), durationTick))},
 		foot:   []string{mediansNote(counts)},
@@ -59,9 +60,22 @@ func mountOps(f *sample.File) (Figure, bool) {
 	return fig, true
 }
 
-// opName is the row of a case; of the overlays only the first has one.
+// nullWords says what the null case costs.
+func nullWords(f *sample.File) string {
+	values := pick(f, "op-ns", "Mount", "op", "none", "pacing", "burst")
+	if len(values) == 0 {
+		return ""
+	}
+	return " The cheapest system call takes " + table.Duration(stats.Summarize(values).Median) + ", measured in the same way."
+}
+
+// opName is the row of a case; of the overlays only the first has one, and the
+// null case has none.
 func opName(c *sample.Case) (string, bool) {
 	name := c.Param("op")
+	if name == "none" {
+		return "", false // far below all others
+	}
 	if p := c.Param("propagation"); p != "" {
 		name += ", " + p
 	}
