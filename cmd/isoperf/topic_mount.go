@@ -7,7 +7,7 @@ import "github.com/spf13/cobra"
 func mountTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "mount",
-		Short: "About the mount, pivot and attach families: events, stage, parts",
+		Short: "About mount, pivot and attach: events, stage, parts",
 		Long: `What the figures of the mount, pivot and attach families mean.
 
 Mount. op-ns is from the entry of the first call of an operation to the return
