@@ -42,8 +42,9 @@ func All(f *sample.File) []Curve {
 
 // point is one step of a sweep.
 type point struct {
-	x   float64
-	sum stats.Summary
+	x      float64
+	sum    stats.Summary
+	values []float64
 }
 
 // points are the cases of a family that have a parameter, by its value; want are
@@ -56,7 +57,7 @@ func points(f *sample.File, family, unit, key string, parse func(string) (float6
 			continue
 		}
 		if sum := stats.Summarize(c.Values[unit]); sum.N > 0 && sum.Median > 0 {
-			list = append(list, point{x, sum})
+			list = append(list, point{x, sum, c.Values[unit]})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b point) int { return cmp.Compare(a.x, b.x) })
@@ -88,13 +89,13 @@ func pause(text string) (float64, bool) {
 const flat = 1.05
 
 // grows describes a sweep over a number of things. It appears when the last
-// point lies above the first beyond both intervals, and by more than flat.
+// point lies above the first beyond chance (95 %), and by more than flat.
 func grows(name string, list []point, thing string) (Curve, bool) {
 	if len(list) < 2 {
 		return Curve{}, false
 	}
 	first, last := list[0], list[len(list)-1]
-	c := Curve{Name: name, Appears: last.sum.Median > flat*first.sum.Median && last.sum.Lo > first.sum.Hi}
+	c := Curve{Name: name, Appears: last.sum.Median > flat*first.sum.Median && stats.Increment(first.values, last.values).Lo > 0}
 	c.Text = fmt.Sprintf("%s with %s, %s with %s", table.Duration(first.sum.Median), things(first.x, thing),
 		table.Duration(last.sum.Median), things(last.x, thing))
 	if !c.Appears {

@@ -49,6 +49,13 @@ func TestCurves(t *testing.T) {
 			add(f, "Attach/op=write/hierarchy=v2/gap=0", "op-ns", 14e3)
 			add(f, "Attach/op=write/hierarchy=v2/gap=500ms", "op-ns", 40e3)
 		}, "cgroup write: lone against burst: not seen here, a write to cgroup.procs (v2) takes 14 us back to back and 40 us when it comes 500 ms after the last one (2.9x).", false},
+		{"within chance", func(f *sample.File) {
+			add(f, "SweepNetns/live=0/flag=net", "clone-ns", 400e3)
+			add(f, "SweepNetns/live=500/flag=net", "clone-ns", 500e3)
+			for i := range 5 {
+				f.Cases[1].Values["clone-ns"][i] = 300e3
+			}
+		}, "Network namespace creation slows with those alive: not seen here, 400 us with 0 live namespaces, 500 us with 500 live namespaces.", false},
 		{"nothing", func(*sample.File) {}, "", false},
 		{"one point", func(f *sample.File) { add(f, "SweepMounts/mounts=10/flag=mnt", "clone-ns", 1) }, "", false},
 	} {
