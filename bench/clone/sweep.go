@@ -185,66 +185,53 @@ func fillMounts(n int) error {
 // thread is a sampler whose launcher is a thread of its own, in surroundings
 // that end with it.
 type thread struct {
-	work chan func(*program.Image)
-	done chan struct{}
+	launcher *program.Launcher
+	img      *program.Image
 }
 
 // openOnThread prepares a thread, and clones from it.
 func openOnThread(bits uint64, prepare func() error) (harness.Sampler, error) {
-	t := &thread{work: make(chan func(*program.Image)), done: make(chan struct{})}
-	opened := make(chan error)
-	go func() {
-		defer close(t.done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		var img *program.Image
-		err := prepare()
-		if err == nil {
-			p := program.New(program.VM, bits)
-			p.Add(program.Exit(0))
-			img, err = program.Load(p)
-		}
-		opened <- err
-		if err != nil {
+	t := &thread{launcher: harness.NewThread()}
+	var err error
+	t.launcher.Do(func() {
+		if err = prepare(); err != nil {
 			return
 		}
-		defer img.Close()
-		for f := range t.work {
-			f(img)
-		}
-	}()
-	if err := <-opened; err != nil {
-		<-t.done
+		p := program.New(program.VM, bits)
+		p.Add(program.Exit(0))
+		t.img, err = program.Load(p)
+	})
+	if err != nil {
+		t.launcher.Close()
 		return nil, harness.NotMeasured{Why: err.Error()}
 	}
 	return t, nil
 }
 
 func (t *thread) Sample(n int, emit func([]sample.Value, error)) {
-	finished := make(chan struct{})
-	t.work <- func(img *program.Image) {
-		defer close(finished)
+	t.launcher.Do(func() {
 		// Handing the work over has woken this thread: let it settle again.
 		harness.Rest(harness.Settle)
 		for range harness.WarmUp {
-			_, _ = cycle(img) // a failure will show again
+			_, _ = cycle(t.img) // a failure will show again
 		}
 		for range n {
-			emit(cycle(img))
+			emit(cycle(t.img))
 		}
-	}
-	<-finished
+	})
 }
 
 func (t *thread) Close() error {
-	close(t.work)
-	<-t.done
+	t.img.Close()
+	t.launcher.Close()
 	return nil
 }
 
-// Live are the cases with network namespaces that are alive.
+// Live are the cases with network namespaces that are alive. Below a thousand
+// what they add to the next one is lost among what else moves a time.
 func Live(e harness.Extent) []harness.Case {
 	var cases []harness.Case
-	for _, live := range []int{0, 10, 50, 100, 200, 500} {
+	for _, live := range []int{0, 10, 50, 100, 200, 500, 1000, 2000} {
 		cases = append(cases, harness.Case{
 			Name:    fmt.Sprintf("SweepNetns/live=%d/flag=net", live),
 			Samples: e.Burst, Run: 20, Ballast: true, Drops: true,

@@ -286,6 +286,8 @@ func units() []sample.Unit {
 		"clone-ns", "child-ns", "reap-ns", "unshare-ns", "setns-ns", "exit-ns", "close-ns", "gone-ns",
 		"wall-ns", "op-ns", "clock-ns", "compute-ns",
 		"ready-ns", "total-ns", "user-ns", "sys-ns", "peak-B", "plain-ns", "residual-ns", "late-ns", "response-ns",
+		"bind-ns", "remount-ns", "open-tree-ns", "setattr-ns", "move-mount-ns", "fsopen-ns", "create-ns", "fsmount-ns",
+		"umount-ns", "pivot-ns", "detach-ns", "move-ns", "chroot-ns", "find-home-ns", "enter-ns", "leave-ns",
 	} {
 		list = append(list, sample.Unit{Name: name, Better: "lower"})
 	}

@@ -6,9 +6,11 @@ import (
 	"strings"
 	"unicode"
 
+	"isoperf/bench/attach"
 	"isoperf/bench/clone"
 	"isoperf/bench/control"
 	"isoperf/bench/harness"
+	"isoperf/bench/mount"
 	"isoperf/bench/startup"
 )
 
@@ -28,6 +30,13 @@ func families(b *startup.Bench) []family {
 		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
+		{"mount", "each call that makes a container's mounts", mount.Cases},
+		{"pivot", "pivot_root against MS_MOVE and chroot", mount.Pivots},
+		{"sweep-mount-table", "mount calls against the mounts that are there", mount.Tables},
+		{"sweep-mountns", "a bind against the mount namespaces alive", mount.Namespaces},
+		{"sweep-peers", "a bind against the namespaces it reaches", mount.Peers},
+		{"sweep-mounters", "mount against the threads that mount at once", mount.Mounters},
+		{"attach", "into a control group, against the pause before", attach.Cases},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
 		{"startup-spans", "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},

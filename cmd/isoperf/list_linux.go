@@ -32,7 +32,7 @@ the beginning of a name, or a glob.`,
 				fmt.Fprintln(c.stderr)
 				for _, f := range families(all) {
 					d := harness.Estimate(f.cases(harness.Full())).Round(time.Second)
-					fmt.Fprintf(c.stderr, "%-15s %s (about %v)\n", f.name, f.about, d)
+					fmt.Fprintf(c.stderr, "%-17s %s (about %v)\n", f.name, f.about, d)
 				}
 			}
 			return nil

@@ -133,7 +133,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.man(), c.unpack(), cloneTopic(), startupTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic())
 	return root
 }
 

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/curve"
 	"isoperf/reports/startup"
 	"isoperf/reports/table"
 )
@@ -45,6 +46,9 @@ func Write(w io.Writer, f *sample.File, o Options) error {
 	}
 	if s == nil || c != nil {
 		p.line(headline(f, c))
+	}
+	for _, known := range curve.All(f) {
+		p.line(known.String())
 	}
 	p.line(t.line())
 	if o.Verbose {
@@ -91,6 +95,12 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			p.tables(teardown(f))
 		case strings.HasPrefix(family, "Startup"):
 			startFamily(p, f, family)
+		case family == "Mount":
+			p.tables(mountTable(f))
+		case family == "Pivot":
+			p.tables(pivotTable(f))
+		case family == "Attach":
+			p.tables(attachTables(f))
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:
@@ -124,6 +134,9 @@ func familyNames(f *sample.File) []string {
 func headline(f *sample.File, c *cloneView) string {
 	if c != nil {
 		return c.headline()
+	}
+	if text := mountHeadline(f); text != "" {
+		return text
 	}
 	measured := 0
 	var slowest *sample.Case

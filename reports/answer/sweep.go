@@ -24,6 +24,11 @@ var sweeps = map[string]struct {
 	"SweepNetns":    {"Network namespaces already alive", "namespace", 1},
 	"SweepMemory":   {"Memory of the creator", "MiB", 1 << 20},
 	"SweepGap":      {"Gap between two calls", "", 0},
+
+	"SweepMountTable": {"Mounts in the namespace", "mount", 1},
+	"SweepMountns":    {"Mount namespaces already alive", "namespace", 1},
+	"SweepPeers":      {"Namespaces that a bind propagates to", "peer", 1},
+	"SweepMounters":   {"Threads that mount at the same time", "thread", 1},
 }
 
 // mostColumns is how many columns of several units share one table.

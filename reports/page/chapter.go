@@ -18,6 +18,7 @@ type chapter struct {
 	about   string                           // what is measured, and the two events of each figure
 	row     string                           // the parameter that makes a row; "" makes a row of each whole name
 	rowName string                           // what heads the rows; "" is row
+	more    []string                         // further parameters of the row, for the cases that have them
 	full    []string                         // units with a full table; nil is every unit that is not compact
 	compact []string                         // units of which only the medians are listed
 	own     func(*sample.File) []table.Table // the tables, where the ones above do not fit; nil is those
@@ -26,7 +27,7 @@ type chapter struct {
 // chapters are the families that are described, in the order of the page.
 // The last two are the instrument's own.
 func chapters() []chapter {
-	return []chapter{
+	all := []chapter{
 		{
 			family: "Clone", heading: "Clone: one new process in new namespaces", row: "flag",
 			about: "A child is created with one namespace flag and ends at once; each row is a flag, and `none` is the null case on the same path. " +
@@ -79,6 +80,7 @@ func chapters() []chapter {
 			about: "Two things that do not depend on isolation, measured between the other samples: they tell whether the machine stayed the same. `clock-ns` is one reading of the clock, `compute-ns` a fixed computation from its start to its end.",
 		},
 	}
+	return slices.Insert(all, len(all)-2, mountChapters()...)
 }
 
 // chapterOf is the chapter of a family; one that is not described has the

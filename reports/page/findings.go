@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/curve"
 	"isoperf/reports/plot"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
@@ -34,6 +35,10 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 	say(span(f, "Unshare", "unshare-ns", "unshare"))
 	say(span(f, "Setns", "setns-ns", "setns"))
 	say(teardown(f))
+	say(roots(f))
+	for _, known := range curve.All(f) {
+		say(fmt.Sprintf("**%s**: %s.", known.Name, escape(known.Text)))
+	}
 	for _, fig := range figures {
 		if len(fig.Findings) > 0 {
 			say(fmt.Sprintf("**%s**: %s.", escape(fig.Title), escape(strings.Join(fig.Findings, "; "))))

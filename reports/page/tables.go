@@ -74,17 +74,19 @@ func (c chapter) pattern(name string) (pattern, short string) {
 	if c.row == "" {
 		return c.family, c.family
 	}
-	parts := strings.Split(name, "/")
-	var others []string
-	for i, part := range parts {
+	var parts, others []string
+	for part := range strings.SplitSeq(name, "/") {
 		key, value, ok := strings.Cut(part, "=")
 		switch {
 		case !ok:
+		case slices.Contains(c.more, key):
+			continue
 		case key == c.row:
-			parts[i] = key + "=…"
+			part = key + "=…"
 		default:
 			others = append(others, value)
 		}
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, "/"), strings.Join(others, " ")
 }
@@ -94,7 +96,13 @@ func (c chapter) label(k *sample.Case) string {
 	if c.row == "" {
 		return strings.TrimPrefix(k.Name, c.family+"/")
 	}
-	return k.Param(c.row)
+	label := k.Param(c.row)
+	for _, key := range c.more {
+		if v := k.Param(key); v != "" {
+			label += ", " + key + " " + v
+		}
+	}
+	return label
 }
 
 // fullTable is the table of one set and unit: every figure of every case. The

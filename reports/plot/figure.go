@@ -62,6 +62,7 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			unshareMedians, setnsMedians, teardown,
 			sweepMounts, sweepNetns, sweepMemory, sweepGap, sweepCreators,
 			startupRuntimes, startupVariants, startupPhases, startupAtOnce, startupOpen,
+			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap,
 			engineParts, controls,
 		} {
 			fig, ok, err := tryBuild(build, f)

@@ -50,7 +50,9 @@ func svg(t *testing.T, f Figure) string {
 func TestEveryFamilyHasItsFigures(t *testing.T) {
 	want := []string{
 		"clone-increment", "clone-ecdf", "clone-modes", "unshare", "setns", "teardown",
-		"sweep-mounts", "sweep-netns", "sweep-memory", "sweep-gap", "sweep-creators", "engine", "control",
+		"sweep-mounts", "sweep-netns", "sweep-memory", "sweep-gap", "sweep-creators",
+		"mount", "mount-overlay", "pivot", "sweep-mount-table", "sweep-mountns", "sweep-peers", "sweep-mounters", "attach",
+		"engine", "control",
 	}
 	figures := figuresOf(t, specimen.File(40))
 	if got := names(figures); !slices.Equal(got, want) {
@@ -149,6 +151,8 @@ func TestNoDataNoFigure(t *testing.T) {
 		"SweepGap":    {"sweep-gap"},
 		"SweepMemory": {"sweep-memory"},
 		"Unknown":     nil,
+		"Pivot":       {"pivot"},
+		"Attach":      {"attach"},
 	} {
 		if got := names(figuresOf(t, specimen.Only(10, family))); !slices.Equal(got, want) {
 			t.Errorf("%s alone: figures %q, want %q", family, got, want)

@@ -33,7 +33,7 @@ func sweepMemory(f *sample.File) (Figure, bool) {
 	}
 	fig.sheet = sheet{
 		lead:   "Medians from clone entered to child reaped, with 95 % intervals, by the memory the parent has touched. os-exec is Go's own package; a solid line is without flag, a dashed one with a user namespace.",
-		panels: []panel{grownPanel(lines, "memory of the parent (log scale)", "MiB", mebibyteTick, nil)},
+		panels: []panel{grownPanel(lines, "memory of the parent (log scale)", "MiB", mebibyteTick)},
 		foot:   []string{"Curve: the straight line that fits the medians best, where one does. " + samplesOf(counts) + " (samples at one point)."},
 	}
 	fig.Findings = findings(lines)

@@ -61,19 +61,38 @@ func sweepGap(f *sample.File) (Figure, bool) {
 // what each creation then takes.
 func sweepCreators(f *sample.File) (Figure, bool) {
 	fig := Figure{Name: "sweep-creators", Title: "Creating in parallel", Family: "SweepCreators"}
+	return atOnce(f, fig, crowd{
+		key: "flag", unit: "reap-ns", style: flagStyle, words: flagWords,
+		rate:  "creations per second, all creators together (log scale)",
+		one:   "one creation: clone3 entered to child reaped (log scale)",
+		label: "creators at the same time (log scale)",
+	})
+}
+
+// crowd is a sweep over the number of threads that do something at once.
+type crowd struct {
+	key, unit        string // the parameter that makes a line; the unit of one operation
+	style            func(string) style
+	words            func(string) string
+	lead             string // comes first; may be empty
+	rate, one, label string // the headings, and the axis
+}
+
+// atOnce has two panels: throughput, and what one operation takes.
+func atOnce(f *sample.File, fig Figure, c crowd) (Figure, bool) {
 	var rate, latency []line
 	var ns []float64
 	var counts []int
-	for _, flag := range distinct(f, "SweepCreators", "flag") {
-		walls := sweepSteps(f, "wall-ns", "SweepCreators", "n", parseCount, "flag", flag)
+	for _, name := range distinct(f, fig.Family, c.key) {
+		walls := sweepSteps(f, "wall-ns", fig.Family, "n", parseCount, c.key, name)
 		if len(walls) > 1 {
-			rate = append(rate, throughput(walls, flag))
+			rate = append(rate, throughput(walls, c.style(name), c.words(name), c.actors()))
 		}
-		reaps := sweepSteps(f, "reap-ns", "SweepCreators", "n", parseCount, "flag", flag)
-		if len(reaps) > 1 {
-			latency = append(latency, latencies(reaps, flag)...)
+		ones := sweepSteps(f, c.unit, fig.Family, "n", parseCount, c.key, name)
+		if len(ones) > 1 {
+			latency = append(latency, latencies(ones, c.style(name), c.words(name))...)
 		}
-		for _, s := range append(walls, reaps...) {
+		for _, s := range append(walls, ones...) {
 			ns, counts = append(ns, s.x), append(counts, s.sum.N)
 		}
 	}
@@ -87,7 +106,7 @@ func sweepCreators(f *sample.File) (Figure, bool) {
 		rules = append(rules, rule{n, fmt.Sprintf("%s CPUs", numberTick(n))})
 	}
 	fig.sheet = sheet{
-		lead: "Throughput is one over the median wall time per creation. Latency: a solid line is the median, a dotted one the 99th percentile.",
+		lead: c.lead + "Throughput is one over the median wall time per " + c.thing() + ". Latency: a solid line is the median, a dotted one the 99th percentile.",
 		foot: []string{samplesOf(counts) + " (samples at one point)."},
 	}
 	add := func(heading string, lines []line, ticks labeller) {
@@ -97,12 +116,24 @@ func sweepCreators(f *sample.File) (Figure, bool) {
 			fig.sheet.panels = append(fig.sheet.panels, p)
 		}
 	}
-	add("creations per second, all creators together (log scale)", rate, numberTick)
-	add("one creation: clone3 entered to child reaped (log scale)", latency, durationTick)
-	fig.sheet.panels[len(fig.sheet.panels)-1].x.label = "creators at the same time (log scale)"
+	add(c.rate, rate, numberTick)
+	add(c.one, latency, durationTick)
+	fig.sheet.panels[len(fig.sheet.panels)-1].x.label = c.label
 	fig.Findings = findings(rate)
-	fig.Alt = "Two line charts over the number of creators: throughput, and the latency of one creation. " + strings.Join(fig.Findings, "; ") + "."
+	fig.Alt = "Two line charts over the number of " + c.actors() + ": throughput, and the latency of one " + c.thing() + ". " + strings.Join(fig.Findings, "; ") + "."
 	return fig, true
+}
+
+// thing is what is done: the word before the heading's colon.
+func (c crowd) thing() string {
+	thing, _, _ := strings.Cut(strings.TrimPrefix(c.one, "one "), ":")
+	return thing
+}
+
+// actors are who does it: the first word of the axis.
+func (c crowd) actors() string {
+	actors, _, _ := strings.Cut(c.label, " ")
+	return actors
 }
 
 // headroom leaves place for the words of a rule above the lines.
@@ -112,8 +143,8 @@ func headroom(a axis) axis {
 }
 
 // throughput is one over the wall time of one creation, per second.
-func throughput(steps []step, flag string) line {
-	l := line{style: flagStyle(flag)}
+func throughput(steps []step, look style, name, actors string) line {
+	l := line{style: look}
 	best := point{}
 	for _, s := range steps {
 		p := point{s.x, 1e9 / s.sum.Median, 1e9 / s.sum.Hi, 1e9 / s.sum.Lo}
@@ -125,15 +156,16 @@ func throughput(steps []step, flag string) line {
 			best = p
 		}
 	}
-	l.label = []string{flagWords(flag), fmt.Sprintf("at most %s/s, with %s", table.Count(roundTo(best.y, 3)), creators(best.x))}
+	l.label = []string{name, fmt.Sprintf("at most %s/s, with %s", table.Count(roundTo(best.y, 3)), many(best.x, actors))}
 	return l
 }
 
-func creators(n float64) string {
+// many counts those who act: "one creator", "4 creators".
+func many(n float64, actors string) string {
 	if n == 1 {
-		return "one creator"
+		return "one " + strings.TrimSuffix(actors, "s")
 	}
-	return numberTick(n) + " creators"
+	return numberTick(n) + " " + actors
 }
 
 // roundTo keeps the first figures of v.
@@ -143,9 +175,9 @@ func roundTo(v float64, figures int) int {
 }
 
 // latencies are the median and the 99th percentile of one creation.
-func latencies(steps []step, flag string) []line {
-	half := line{style: flagStyle(flag), points: medians(steps), label: []string{flagWords(flag) + ", median"}}
-	tail := line{style: flagStyle(flag), label: []string{flagWords(flag) + ", p99"}}
+func latencies(steps []step, look style, name string) []line {
+	half := line{style: look, points: medians(steps), label: []string{name + ", median"}}
+	tail := line{style: look, label: []string{name + ", p99"}}
 	tail.style.dash, tail.style.glyph = dotted(), draw.RingGlyph{}
 	for _, s := range steps {
 		tail.points = append(tail.points, point{s.x, s.sum.P99, math.Inf(-1), math.Inf(1)})

@@ -180,7 +180,7 @@ func countSweep(f *sample.File, fig Figure, key, per, label string) (Figure, boo
 	}
 	fig.sheet = sheet{
 		lead:   "Medians with their 95 % intervals. Curve: the straight line that fits them best, bent by the log scale, where one does.",
-		panels: []panel{grownPanel(lines, label, per, numberTick, nil)},
+		panels: []panel{grownPanel(lines, label, per, numberTick)},
 		foot:   []string{samplesOf(counts) + " (samples at one point)."},
 	}
 	fig.Findings = findings(lines)
@@ -198,7 +198,7 @@ func stepCounts(steps []step) []int {
 
 // grownPanel puts the growth of each line into its label and its curve. The
 // lines are changed.
-func grownPanel(lines []line, label, per string, ticks labeller, rules []rule) panel {
+func grownPanel(lines []line, label, per string, ticks labeller) panel {
 	var xs []float64
 	for _, l := range lines {
 		for _, p := range l.points {
@@ -212,7 +212,7 @@ func grownPanel(lines []line, label, per string, ticks labeller, rules []rule) p
 		lines[i].label = append(lines[i].label, g.words...)
 	}
 	x = sweepAxis(label, xs, ticks, float64(inner-50-labelRoom(lines)))
-	p := linesPanel(lines, rules, x, logAxis("", spans(lines), durationTick), 250)
+	p := linesPanel(lines, nil, x, logAxis("", spans(lines), durationTick), 250)
 	p.heading = "time (log scale)"
 	return p
 }

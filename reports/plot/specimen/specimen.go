@@ -56,6 +56,8 @@ func File(n int) *sample.File {
 	m.sweeps()
 	m.memory()
 	m.pace()
+	m.mounts()
+	m.attach()
 	m.engine()
 	m.file.NotMeasured = append(m.file.NotMeasured,
 		sample.Note{Case: "Setns/flag=time/pacing=burst", Why: "setns(time) refuses a process with more than one thread (EUSERS)"})
