@@ -31,6 +31,7 @@ type peer struct {
 	about    string
 	takes    kind
 	variants []string // that it can make beside the usual one
+	ours     bool     // it keeps no state, and needs no cleaning up
 	slow     int      // so much fewer samples; 0: it is as quick as the others
 	within   time.Duration
 	version  func(path string) (string, error) // nil: the first line of --version

@@ -12,7 +12,7 @@ func peers() []peer {
 	return []peer{
 		{name: "fork-exec", about: "the payload alone: a process, no container", takes: programs,
 			version: nothing, locate: itself, launch: forkExec, variants: []string{"cold"}},
-		{name: "isorun", about: "this project's runtime", takes: bundles, locate: ours, launch: ociRun, variants: oci},
+		{name: "isorun", about: "this project's runtime", takes: bundles, ours: true, locate: ours, launch: ociRun, variants: oci},
 		{name: "library", about: "the same, started by a process that stays", takes: inside, version: nothing, locate: thisProgram, launch: ociRun,
 			notes: []string{"from the call that reads the bundle; no process of its own is started for the runtime"}},
 		{name: "isoperf-run", about: "the same runtime in the profiler", takes: roots, locate: thisProgram, launch: isoperfRun,
@@ -40,7 +40,7 @@ func ociRun(w *world, s setup) (start, error) {
 		return start{}, err
 	}
 	argv := []string{s.path}
-	if w.rootless(s.variant) && s.peer.name != "isorun" {
+	if w.rootless(s.variant) && !s.peer.ours {
 		home, err := w.home(s.variant)
 		if err != nil {
 			return start{}, err
@@ -48,7 +48,7 @@ func ociRun(w *world, s setup) (start, error) {
 		argv = append(argv, "--root", home+"/"+s.peer.name)
 	}
 	clean := func() error { return nil }
-	if s.peer.name != "isorun" {
+	if !s.peer.ours {
 		remove := append(append([]string{}, argv[1:]...), "delete", "--force", s.id)
 		clean = func() error { return forceRemove(s.path, remove) }
 	}

@@ -157,6 +157,10 @@ func (s *starter) run() (one, []byte, error) {
 	}
 	arrival := s.watch()
 	t, err := s.img.Cycle()
+	var op *program.OpError
+	if status := s.img.Status(); err != nil && !errors.As(err, &op) && !errors.Is(err, program.ErrBound) && !status.Success() {
+		err = fmt.Errorf("it ended with %v", status)
+	}
 	came := arrival()
 	if s.setup.variant.rootless && os.Geteuid() == 0 {
 		// Its change of credentials is one of the memory that it shared.
