@@ -7,7 +7,7 @@ import "github.com/spf13/cobra"
 func startupTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "startup",
-		Short: "About the startup families: events, containers, peers, spans",
+		Short: "About startup: events, containers, peers, spans",
 		Long: `What the figures of the startup families mean.
 
 Events. All times begin when clone3(2) of the runtime's process is entered.
