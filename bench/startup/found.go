@@ -103,6 +103,10 @@ func (w *world) look(f *found) error {
 	if err != nil {
 		return fmt.Errorf("look into the container of %s: %w", s.peer.name, err)
 	}
+	if s.peer.takes == machines {
+		f.observed.Made = []string{"kernel of its own"} // all else is that kernel's
+		return nil
+	}
 	saw := seen.Against(w.host)
 	f.observed.Made = saw.Own
 	var unknown []string

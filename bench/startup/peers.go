@@ -22,6 +22,8 @@ func peers() []peer {
 		{name: "youki", about: "the runtime in Rust", takes: bundles, launch: ociRun, variants: oci},
 		{name: "bwrap", about: "bubblewrap, a sandbox without bundles", takes: roots, launch: bwrap, variants: []string{"host-net", "bare", "rootless", "cold"}},
 		{name: "unshare", about: "unshare(1), namespaces and chroot", takes: roots, launch: unshare, variants: []string{"host-net", "rootless"}},
+		machine("qemu-kvm", "a virtual machine: QEMU's microvm, by the processor's own means", "kvm", 8*time.Second),
+		machine("qemu-tcg", "the same, emulated", "tcg", 20*time.Second),
 	}
 }
 

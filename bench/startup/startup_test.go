@@ -299,3 +299,37 @@ func TestSweep(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The machine's root has what the kernel looks for, in the form it unpacks.
+func TestArchive(t *testing.T) {
+	text := string(archive([]byte("payload")))
+	var names []string
+	for rest := text; ; {
+		if !strings.HasPrefix(rest, "070701") || len(rest) < 110 {
+			t.Fatalf("no header in %q", rest)
+		}
+		field := func(i int) int {
+			n, err := strconv.ParseInt(rest[6+8*i:14+8*i], 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(n)
+		}
+		size, name := field(6), rest[110:110+field(11)-1]
+		names = append(names, name)
+		data := (110 + field(11) + 3) &^ 3
+		switch {
+		case name == "init" && (rest[data:data+size] != "payload" || field(1) != 0o100755):
+			t.Errorf("init is %q, mode %o", rest[data:data+size], field(1))
+		case name == "dev/console" && (field(1) != 0o020600 || field(9) != 5 || field(10) != 1):
+			t.Errorf("the console is mode %o, device %d:%d", field(1), field(9), field(10))
+		}
+		if name == "TRAILER!!!" {
+			break
+		}
+		rest = rest[(data+size+3)&^3:]
+	}
+	if want := []string{"dev", "dev/console", "init", "TRAILER!!!"}; !slices.Equal(names, want) || len(text)%4 != 0 {
+		t.Errorf("the archive has %q in %d bytes, want %q", names, len(text), want)
+	}
+}
