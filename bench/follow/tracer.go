@@ -1,0 +1,240 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program"
+	"isoperf/runtime/seccomp"
+)
+
+// tracer follows one tree. All of it but ending belongs to its thread.
+type tracer struct {
+	options Options
+	known   map[seccomp.Number]entry // the calls that stop
+	loose   map[seccomp.Number]entry // those that count while a file is followed
+	record  *Record
+	command *program.Process
+	threads map[int]*thread
+	early   map[int]stopped // new threads that stopped before their parent told of them
+	now     int64           // when the current stop was seen
+
+	ending ending
+}
+
+// thread is one thread of the tree.
+type thread struct {
+	tid     int
+	process int           // its place in record.Processes
+	call    int           // the call that it is in, its place in record.Calls; -1: none
+	flags   uint64        // of the clone that it is in
+	args    []string      // of the execve that it is in
+	file    fileOfControl // what it has open
+	steps   int           // how many stops more the file is followed
+}
+
+func newTracer(o Options) (*tracer, error) {
+	if o.Grace < 0 || o.Limit < 0 {
+		return nil, fmt.Errorf("follow the command: a time of %v or %v is negative", o.Limit, o.Grace)
+	}
+	entries := table(o.Files)
+	if o.calibrates {
+		entries = append(entries, entry{nullCall, "", Isolation, nil})
+	}
+	return &tracer{
+		options: o, known: byNumber(entries), loose: byNumber(looseTable()), record: &Record{},
+		threads: map[int]*thread{}, early: map[int]stopped{}, ending: ending{alive: map[int]bool{}},
+	}, nil
+}
+
+// root is the process that will execute the command.
+func (t *tracer) root(pid int) {
+	t.now = program.Now()
+	t.process(pid, -1, Title{At: t.now, Text: title(t.options.Args)})
+	t.threads[pid] = &thread{tid: pid, call: -1}
+}
+
+// process adds one, and returns its place.
+func (t *tracer) process(pid, parent int, name Title) int {
+	t.record.Processes = append(t.record.Processes, Process{PID: pid, Parent: parent, Born: t.now, Titles: []Title{name}})
+	t.ending.add(pid)
+	t.mark(len(t.record.Processes) - 1)
+	return len(t.record.Processes) - 1
+}
+
+// loop handles stops until the tree has ended.
+func (t *tracer) loop() error {
+	for {
+		s, err := next()
+		t.now = program.Now()
+		if err == unix.ECHILD {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("wait for the tree: %w", err)
+		}
+		switch s.code {
+		case codeExited, codeKilled, codeDumped:
+			err = t.gone(s.tid)
+		case codeTrapped, codeStopped:
+			if err = take(s.tid); err == nil {
+				err = t.stop(s)
+			}
+		default:
+			err = take(s.tid)
+		}
+		// A thread that was killed meanwhile has no more to say; its end comes.
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ECHILD) {
+			return fmt.Errorf("follow thread %d: %w", s.tid, err)
+		}
+	}
+}
+
+// gone collects a thread that has ended.
+func (t *tracer) gone(tid int) error {
+	if tid == t.command.Pid() {
+		// The error is an op that failed, which the record shows by itself.
+		status, err := t.command.Wait()
+		if op := (*program.OpError)(nil); err != nil && !errors.As(err, &op) {
+			return err
+		}
+		if t.record.Start == 0 {
+			t.record.exec = err
+		}
+		t.record.Status, t.record.Led = status, t.now
+	} else if err := take(tid); err != nil {
+		return err
+	}
+	th := t.threads[tid]
+	if th == nil {
+		return nil // another's execve has ended it
+	}
+	t.lose(th)
+	delete(t.threads, tid)
+	if p := &t.record.Processes[th.process]; p.PID == tid {
+		p.Died = t.now
+		t.record.End = t.now
+		t.ending.remove(tid)
+	}
+	return nil
+}
+
+// lose ends a call that has not returned.
+func (t *tracer) lose(th *thread) {
+	if th.call >= 0 {
+		c := &t.record.Calls[th.call]
+		c.Returned, c.Left, c.Lost = t.now, t.now, true
+		th.call = -1
+	}
+}
+
+// stop handles one stop and lets the thread go on.
+func (t *tracer) stop(s stopped) error {
+	t.record.Stops++
+	th := t.threads[s.tid]
+	if th == nil {
+		// A new thread whose parent has not told of it: it waits.
+		t.early[s.tid] = s
+		return t.orphan(s.tid)
+	}
+	signal, event := unix.Signal(s.status&0x7f), int(s.status>>8)
+	t.mark(th.process)
+	switch {
+	case event == unix.PTRACE_EVENT_SECCOMP:
+		if err := t.entered(th); err != nil {
+			return err
+		}
+	case signal == unix.SIGTRAP && s.status&0x80 != 0:
+		if err := t.stepped(th); err != nil {
+			return err
+		}
+	case event == unix.PTRACE_EVENT_FORK, event == unix.PTRACE_EVENT_VFORK, event == unix.PTRACE_EVENT_CLONE:
+		if err := t.born(th, event == unix.PTRACE_EVENT_VFORK); err != nil {
+			return err
+		}
+	case event == unix.PTRACE_EVENT_EXEC:
+		var err error
+		if th, err = t.executed(s.tid); err != nil {
+			return err
+		}
+	case event == unix.PTRACE_EVENT_EXIT:
+		t.lose(th)
+		t.record.Processes[th.process].Exit = t.now
+	case event == unix.PTRACE_EVENT_STOP && (signal == unix.SIGSTOP || signal == unix.SIGTSTP || signal == unix.SIGTTIN || signal == unix.SIGTTOU):
+		return ptrace(unix.PTRACE_LISTEN, th.tid, 0, 0) // it stays stopped until SIGCONT
+	case event == 0 && s.code == codeTrapped:
+		return t.resume(th, signal) // a signal, which it gets
+	}
+	return t.resume(th, 0)
+}
+
+// resume lets a thread go on: to the exit of its call, or to the next stop.
+func (t *tracer) resume(th *thread, signal unix.Signal) error {
+	if p := &t.record.Processes[th.process]; len(p.Marks) > 0 {
+		p.Marks = append(p.Marks, Mark{program.Now(), p.Marks[len(p.Marks)-1].CPU})
+	}
+	request := unix.PTRACE_CONT
+	if th.call >= 0 || th.steps > 0 {
+		request = unix.PTRACE_SYSCALL
+	}
+	return ptrace(request, th.tid, 0, uintptr(signal))
+}
+
+// mark reads a process's CPU clock.
+func (t *tracer) mark(process int) {
+	p := &t.record.Processes[process]
+	if cpu, ok := cpuTime(p.PID); ok {
+		p.Marks = append(p.Marks, Mark{t.now, cpu})
+	}
+}
+
+// note keeps what a reader has to know, once a process and kind.
+func (t *tracer) note(process int, kind NoteKind, text string) {
+	for _, n := range t.record.Notes {
+		if n.Process == process && n.Kind == kind && n.Text == text {
+			return
+		}
+	}
+	t.record.Notes = append(t.record.Notes, Note{process, kind, text})
+}
+
+// finish completes the record.
+func (t *tracer) finish() (*Record, error) {
+	r := t.record
+	r.Ended = t.ending.reason()
+	if r.Start == 0 && !t.options.calibrates {
+		return nil, cmpExec(r.exec, t.options.Path)
+	}
+	if t.options.calibrates {
+		return r, nil
+	}
+	return r, r.failure(t.options.Path)
+}
+
+// cmpExec is the error of a program that did not get to its execve.
+func cmpExec(err error, path string) error {
+	if err == nil {
+		return fmt.Errorf("execute %q: the process ended before it", path)
+	}
+	return fmt.Errorf("prepare to execute %q: %w", path, err)
+}
+
+// failure is that of the command's first execve, nil when it worked.
+func (r *Record) failure(path string) error {
+	var errno error
+	for _, c := range r.Calls {
+		if c.Process != 0 || c.Kind != Exec {
+			continue
+		}
+		if c.Result == 0 {
+			return nil
+		}
+		errno = unix.Errno(-c.Result)
+	}
+	if errno == nil {
+		return nil
+	}
+	return &ExecError{path, errno}
+}
