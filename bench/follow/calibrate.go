@@ -12,7 +12,7 @@ import (
 // Cost is what following costs on this machine.
 type Cost struct {
 	Stop    float64 // what one stop adds to a call, in nanoseconds
-	Latency float64 // the part of it in which the thread is not seen to be stopped
+	Latency float64 // the part of it in which the thread is not seen to be held, by either side
 	Calls   int     // how many calls that was measured with
 }
 

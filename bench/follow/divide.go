@@ -14,8 +14,10 @@ type Phase struct {
 	Start int64 // when it first began
 	Ns    float64
 	Calls int // how many calls belong to it
-	Stops int // how often they stopped
 	Sort  Sort
+
+	// Estimated is the part of Ns that nobody has seen: the tracer's latency.
+	Estimated float64
 }
 
 // Sort says what was going on in a phase.
@@ -28,6 +30,7 @@ const (
 	Waited              // for a child
 	Ended               // the kernel took a process down
 	Stopped             // by the tracer
+	Queued              // ready to run, and no CPU was free
 	Blocked             // in a call that is not followed: this has no name
 )
 
@@ -36,7 +39,11 @@ const (
 	PhaseWait    = "waiting for a child"
 	PhaseExit    = "exit"
 	PhaseStopped = "stopped by this trace"
+	PhaseQueued  = "waiting for a CPU"
 	PhaseThreads = "threads"
+	PhaseClone   = "clone"
+	PhaseExecve  = "execve"
+	PhaseFiles   = "files"
 )
 
 // Divide divides the wall time from the command's execve to the end of the
@@ -45,9 +52,11 @@ const (
 //
 //	a call that was followed, the one that was entered last;
 //	the program's own code, as far as the CPU clocks say that it ran;
-//	the tracer: what it held a thread for, and latency nanoseconds a stop for
-//	  being told and letting go, which nobody can see (see Calibrate);
+//	the tracer, for what it held a thread;
 //	a process that the kernel takes down;
+//	one that was ready and had no CPU, as far as the kernel counted that;
+//	the tracer, for latency nanoseconds between two stops, in which a thread is
+//	  let go and the next stop is told, which nobody can see (see Calibrate);
 //	a process that is blocked, the youngest; and if all wait for a child, that.
 //
 // The phases are in the order in which they began.
@@ -78,7 +87,7 @@ type division struct {
 // name gives every call its phase, and finds the first of each process.
 func (d *division) name() {
 	r := d.record
-	d.names, d.firsts, d.marks = r.phases(), make([]int64, len(r.Processes)), make([]int, len(r.Processes))
+	d.names, d.firsts, d.marks = r.CallPhases(), make([]int64, len(r.Processes)), make([]int, len(r.Processes))
 	for i, c := range r.Calls {
 		if d.firsts[c.Process] == 0 && c.isolates() && d.names[i] != PhaseThreads && c.Seen > r.started(c.Process) {
 			d.firsts[c.Process] = c.Seen
@@ -100,8 +109,8 @@ func (r *Record) started(process int) int64 {
 // isolates says whether a call ends a program's start.
 func (c Call) isolates() bool { return !strings.Contains(c.Text, "PR_SET_NAME") }
 
-// phases are those of the calls, in the words of package trace.
-func (r *Record) phases() []string {
+// CallPhases are the phases of the calls, in the words of package trace.
+func (r *Record) CallPhases() []string {
 	events := make([]trace.Event, len(r.Calls))
 	for i, c := range r.Calls {
 		events[i] = trace.Event{Lane: lane(c.Thread), Name: c.Name, Text: c.Text, Start: c.Seen, End: max(c.Left, c.Seen), Args: map[string]any{"place": i}}
@@ -116,11 +125,13 @@ func (r *Record) phases() []string {
 		case c.Kind == Wait:
 			names[i] = PhaseWait
 		case c.Kind == Exec:
-			names[i] = "execve"
+			names[i] = PhaseExecve
 		case c.Kind == Birth && strings.Contains(c.Text, "CLONE_THREAD"):
 			names[i] = PhaseThreads
+		case c.Kind == Birth:
+			names[i] = PhaseClone
 		case c.Kind == File && controlFile(strings.TrimPrefix(c.Name, "open ")) == noFile && !strings.Contains(c.Text, "/sys/fs/cgroup/"):
-			names[i] = "files"
+			names[i] = PhaseFiles
 		}
 	}
 	return names
@@ -154,7 +165,6 @@ func (d *division) count() {
 		}
 		p := d.phase(d.names[i], sort, c.Seen)
 		p.Calls++
-		p.Stops += 2
 	}
 }
 
@@ -241,7 +251,7 @@ func (d *division) ran(from int64, length float64, busy map[int]bool) float64 {
 	sum := 0.0
 	for i, p := range d.processes {
 		if !busy[p] {
-			shares[i], _ = d.share(p, from)
+			shares[i] = d.share(p, from)
 			sum += shares[i]
 		}
 	}
@@ -257,9 +267,17 @@ func (d *division) ran(from int64, length float64, busy map[int]bool) float64 {
 	return length * sum / whole
 }
 
-// share is how much of a CPU a process used between the marks around an
-// instant, at most one, and how long it is from one to the other.
-func (d *division) share(process int, at int64) (share float64, length float64) {
+// share is how much of a CPU a process used at an instant, at most one.
+func (d *division) share(process int, at int64) float64 {
+	a, b := d.around(process, at)
+	if b.At <= a.At {
+		return 0
+	}
+	return min(1, float64(b.CPU-a.CPU)/float64(b.At-a.At))
+}
+
+// around are the marks around an instant; twice the same: there are none.
+func (d *division) around(process int, at int64) (a, b Mark) {
 	marks := d.record.Processes[process].Marks
 	i := d.marks[process]
 	for i+1 < len(marks) && marks[i+1].At <= at {
@@ -267,14 +285,13 @@ func (d *division) share(process int, at int64) (share float64, length float64) 
 	}
 	d.marks[process] = i
 	if i+1 >= len(marks) || marks[i].At > at {
-		return 0, 0
+		return Mark{}, Mark{}
 	}
-	length = float64(marks[i+1].At - marks[i].At)
-	return min(1, float64(marks[i+1].CPU-marks[i].CPU)/length), length
+	return marks[i], marks[i+1]
 }
 
 // idle names a stretch in which nothing ran and no call was under way: a
-// process exits, or is about to stop or go on, or is blocked.
+// process exits, or is about to stop or go on, or has no CPU, or is blocked.
 func (d *division) idle(from int64, ns float64, waits map[int]bool) {
 	r := d.record
 	for _, p := range slices.Backward(d.processes) {
@@ -283,17 +300,32 @@ func (d *division) idle(from int64, ns float64, waits map[int]bool) {
 			return
 		}
 	}
+	young := -1
 	for _, p := range slices.Backward(d.processes) {
 		if waits[p] {
 			continue
 		}
-		if share, length := d.share(p, from); length > 0 && share < 1 {
-			// A stretch between two stops begins and ends with a switch.
-			lost := min(1, d.latency/(length*(1-share))) * ns
-			d.add(PhaseStopped, Stopped, from, lost)
-			ns -= lost
+		if young < 0 {
+			young = p
 		}
-		d.add(r.Processes[p].title(from).Text+": blocked", Blocked, from, ns)
+		// Of a stretch between two stops, what is idle is taken apart in
+		// proportion. It begins and ends with a switch.
+		a, b := d.around(p, from)
+		idle := float64(b.At-a.At) - float64(b.CPU-a.CPU)
+		if idle <= 0 {
+			continue
+		}
+		queued := min(1, float64(b.Queue-a.Queue)/idle) * ns
+		lost := min(1-queued/ns, d.latency/idle) * ns
+		d.add(PhaseQueued, Queued, from, queued)
+		d.add(PhaseStopped, Stopped, from, lost)
+		d.phase(PhaseStopped, Stopped, from).Estimated += lost
+		if ns -= queued + lost; ns <= 0 {
+			return
+		}
+	}
+	if young >= 0 {
+		d.add(r.Processes[young].title(from).Text+": blocked", Blocked, from, ns)
 		return
 	}
 	d.add(PhaseWait, Waited, from, ns)
@@ -302,7 +334,7 @@ func (d *division) idle(from int64, ns float64, waits map[int]bool) {
 // Named is how much of the wall time has a name, as a share of 1: all that is
 // not blocked in calls that were not followed.
 func Named(phases []Phase) float64 {
-	whole, blocked := Sum(phases, Called, Ran, Waited, Ended, Stopped, Blocked), Sum(phases, Blocked)
+	whole, blocked := Sum(phases, Called, Ran, Waited, Ended, Stopped, Queued, Blocked), Sum(phases, Blocked)
 	if whole == 0 {
 		return 0
 	}

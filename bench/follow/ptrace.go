@@ -3,6 +3,8 @@ package follow
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -174,4 +176,38 @@ func word(tid int, addr uint64) (uint64, bool) {
 		return 0, false
 	}
 	return binary.NativeEndian.Uint64(b), true
+}
+
+// queue reads how long a thread was ready to run and had no CPU, in
+// nanoseconds, from /proc/TID/schedstat; 0 where the kernel does not count that
+// (CONFIG_SCHED_INFO). It keeps the file open, since it is read at every stop;
+// the zero value has not opened it.
+type queue struct{ fd int }
+
+func (q *queue) read(tid int) (ns int64, ok bool) {
+	if q.fd == 0 {
+		fd, err := unix.Open(fmt.Sprintf("/proc/%d/schedstat", tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, false
+		}
+		q.fd = fd
+	}
+	var buf [96]byte
+	n, err := unix.Pread(q.fd, buf[:], 0)
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(buf[:n])
+	if len(fields) < 2 {
+		return 0, false
+	}
+	ns, err = strconv.ParseInt(string(fields[1]), 10, 64)
+	return ns, err == nil
+}
+
+func (q *queue) close() {
+	if q.fd > 0 {
+		unix.Close(q.fd)
+	}
+	q.fd = 0
 }

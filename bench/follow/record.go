@@ -59,9 +59,12 @@ type Title struct {
 	Exec bool   // it began with an execve
 }
 
-// Mark is a process's CPU time, user and system of all threads, in
-// nanoseconds, at an instant.
-type Mark struct{ At, CPU int64 }
+// Mark is what a process had used of the CPUs at an instant, in nanoseconds.
+type Mark struct {
+	At    int64
+	CPU   int64 // user and system time of all its threads
+	Queue int64 // how long its threads were ready to run and had no CPU
+}
 
 // Call is a system call that was followed.
 //

@@ -218,10 +218,14 @@ func (t *tracer) executed(pid int) (*thread, error) {
 	for tid, other := range t.threads {
 		if other.process == th.process && other != th {
 			t.lose(other)
+			other.queue.close()
 			delete(t.threads, tid)
 		}
 	}
 	delete(t.threads, old)
+	if th.tid != pid { // its number leads elsewhere now
+		th.queue.close()
+	}
 	th.tid, th.steps = pid, 0
 	t.threads[pid] = th
 	p := &t.record.Processes[th.process]

@@ -60,6 +60,8 @@ func table(files bool) []entry {
 		{"open_tree", "fsx", Isolation, nil}, {"open_tree_attr", "fsx", Isolation, nil}, {"move_mount", "fsfsx", Isolation, nil},
 		{"fsopen", "sx", Isolation, nil}, {"fsconfig", "ddss", Isolation, nil}, {"fsmount", "dxx", Isolation, nil}, {"fspick", "fsx", Isolation, nil},
 		{"mount_setattr", "fsx", Isolation, nil}, {"mknod", "sox", Isolation, nil}, {"mknodat", "fsox", Isolation, nil},
+		{"mkdir", "so", Isolation, nil}, {"mkdirat", "fso", Isolation, nil}, {"rmdir", "s", Isolation, nil},
+		{"unlinkat", "fsx", Isolation, []specs.LinuxSeccompArg{{Index: 2, Value: unix.AT_REMOVEDIR, ValueTwo: unix.AT_REMOVEDIR, Op: masked}}},
 		{"sethostname", "s", Isolation, nil}, {"setdomainname", "s", Isolation, nil},
 		{"capset", "", Isolation, nil}, {"prctl", "Px", Isolation, options}, {"seccomp", "Sx", Isolation, nil},
 		{"setuid", "d", Isolation, nil}, {"setgid", "d", Isolation, nil}, {"setreuid", "dd", Isolation, nil}, {"setregid", "dd", Isolation, nil},

@@ -33,6 +33,9 @@ type thread struct {
 	args    []string      // of the execve that it is in
 	file    fileOfControl // what it has open
 	steps   int           // how many stops more the file is followed
+	queue   queue         // where its time in the queue is read
+	waited  int64         // what was read there last
+	resumed int64         // when it was last let go
 }
 
 func newTracer(o Options) (*tracer, error) {
@@ -60,7 +63,7 @@ func (t *tracer) root(pid int) {
 func (t *tracer) process(pid, parent int, name Title) int {
 	t.record.Processes = append(t.record.Processes, Process{PID: pid, Parent: parent, Born: t.now, Titles: []Title{name}})
 	t.ending.add(pid)
-	t.mark(len(t.record.Processes) - 1)
+	t.mark(len(t.record.Processes)-1, 0)
 	return len(t.record.Processes) - 1
 }
 
@@ -112,6 +115,7 @@ func (t *tracer) gone(tid int) error {
 		return nil // another's execve has ended it
 	}
 	t.lose(th)
+	th.queue.close()
 	delete(t.threads, tid)
 	if p := &t.record.Processes[th.process]; p.PID == tid {
 		p.Died = t.now
@@ -140,7 +144,7 @@ func (t *tracer) stop(s stopped) error {
 		return t.orphan(s.tid)
 	}
 	signal, event := unix.Signal(s.status&0x7f), int(s.status>>8)
-	t.mark(th.process)
+	t.mark(th.process, t.queued(th))
 	switch {
 	case event == unix.PTRACE_EVENT_SECCOMP:
 		if err := t.entered(th); err != nil {
@@ -173,7 +177,9 @@ func (t *tracer) stop(s stopped) error {
 // resume lets a thread go on: to the exit of its call, or to the next stop.
 func (t *tracer) resume(th *thread, signal unix.Signal) error {
 	if p := &t.record.Processes[th.process]; len(p.Marks) > 0 {
-		p.Marks = append(p.Marks, Mark{program.Now(), p.Marks[len(p.Marks)-1].CPU})
+		last := p.Marks[len(p.Marks)-1]
+		th.resumed = program.Now()
+		p.Marks = append(p.Marks, Mark{th.resumed, last.CPU, last.Queue})
 	}
 	request := unix.PTRACE_CONT
 	if th.call >= 0 || th.steps > 0 {
@@ -182,12 +188,34 @@ func (t *tracer) resume(th *thread, signal unix.Signal) error {
 	return ptrace(request, th.tid, 0, uintptr(signal))
 }
 
-// mark reads a process's CPU clock.
-func (t *tracer) mark(process int) {
+// mark reads a process's CPU clock, and adds to the time that it was ready and
+// had no CPU.
+func (t *tracer) mark(process int, queue int64) {
 	p := &t.record.Processes[process]
-	if cpu, ok := cpuTime(p.PID); ok {
-		p.Marks = append(p.Marks, Mark{t.now, cpu})
+	if len(p.Marks) > 0 {
+		queue += p.Marks[len(p.Marks)-1].Queue
 	}
+	if cpu, ok := cpuTime(p.PID); ok {
+		p.Marks = append(p.Marks, Mark{t.now, cpu, queue})
+	}
+}
+
+// queued is how long a thread was ready and had no CPU since its process's last
+// mark. What it was since its own last stop is spread evenly, when another
+// thread of the process stopped in between.
+func (t *tracer) queued(th *thread) int64 {
+	total, ok := th.queue.read(th.tid)
+	since := total - th.waited
+	th.waited = total
+	p := &t.record.Processes[th.process]
+	if !ok || len(p.Marks) == 0 {
+		return 0
+	}
+	whole, part := t.now-th.resumed, t.now-p.Marks[len(p.Marks)-1].At
+	if th.resumed == 0 || part >= whole {
+		return since
+	}
+	return int64(float64(since) * float64(part) / float64(whole))
 }
 
 // note keeps what a reader has to know, once a process and kind.

@@ -67,10 +67,15 @@ func rowsPanel(rows []row, x axis) panel {
 
 func (r row) height() vg.Length { return vg.Length(len(r.marks))*markHeight + rowGap }
 
-// band shades the row from its name to the end of its texts, under a grid of
-// its own.
+// band shades the row.
 func (r row) band(c draw.Canvas, g *plot.Plot, top vg.Length, x axis) {
-	low := top - r.height()
+	shade(c, g, top, r.height(), x)
+}
+
+// shade gives a row a ground, from its name to the end of its texts, under a
+// grid of its own.
+func shade(c draw.Canvas, g *plot.Plot, top, height vg.Length, x axis) {
+	low := top - height
 	c.SetColor(band.rgb())
 	c.Fill(vg.Rectangle{Min: vg.Point{X: edge, Y: low}, Max: vg.Point{X: sheetWidth - edge, Y: top}}.Path())
 	at, _ := g.Transforms(&c)

@@ -16,7 +16,6 @@ const nodes = `/dev" "dev" dev/null dev/zero dev/full dev/random dev/urandom dev
 func rules() []rule {
 	return []rule{
 		{phase: phaseExecve, names: "execve,restore nofile,unblock signals"},
-		{phase: phaseClone, calls: "fork$,vfork"},
 		{phase: phaseClone, names: "enter stub,clone,inherit$,hide,watch$,unwatch$,name$,stdio$,save$"},
 		{phase: phaseClone, names: "die with parent,armed$,confirm$"},
 		{phase: phasePlan, names: "prepare$,launch$"},
@@ -31,7 +30,7 @@ func rules() []rule {
 		{phase: phasePivot, names: "pivot,umount .$,drop old root,return to root,enter /$,propagation of /$"},
 		{phase: phaseIDs, has: "uid_map gid_map /setgroups"},
 		{phase: phaseIDs, names: "newuidmap,newgidmap,id map,uid map,gid map,write id maps"},
-		{phase: phaseCgroup, calls: "unshare,setns,write,openat", has: "CLONE_NEWCGROUP) cgroup. /cgroup/"},
+		{phase: phaseCgroup, calls: "unshare,setns,write,pwrite,openat,mkdir,rmdir,unlinkat", has: "CLONE_NEWCGROUP) cgroup. /cgroup/"},
 		{phase: phaseCgroup, calls: "bpf"},
 		{phase: phaseCgroup, names: "cgroup,attach,create control group,limit"},
 		{phase: phaseNamespaces, calls: "unshare,setns,sethostname,setdomainname"},
@@ -44,7 +43,7 @@ func rules() []rule {
 		{phase: phaseDev, calls: "ioctl", has: "TIOC"},
 		{phase: phaseDev, names: "send terminal"},
 		{phase: phaseDev, calls: "move_mount", names: "mount tmpfs /dev,mount devpts,mount mqueue,bind /dev/"},
-		{phase: phaseMounts, calls: "mount$,umount,move_mount,unlink,write"},
+		{phase: phaseMounts, calls: "mount$,umount,move_mount,unlink,write,rmdir"},
 		{phase: phaseMounts, names: "mount ,mounts,bind,unpack,rootfs,read-only,root read-only"},
 		{phase: phaseInit, names: "fork$,untraceable$,reap$,command there$"},
 		{phase: phasePrivilege, calls: "capset,setres,setre,setuid,setgid,setgroups,setfsuid,umask,keyctl,prctl,add_key"},
