@@ -56,7 +56,7 @@ const (
 //	a process that the kernel takes down;
 //	one that was ready and had no CPU, as far as the kernel counted that;
 //	the tracer, for latency nanoseconds between two stops, in which a thread is
-//	  let go and the next stop is told, which nobody can see (see Calibrate);
+//	  let go and the next stop is told, which nobody can see (see Latency);
 //	a process that is blocked, the youngest; and if all wait for a child, that.
 //
 // The phases are in the order in which they began.

@@ -2,7 +2,6 @@ package follow
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -15,16 +14,17 @@ const idleShare = 0.1
 // lane is the name of a thread's.
 func lane(thread int) string { return "thread " + strconv.Itoa(thread) }
 
-// Lane is what a process is called in traces and pictures: "runc init[1240]".
-func (p Process) Lane() string { return fmt.Sprintf("%s[%d]", p.Name(), p.PID) }
-
 // Events are the record for a trace viewer: a lane for each thread that made a
 // call; and on its process's first lane what it did between them.
 func (r *Record) Events() []trace.Event {
 	var events []trace.Event
+	lanes := make([]string, len(r.Processes))
+	for i := range lanes {
+		lanes[i] = r.Lane(i)
+	}
 	for _, c := range r.Calls {
 		e := trace.Event{
-			Process: r.Processes[c.Process].Lane(), Lane: lane(c.Thread), Name: c.Name, Text: c.Text, Start: c.Seen, End: c.Left,
+			Process: lanes[c.Process], Lane: lane(c.Thread), Name: c.Name, Text: c.Text, Start: c.Seen, End: c.Left,
 			Args: map[string]any{"result": c.Result, "kernel-ns": c.Returned - c.Entered, "stopped-ns": c.Entered - c.Seen + c.Left - c.Returned},
 		}
 		if c.Lost {
@@ -39,11 +39,11 @@ func (r *Record) Events() []trace.Event {
 	for i, p := range r.Processes {
 		for _, g := range r.Gaps(i) {
 			events = append(events, trace.Event{
-				Process: p.Lane(), Lane: lane(p.PID), Name: g.Name, Text: g.Text, Start: g.Start, End: g.End, Args: map[string]any{"cpu-ns": g.CPU},
+				Process: lanes[i], Lane: lane(p.PID), Name: g.Name, Text: g.Text, Start: g.Start, End: g.End, Args: map[string]any{"cpu-ns": g.CPU},
 			})
 		}
 		if p.Exit != 0 && p.Died > p.Exit {
-			events = append(events, trace.Event{Process: p.Lane(), Lane: lane(p.PID), Name: PhaseExit, Text: "the last thread ends, until the process is collected", Start: p.Exit, End: p.Died})
+			events = append(events, trace.Event{Process: lanes[i], Lane: lane(p.PID), Name: PhaseExit, Text: "the last thread ends, until the process is collected", Start: p.Exit, End: p.Died})
 		}
 	}
 	events, _ = trace.Sort(events)

@@ -70,6 +70,7 @@ type Options struct {
 	Grace time.Duration
 
 	calibrates bool // the program makes null calls, and executes nothing
+	cpu        int  // then: the one on which the tracer runs
 }
 
 // Follow runs the command and returns when the last process of its tree has
@@ -152,6 +153,13 @@ func (o Options) follow(ctx context.Context, p gated) (r *Record, err error) {
 
 // run starts the program, seizes it, and follows it to the end of its tree.
 func (t *tracer) run(ctx context.Context, p gated) (*Record, error) {
+	if t.options.calibrates {
+		var set unix.CPUSet
+		set.Set(t.options.cpu)
+		if err := unix.SchedSetaffinity(0, &set); err != nil { // of this thread, which ends
+			return nil, fmt.Errorf("move the tracer to CPU %d: %w", t.options.cpu, err)
+		}
+	}
 	proc, err := program.Start(p.Program)
 	if err != nil {
 		return nil, err
@@ -169,6 +177,7 @@ func (t *tracer) run(ctx context.Context, p gated) (*Record, error) {
 	proc.Open(p.gate)
 	err = t.loop()
 	ended()
+	t.queue.close()
 	t.record.Spans = proc.Timeline().Spans
 	proc.Release()
 	if err != nil {

@@ -1,6 +1,8 @@
 package follow
 
 import (
+	"fmt"
+
 	"isoperf/runtime/program"
 )
 
@@ -76,10 +78,10 @@ type Call struct {
 	Name     string
 	Text     string // with its arguments
 	Kind     Kind
-	Seen     int64 // the stop on entry was seen
+	Seen     int64 // the tracer was told of the stop on entry
 	Entered  int64 // and the call let go
 	Born     int64 // a vfork's child was there, and the call waited for it; 0: no vfork
-	Returned int64 // the stop on exit was seen, or the end of the thread
+	Returned int64 // it was told of the stop on exit, or of the thread's end
 	Left     int64 // and the thread let go
 	Result   int64 // what it returned; -errno on failure
 	Lost     bool  // it did not return: its thread ended in it, or another's execve
@@ -93,8 +95,25 @@ func (p Process) CPU() int64 {
 	return p.Marks[len(p.Marks)-1].CPU - p.Marks[0].CPU
 }
 
-// Name is the last title.
+// Name is what the process was called last.
 func (p Process) Name() string { return p.Titles[len(p.Titles)-1].Text }
+
+// Lane is what a process is called in traces and pictures: "runc init[1240]".
+// One that isolated itself and then executed something else has both names:
+// "runc init > sh[1240]".
+func (r *Record) Lane(process int) string {
+	p := r.Processes[process]
+	name, was := p.Name(), ""
+	for _, c := range r.Calls {
+		if c.Process == process && (c.Kind == Isolation || c.Kind == loose) {
+			was = p.title(c.Seen).Text
+		}
+	}
+	if started := r.started(process); was != "" && was != name && p.title(started-1).Text == was {
+		name = was + " > " + name
+	}
+	return fmt.Sprintf("%s[%d]", name, p.PID)
+}
 
 // title is what the process was called at an instant.
 func (p Process) title(at int64) Title {

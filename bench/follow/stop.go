@@ -137,10 +137,7 @@ func (t *tracer) born(th *thread, vfork bool) error {
 	}
 	flags := th.flags
 	if th.call < 0 {
-		flags = 0 // its clone was not seen; the child says what it is
-		if leader(tid) != tid {
-			flags = unix.CLONE_THREAD
-		}
+		flags = unix.CLONE_THREAD // the filter lets nothing else pass
 	}
 	child := &thread{tid: tid, process: th.process, call: -1}
 	if flags&unix.CLONE_THREAD == 0 {

@@ -19,7 +19,11 @@ type tracer struct {
 	command *program.Process
 	threads map[int]*thread
 	early   map[int]stopped // new threads that stopped before their parent told of them
-	now     int64           // when the current stop was seen
+	now     int64           // when the current stop was told
+	last    int64           // when the last thread was let go
+	tid     int             // the tracer's own thread
+	queue   queue           // where its time in the queue is read
+	late    int64           // what was read there last
 
 	ending ending
 }
@@ -35,7 +39,7 @@ type thread struct {
 	steps   int           // how many stops more the file is followed
 	queue   queue         // where its time in the queue is read
 	waited  int64         // what was read there last
-	resumed int64         // when it was last let go
+	asked   int64         // when
 }
 
 func newTracer(o Options) (*tracer, error) {
@@ -54,7 +58,7 @@ func newTracer(o Options) (*tracer, error) {
 
 // root is the process that will execute the command.
 func (t *tracer) root(pid int) {
-	t.now = program.Now()
+	t.now, t.tid = program.Now(), unix.Gettid()
 	t.process(pid, -1, Title{At: t.now, Text: title(t.options.Args)})
 	t.threads[pid] = &thread{tid: pid, call: -1}
 }
@@ -63,7 +67,7 @@ func (t *tracer) root(pid int) {
 func (t *tracer) process(pid, parent int, name Title) int {
 	t.record.Processes = append(t.record.Processes, Process{PID: pid, Parent: parent, Born: t.now, Titles: []Title{name}})
 	t.ending.add(pid)
-	t.mark(len(t.record.Processes)-1, 0)
+	t.mark(len(t.record.Processes)-1, nil)
 	return len(t.record.Processes) - 1
 }
 
@@ -71,7 +75,7 @@ func (t *tracer) process(pid, parent int, name Title) int {
 func (t *tracer) loop() error {
 	for {
 		s, err := next()
-		t.now = program.Now()
+		t.now = t.told()
 		if err == unix.ECHILD {
 			return nil
 		}
@@ -93,6 +97,19 @@ func (t *tracer) loop() error {
 			return fmt.Errorf("follow thread %d: %w", s.tid, err)
 		}
 	}
+}
+
+// told is when the tracer was woken: now, less what it waited for a CPU since,
+// but not before it let the last thread go.
+func (t *tracer) told() int64 {
+	now := program.Now()
+	total, ok := t.queue.read(t.tid)
+	late := total - t.late
+	t.late = total
+	if !ok {
+		return now
+	}
+	return max(now-late, t.last)
 }
 
 // gone collects a thread that has ended.
@@ -144,7 +161,7 @@ func (t *tracer) stop(s stopped) error {
 		return t.orphan(s.tid)
 	}
 	signal, event := unix.Signal(s.status&0x7f), int(s.status>>8)
-	t.mark(th.process, t.queued(th))
+	t.mark(th.process, th)
 	switch {
 	case event == unix.PTRACE_EVENT_SECCOMP:
 		if err := t.entered(th); err != nil {
@@ -178,8 +195,8 @@ func (t *tracer) stop(s stopped) error {
 func (t *tracer) resume(th *thread, signal unix.Signal) error {
 	if p := &t.record.Processes[th.process]; len(p.Marks) > 0 {
 		last := p.Marks[len(p.Marks)-1]
-		th.resumed = program.Now()
-		p.Marks = append(p.Marks, Mark{th.resumed, last.CPU, last.Queue})
+		p.Marks = append(p.Marks, Mark{program.Now(), last.CPU, last.Queue})
+		t.last = p.Marks[len(p.Marks)-1].At
 	}
 	request := unix.PTRACE_CONT
 	if th.call >= 0 || th.steps > 0 {
@@ -188,31 +205,46 @@ func (t *tracer) resume(th *thread, signal unix.Signal) error {
 	return ptrace(request, th.tid, 0, uintptr(signal))
 }
 
-// mark reads a process's CPU clock, and adds to the time that it was ready and
-// had no CPU.
-func (t *tracer) mark(process int, queue int64) {
+// mark reads a process's CPU clock, and adds to the time that its threads were
+// ready and had no CPU: the one that stopped, and the others when the process
+// was idle for long, since reading costs time, too.
+func (t *tracer) mark(process int, th *thread) {
 	p := &t.record.Processes[process]
-	if len(p.Marks) > 0 {
-		queue += p.Marks[len(p.Marks)-1].Queue
+	cpu, ok := cpuTime(p.PID)
+	if !ok {
+		return
 	}
-	if cpu, ok := cpuTime(p.PID); ok {
-		p.Marks = append(p.Marks, Mark{t.now, cpu, queue})
+	m := Mark{t.now, cpu, 0}
+	if n := len(p.Marks); n > 0 {
+		last := p.Marks[n-1]
+		queue := t.queued(th, last.At)
+		const long = 50_000 // nanoseconds
+		if idle := t.now - last.At - (cpu - last.CPU) - queue; idle > long {
+			for _, other := range t.threads {
+				if other.process == process && other != th {
+					queue += t.queued(other, last.At)
+				}
+			}
+		}
+		m.Queue = last.Queue + queue
 	}
+	p.Marks = append(p.Marks, m)
 }
 
-// queued is how long a thread was ready and had no CPU since its process's last
-// mark. What it was since its own last stop is spread evenly, when another
-// thread of the process stopped in between.
-func (t *tracer) queued(th *thread) int64 {
-	total, ok := th.queue.read(th.tid)
-	since := total - th.waited
-	th.waited = total
-	p := &t.record.Processes[th.process]
-	if !ok || len(p.Marks) == 0 {
+// queued is how long a thread was ready and had no CPU since an instant. What
+// it was since it was last asked is spread evenly over that time.
+func (t *tracer) queued(th *thread, from int64) int64 {
+	if th == nil {
 		return 0
 	}
-	whole, part := t.now-th.resumed, t.now-p.Marks[len(p.Marks)-1].At
-	if th.resumed == 0 || part >= whole {
+	total, ok := th.queue.read(th.tid)
+	since, asked := total-th.waited, th.asked
+	th.waited, th.asked = total, t.now
+	if !ok {
+		return 0
+	}
+	whole, part := t.now-asked, t.now-from
+	if asked == 0 || part >= whole {
 		return since
 	}
 	return int64(float64(since) * float64(part) / float64(whole))

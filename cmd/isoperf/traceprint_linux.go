@@ -20,6 +20,7 @@ type profile struct {
 	args       []string
 	record     *follow.Record
 	cost       follow.Cost
+	latency    float64 // of a stop, in this record; nanoseconds
 	phases     []follow.Phase
 	whole      float64 // nanoseconds
 	compared   follow.Comparison
@@ -27,7 +28,8 @@ type profile struct {
 }
 
 func newProfile(args []string, r *follow.Record, cost follow.Cost) *profile {
-	return &profile{args: args, record: r, cost: cost, phases: r.Divide(cost.Latency), whole: float64(r.End - r.Start)}
+	latency := r.Latency(cost)
+	return &profile{args: args, record: r, cost: cost, latency: latency, phases: r.Divide(latency), whole: float64(r.End - r.Start)}
 }
 
 // What is listed at most.
@@ -46,7 +48,7 @@ func (p *profile) title() string {
 
 // lead is the answer and how far it holds, in a sentence.
 func (p *profile) lead() string {
-	return fmt.Sprintf("%s, followed: %d stops of about %s. One lane for each process; time from the command's execve.", strings.Join(p.args, " "), p.record.Stops, trace.Duration(int64(p.cost.Stop)))
+	return fmt.Sprintf("%s, followed: %d stops of %s. One lane for each process; time from the command's execve.", strings.Join(p.args, " "), p.record.Stops, span(p.stop()))
 }
 
 // share is a part of the whole in percent.
@@ -97,9 +99,10 @@ func (p *profile) trust(b *strings.Builder) {
 		"            CPU, %s %% processes that end, %s %% waits for children, %s %% waits for a\n"+
 		"            CPU, %s %% stopped by this trace; %s %% blocked in other calls\n",
 		percentDown(follow.Named(p.phases)), part(follow.Called), part(follow.Ran), part(follow.Ended), part(follow.Waited), part(follow.Queued), part(follow.Stopped), part(follow.Blocked))
-	cost := float64(p.record.Stops) * p.cost.Stop
-	fmt.Fprintf(b, "this trace  %d stops x %s = about %s of the %s (%s %%)\n", p.record.Stops, trace.Duration(int64(p.cost.Stop)),
-		trace.Duration(int64(cost)), trace.Duration(int64(p.whole)), p.share(cost))
+	low, high := p.stop()
+	n := float64(p.record.Stops)
+	fmt.Fprintf(b, "this trace  %d stops x %s = about %s of the %s (%s %%)\n", p.record.Stops, span(low, high), span(n*low, n*high),
+		trace.Duration(int64(p.whole)), p.share(n*low)+" to "+p.share(n*high))
 	switch c := p.compared; {
 	case p.uncompared != nil:
 	case len(c.Alone) > 0:
@@ -132,9 +135,23 @@ func (p *profile) bare(f follow.Phase) float64 {
 	case follow.Stopped:
 		return 0
 	case follow.Called:
-		return max(0, f.Ns-float64(f.Calls)*p.cost.Latency)
+		return max(0, f.Ns-float64(f.Calls)*p.latency)
 	}
 	return f.Ns
+}
+
+// stop is what a stop costs, with tracer and process on one CPU or on two.
+func (p *profile) stop() (low, high float64) {
+	return min(p.cost.Near.Stop, p.cost.Far.Stop), max(p.cost.Near.Stop, p.cost.Far.Stop)
+}
+
+// span prints two durations, or one where they are the same.
+func span(low, high float64) string {
+	a, b := trace.Duration(int64(low)), trace.Duration(int64(high))
+	if a == b {
+		return a
+	}
+	return a + " to " + b
 }
 
 // table lists the phases in the order in which they began.
@@ -171,7 +188,7 @@ func (p *profile) table(b *strings.Builder, columns int) {
 		line(fmt.Sprintf("%d smaller parts", len(rest)), sum, bare, n, "")
 	}
 	line("the whole", p.whole, whole, calls, "")
-	b.WriteString("* without what this trace added to the calls: " + trace.Duration(int64(p.cost.Latency)) + " each, measured here\n\n")
+	b.WriteString("* without what this trace added to the calls, about " + trace.Duration(int64(p.latency)) + " each\n\n")
 }
 
 // listed are the phases of a table in their order, and those that have no room.
@@ -212,7 +229,7 @@ func (p *profile) processes(b *strings.Builder) {
 	fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5s\n", nameColumns, "process", "began at", "lived", "CPU time", "calls")
 	for _, i := range order {
 		q := r.Processes[i]
-		fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5d\n", nameColumns, q.Lane(), trace.Duration(max(0, q.Born-r.Start)), trace.Duration(life(i)), trace.Duration(q.CPU()), calls[i])
+		fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5d\n", nameColumns, r.Lane(i), trace.Duration(max(0, q.Born-r.Start)), trace.Duration(life(i)), trace.Duration(q.CPU()), calls[i])
 	}
 	if rest > 0 {
 		fmt.Fprintf(b, "and %d that lived shorter\n", rest)
@@ -237,7 +254,7 @@ func (p *profile) longest(b *strings.Builder, columns int) {
 	fmt.Fprintf(b, "The longest calls:\n")
 	for _, i := range order[:min(callsMost, len(order))] {
 		c := r.Calls[i]
-		text := fmt.Sprintf("%9s  %s: %s", trace.Duration(took(i)), r.Processes[c.Process].Lane(), c.Text)
+		text := fmt.Sprintf("%9s  %s: %s", trace.Duration(took(i)), r.Lane(c.Process), c.Text)
 		if c.Result < 0 {
 			text = fmt.Sprintf("%s = %d", text, c.Result)
 		}
@@ -250,8 +267,14 @@ func (p *profile) longest(b *strings.Builder, columns int) {
 
 // notes says what the trace changed, or could not see.
 func (p *profile) notes(b *strings.Builder) {
+	said := map[string]bool{} // of several processes of one name the first speaks
 	for _, n := range p.record.Notes {
-		who := p.record.Processes[n.Process].Lane()
+		about := fmt.Sprint(n.Kind, n.Text, p.record.Processes[n.Process].Name())
+		if said[about] {
+			continue
+		}
+		said[about] = true
+		who := p.record.Lane(n.Process)
 		switch n.Kind {
 		case follow.Disarmed:
 			fmt.Fprintf(b, "\nwarning: %s is set-user-ID or has file capabilities, and ran without that privilege because it is traced;\nrun the trace as root, or do without it (a map of the own id alone needs no newuidmap)\n", n.Text)
@@ -270,7 +293,7 @@ func (p *profile) meta() map[string]string {
 	m := map[string]string{
 		"command": strings.Join(p.args, " "), "version": version(), "status": p.record.Status.String(),
 		"whole-ns": strconv.FormatInt(p.record.End-p.record.Start, 10), "stops": strconv.Itoa(p.record.Stops),
-		"stop-ns": strconv.FormatFloat(p.cost.Stop, 'f', 0, 64), "named-share": percentDown(follow.Named(p.phases)) + " %",
+		"stop-ns": fmt.Sprintf("%.0f to %.0f", min(p.cost.Near.Stop, p.cost.Far.Stop), max(p.cost.Near.Stop, p.cost.Far.Stop)), "named-share": percentDown(follow.Named(p.phases)) + " %",
 	}
 	if p.record.Ended != "" {
 		m["ended"] = p.record.Ended
@@ -284,10 +307,10 @@ func (p *profile) lanes() []plot.Lane {
 	at := func(ns int64) float64 { return float64(max(0, ns-r.Start)) }
 	lanes := make([]plot.Lane, len(r.Processes))
 	for i, q := range r.Processes {
-		lanes[i] = plot.Lane{Name: q.Lane(), From: at(q.Born), To: at(q.Died)}
+		lanes[i] = plot.Lane{Name: r.Lane(i), From: at(q.Born), To: at(q.Died)}
 		for _, g := range r.Gaps(i) {
 			if g.Name != "blocked" {
-				lanes[i].Bars = append(lanes[i].Bars, plot.Bar{From: at(g.Start), To: at(g.End), Kind: g.Name, Level: plot.Slim})
+				lanes[i].Bars = append(lanes[i].Bars, plot.Bar{From: at(g.Start), To: at(g.End), Kind: g.Name, Level: plot.Slim, Part: float64(g.CPU) / float64(g.End-g.Start)})
 			}
 		}
 		if q.Exit != 0 {
