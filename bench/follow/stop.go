@@ -139,6 +139,9 @@ func (t *tracer) born(th *thread, vfork bool) error {
 	if th.call < 0 {
 		flags = unix.CLONE_THREAD // the filter lets nothing else pass
 	}
+	if t.threads[tid] != nil {
+		return nil // it had no time to wait for this, see orphan
+	}
 	child := &thread{tid: tid, process: th.process, call: -1}
 	if flags&unix.CLONE_THREAD == 0 {
 		parent := t.record.Processes[th.process]
@@ -165,8 +168,9 @@ func (t *tracer) release(child *thread) error {
 	return nil
 }
 
-// orphan adopts a new thread whose parent cannot tell of it any more, since it
-// was killed in its clone.
+// orphan adopts a new thread when no other is in a clone that may tell of it:
+// the filter did not see its birth, since it is one of its process's threads, or
+// its parent was killed in its clone.
 func (t *tracer) orphan(tid int) error {
 	group := leader(tid)
 	parent := 0

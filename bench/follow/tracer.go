@@ -58,7 +58,10 @@ func newTracer(o Options) (*tracer, error) {
 
 // root is the process that will execute the command.
 func (t *tracer) root(pid int) {
-	t.now, t.tid = program.Now(), unix.Gettid()
+	t.tid = unix.Gettid()
+	t.late, _ = t.queue.read(t.tid) // where it cannot be read, told says so by itself
+	t.now = program.Now()
+	t.last = t.now
 	t.process(pid, -1, Title{At: t.now, Text: title(t.options.Args)})
 	t.threads[pid] = &thread{tid: pid, call: -1}
 }
@@ -238,7 +241,8 @@ func (t *tracer) queued(th *thread, from int64) int64 {
 		return 0
 	}
 	total, ok := th.queue.read(th.tid)
-	since, asked := total-th.waited, th.asked
+	// An execve of another thread leaves its number to one that has waited less.
+	since, asked := max(total-th.waited, 0), th.asked
 	th.waited, th.asked = total, t.now
 	if !ok {
 		return 0
