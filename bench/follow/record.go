@@ -109,7 +109,8 @@ func (r *Record) Lane(process int) string {
 			was = p.title(c.Seen).Text
 		}
 	}
-	if started := r.started(process); was != "" && was != name && p.title(started-1).Text == was {
+	started := r.started(process)
+	if before := p.title(started - 1).Text; was != "" && was == before && p.title(started).Text != before {
 		name = was + " > " + name
 	}
 	return fmt.Sprintf("%s[%d]", name, p.PID)

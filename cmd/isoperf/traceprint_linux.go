@@ -101,8 +101,12 @@ func (p *profile) trust(b *strings.Builder) {
 		percentDown(follow.Named(p.phases)), part(follow.Called), part(follow.Ran), part(follow.Ended), part(follow.Waited), part(follow.Queued), part(follow.Stopped), part(follow.Blocked))
 	low, high := p.stop()
 	n := float64(p.record.Stops)
-	fmt.Fprintf(b, "this trace  %d stops x %s = about %s of the %s (%s %%)\n", p.record.Stops, span(low, high), span(n*low, n*high),
-		trace.Duration(int64(p.whole)), p.share(n*low)+" to "+p.share(n*high))
+	each, shares := trace.Duration(int64(low)), p.share(n*low)
+	if low < high {
+		each += " (process and tracer on one CPU) to " + trace.Duration(int64(high)) + " (on two)"
+		shares += " to " + p.share(n*high)
+	}
+	fmt.Fprintf(b, "this trace  %d stops of %s:\n            about %s of the %s (%s %%)\n", p.record.Stops, each, span(n*low, n*high), trace.Duration(int64(p.whole)), shares)
 	switch c := p.compared; {
 	case p.uncompared != nil:
 	case len(c.Alone) > 0:
@@ -226,10 +230,14 @@ func (p *profile) processes(b *strings.Builder) {
 		order, rest = order[:processesMost], len(order)-processesMost
 		slices.Sort(order)
 	}
-	fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5s\n", nameColumns, "process", "began at", "lived", "CPU time", "calls")
+	name := nameColumns
+	for _, i := range order {
+		name = max(name, len(r.Lane(i)))
+	}
+	fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5s\n", name, "process", "began at", "lived", "CPU time", "calls")
 	for _, i := range order {
 		q := r.Processes[i]
-		fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5d\n", nameColumns, r.Lane(i), trace.Duration(max(0, q.Born-r.Start)), trace.Duration(life(i)), trace.Duration(q.CPU()), calls[i])
+		fmt.Fprintf(b, "%-*s  %9s  %9s  %9s  %5d\n", name, r.Lane(i), trace.Duration(max(0, q.Born-r.Start)), trace.Duration(life(i)), trace.Duration(q.CPU()), calls[i])
 	}
 	if rest > 0 {
 		fmt.Fprintf(b, "and %d that lived shorter\n", rest)
