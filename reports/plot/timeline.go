@@ -23,6 +23,7 @@ type Bar struct {
 	From, To float64 // nanoseconds from the picture's start
 	Kind     string  // what it belongs to: bars of a kind have one colour
 	Level    Level
+	Part     float64 // of a slim bar, how much of the time it ran, up to 1: its height
 }
 
 // Level says how high a bar stands.
@@ -31,7 +32,7 @@ type Level int
 // The levels, the lowest first; bars of a higher one hide those of a lower.
 const (
 	Idle Level = iota // a line: waits, and what is blocked
-	Slim              // half as high, in grey without a kind of its own: own code
+	Slim              // grey, and as high as its Part: own code
 	Full
 )
 
@@ -56,7 +57,7 @@ func Timeline(title, lead string, lanes []Lane) Figure {
 	for _, k := range order {
 		s.keys = append(s.keys, key{style: looks[k], text: k})
 	}
-	s.keys = append(s.keys, key{style: ownStyle(), text: "own code (half as high)", line: true, plain: true}, key{style: idleStyle(), text: "waits, or is blocked", line: true, plain: true})
+	s.keys = append(s.keys, key{style: ownStyle(), text: "own code, as high as its share of a CPU", line: true, plain: true}, key{style: idleStyle(), text: "waits, or is blocked", line: true, plain: true})
 	if hidden > 0 {
 		s.foot = append(s.foot, fmt.Sprintf("%d lanes that are shorter than these are left out.", hidden))
 	}
@@ -165,7 +166,7 @@ func (l Lane) draw(c draw.Canvas, g *plot.Plot, top vg.Length, ground ink, looks
 			case level == Idle:
 				line(b.From, b.To, 1.6, idleStyle().ink)
 			case level == Slim:
-				line(b.From, b.To, barHeight/2, ownStyle().ink)
+				line(b.From, b.To, max(1.6, barHeight*vg.Length(min(b.Part, 1))), ownStyle().ink)
 			default:
 				line(b.From, b.To, barHeight, looks[b.Kind].ink)
 			}
@@ -192,12 +193,16 @@ func (l Lane) label(c draw.Canvas, x func(float64) vg.Length, y vg.Length, groun
 			continue
 		}
 		from, to := x(b.From), x(b.To)
+		took := to - from
+		if b.Level == Slim {
+			took *= vg.Length(min(b.Part, 1))
+		}
 		if i, ok := open[b.Kind]; ok && from-all[i].to < near {
-			all[i].to, all[i].took = max(all[i].to, to), all[i].took+to-from
+			all[i].to, all[i].took = max(all[i].to, to), all[i].took+took
 			continue
 		}
 		open[b.Kind] = len(all)
-		all = append(all, stretch{from, to, b.Kind, b.Level, to - from})
+		all = append(all, stretch{from, to, b.Kind, b.Level, took})
 	}
 	slices.SortStableFunc(all, func(a, b stretch) int { return cmp.Compare(b.took, a.took) })
 	var taken []stretch
