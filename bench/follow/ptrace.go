@@ -26,7 +26,6 @@ type syscallInfo struct {
 }
 
 func (i *syscallInfo) number() uint32      { return uint32(i.data[0]) }
-func (i *syscallInfo) arg(n int) uint64    { return i.data[1+n] }
 func (i *syscallInfo) result() int64       { return int64(i.data[0]) }
 func (i *syscallInfo) exit() bool          { return i.op == unix.PTRACE_SYSCALL_INFO_EXIT }
 func (i *syscallInfo) entry() bool         { return i.op == unix.PTRACE_SYSCALL_INFO_ENTRY }

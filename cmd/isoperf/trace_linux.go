@@ -225,5 +225,5 @@ func failedTrace(err error) error {
 	if errors.Is(e, unix.ENOENT) {
 		return status{code: exitNotFound, err: fmt.Errorf("%w; the interpreter or loader that it needs is missing", e)}
 	}
-	return status{code: exitNotExecutable, err: fmt.Errorf("%w; it is neither a program for this machine nor a script that begins with #!", e)}
+	return status{code: exitNotExecutable, err: fmt.Errorf("%w; it is neither a program for this machine nor a script with #! at its start", e)}
 }

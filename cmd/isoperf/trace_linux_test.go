@@ -97,12 +97,12 @@ func read(t *testing.T, name string) string {
 // seen.
 func TestTraceEnds(t *testing.T) {
 	everyone(t, func(t *testing.T, s *stage) {
-		const script = `trap "" TERM INT; setsid sleep 4321 & sleep 4321; sleep 4321`
+		const script = `trap "" TERM INT; echo up; setsid sleep 4321 & sleep 4321; sleep 4321`
 		s.leavesNothing(t, func() {
 			s.want(t, 137, "Its tree was ended, since the time of 200ms was up", "trace", "--time", "200ms", "sh", "-c", script)
 		})
 		s.leavesNothing(t, func() {
-			cmd := exec.Command(s.bin, "trace", "sh", "-c", "echo up; "+script)
+			cmd := exec.Command(s.bin, "trace", "sh", "-c", script)
 			var errs bytes.Buffer
 			cmd.Stderr = &errs
 			out, err := cmd.StdoutPipe()

@@ -69,7 +69,7 @@ func TestTimelineIsTheSameEachTime(t *testing.T) {
 		}
 		return svg(t, fig) + b.String()
 	}
-	if draw() != draw() {
+	if first, second := draw(), draw(); first != second {
 		t.Error("the same lanes give another picture")
 	}
 }
