@@ -111,15 +111,19 @@ func (c Call) isolates() bool { return !strings.Contains(c.Text, "PR_SET_NAME") 
 
 // CallPhases are the phases of the calls, in the words of package trace.
 func (r *Record) CallPhases() []string {
-	events := make([]trace.Event, len(r.Calls))
+	var events []trace.Event
 	for i, c := range r.Calls {
-		events[i] = trace.Event{Lane: lane(c.Thread), Name: c.Name, Text: c.Text, Start: c.Seen, End: max(c.Left, c.Seen), Args: map[string]any{"place": i}}
+		if c.Kind == Wait { // what is opened before it does not prepare it
+			continue
+		}
+		events = append(events, trace.Event{Lane: lane(c.Thread), Name: c.Name, Text: c.Text, Start: c.Seen, End: max(c.Left, c.Seen), Args: map[string]any{"place": i}})
 	}
 	events, named := trace.Sort(events)
 	names := make([]string, len(r.Calls))
 	for i, e := range events {
 		names[e.Args["place"].(int)] = named[i]
 	}
+	mounts := r.mounters()
 	for i, c := range r.Calls {
 		switch {
 		case c.Kind == Wait:
@@ -132,9 +136,29 @@ func (r *Record) CallPhases() []string {
 			names[i] = PhaseClone
 		case c.Kind == File && controlFile(strings.TrimPrefix(c.Name, "open ")) == noFile && !strings.Contains(c.Text, "/sys/fs/cgroup/"):
 			names[i] = PhaseFiles
+		case directory(c.Name) && !strings.Contains(c.Text, "cgroup/") && !mounts[c.Process]:
+			names[i] = PhaseFiles
 		}
 	}
 	return names
+}
+
+// directory says whether a call makes or removes one: a place to mount on, or
+// anything else.
+func directory(name string) bool {
+	return name == "mkdir" || name == "mkdirat" || name == "rmdir" || name == "unlinkat"
+}
+
+// mounters are the processes that mount something.
+func (r *Record) mounters() []bool {
+	all := make([]bool, len(r.Processes))
+	for _, c := range r.Calls {
+		switch c.Name {
+		case "mount", "move_mount", "umount2", "umount", "mount_setattr", "pivot_root":
+			all[c.Process] = true
+		}
+	}
+	return all
 }
 
 // add gives time to a phase.

@@ -73,7 +73,7 @@ func (r *Record) Gaps(process int) []Gap {
 			return
 		case !runs:
 			g.Name = "blocked"
-		case after == "execve":
+		case after == "execve" && before != PhaseExit:
 			g.Name = "start"
 		default:
 			g.Name = "own code"
@@ -85,7 +85,7 @@ func (r *Record) Gaps(process int) []Gap {
 		at, after, waiting = max(at, e.at, e.until), e.name, e.waiting
 	}
 	if end := cmp.Or(p.Exit, p.Died); end > at {
-		add(end, "exit")
+		add(end, PhaseExit)
 	}
 	return gaps
 }

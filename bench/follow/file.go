@@ -8,14 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"isoperf/runtime/seccomp"
 )
-
-// fileSteps is how many stops of a thread are spent on a file that it opened:
-// between open and write Go's runtime registers the file, and a shell moves
-// the descriptor.
-const fileSteps = 32
 
 // fileOfControl is a file by which processes are isolated.
 type fileOfControl string
@@ -24,7 +17,6 @@ const (
 	noFile     fileOfControl = ""
 	cgroupFile fileOfControl = "cgroup"
 	idFile     fileOfControl = "id map"
-	otherFile  fileOfControl = "file"
 )
 
 func (f fileOfControl) matters() bool { return f == cgroupFile || f == idFile }
@@ -54,31 +46,22 @@ func controlFile(name string) fileOfControl {
 }
 
 // opening handles the open of a file. One that tells nothing is let go at once.
-func (t *tracer) opening(th *thread, e entry, args [6]uint64, read *reader) error {
+func (t *tracer) opening(th *thread, e entry, args [6]uint64, read *reader) {
 	at := strings.IndexByte(e.args, 's')
 	name, ok := text(th.tid, args[at], textMost)
 	if !ok {
 		t.note(th.process, Unreadable, "")
-		return nil
-	}
-	th.file = controlFile(name)
-	if th.file == noFile && !t.options.Files {
-		return nil
-	}
-	if th.file == noFile {
-		th.file = otherFile
-	}
-	t.enter(th, File, "open "+path.Base(name), read.call(e.name, e.args, args))
-	return nil
-}
-
-// writing handles a call of a thread that has opened a file of control.
-func (t *tracer) writing(th *thread, info *syscallInfo) {
-	e, ok := t.loose[seccomp.Number{Audit: info.arch, Number: info.number()}]
-	if !ok {
 		return
 	}
-	args, read := info.args(), newReader(th.tid, info)
+	if controlFile(name) == noFile && !t.options.Files {
+		return
+	}
+	t.enter(th, File, "open "+path.Base(name), read.call(e.name, e.args, args))
+}
+
+// writing handles a short write. One to a file that controls nothing is let go
+// at once.
+func (t *tracer) writing(th *thread, e entry, args [6]uint64, read *reader) {
 	target, ok := linkOf(th.tid, int(int32(args[0])))
 	if !ok || !controlFile(target).matters() {
 		return
@@ -87,7 +70,7 @@ func (t *tracer) writing(th *thread, info *syscallInfo) {
 	if strings.HasPrefix(e.args, "db") {
 		content = ", " + read.word('b', args, 1)
 	}
-	t.enter(th, loose, "write "+path.Base(target), e.name+"("+strconv.Quote(target)+content+")")
+	t.enter(th, Write, "write "+path.Base(target), e.name+"("+strconv.Quote(target)+content+")")
 }
 
 // disarmed notes an execve of a file whose privilege the process does not get,

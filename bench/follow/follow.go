@@ -14,9 +14,9 @@
 //
 // A filter in front of the command lets every other system call run at full
 // speed; the calls of table.go stop twice, on entry and on exit. Where a call
-// needs a look at its arguments that a filter cannot take, its entry alone
-// stops: files that are opened for writing, of which those of control groups
-// and id maps are followed, call by call, until they are written.
+// needs a look at its arguments that a filter cannot take, its entry stops for
+// it, and its exit only when it matters: files that are opened for writing, and
+// short writes, of which those to control groups and id maps are kept.
 //
 // Between the calls a process runs code of its own, or waits. Which of them is
 // known to the nanosecond, since its CPU clock is read at every stop. What is

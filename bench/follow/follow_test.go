@@ -34,7 +34,7 @@ func TestCalls(t *testing.T) {
 		"unshare", "write setgroups", "write gid_map", "write uid_map", "mount", "sethostname", "mount", "mkdir", "umount2",
 	}
 	r.Calls = slices.DeleteFunc(r.Calls, func(c Call) bool { return c.Name == "mkdir" && !strings.Contains(c.Text, "/mnt/a") }) // mount(8) has files of its own
-	got := names(r, Isolation, loose)
+	got := names(r, Isolation, Write)
 	// Which of the id maps is written first differs between versions of unshare.
 	slices.Sort(got[1:min(4, len(got))])
 	slices.Sort(want[1:4])
@@ -230,6 +230,28 @@ func TestFiles(t *testing.T) {
 	}
 	if got := Sum(r.Divide(0), Called); got <= 0 {
 		t.Errorf("the calls took %.0f ns", got)
+	}
+}
+
+// TestControlWrites: what is written to files of control is kept, by name and
+// content, whichever descriptor it goes through; other output is not.
+func TestControlWrites(t *testing.T) {
+	dir := t.TempDir()
+	r := followed(t, command(t, "sh", "-c", "echo 12345 > "+dir+"/cgroup.procs; echo hello > "+dir+"/other; exec 7> "+dir+"/cpu.max; echo 'max 100000' >&7"))
+	var texts []string
+	for _, c := range r.Calls {
+		if c.Kind == Write {
+			texts = append(texts, c.Name+" "+c.Text[strings.LastIndex(c.Text, ","):])
+		}
+	}
+	// A name of a controller counts below a control group's directory, or alone.
+	if want := []string{`write cgroup.procs , "12345\n")`}; !slices.Equal(texts, want) {
+		t.Errorf("the writes are %q, want %q", texts, want)
+	}
+	for _, c := range r.Calls {
+		if c.Kind == Write && c.Result != 6 {
+			t.Errorf("%s returned %d", c.Text, c.Result)
+		}
 	}
 }
 

@@ -28,7 +28,6 @@ type syscallInfo struct {
 func (i *syscallInfo) number() uint32      { return uint32(i.data[0]) }
 func (i *syscallInfo) result() int64       { return int64(i.data[0]) }
 func (i *syscallInfo) exit() bool          { return i.op == unix.PTRACE_SYSCALL_INFO_EXIT }
-func (i *syscallInfo) entry() bool         { return i.op == unix.PTRACE_SYSCALL_INFO_ENTRY }
 func (i *syscallInfo) args() (a [6]uint64) { copy(a[:], i.data[1:]); return a }
 
 // ptrace is the bare call; none of the requests that are used here blocks.

@@ -105,7 +105,7 @@ func (r *Record) Lane(process int) string {
 	p := r.Processes[process]
 	name, was := p.Name(), ""
 	for _, c := range r.Calls {
-		if c.Process == process && (c.Kind == Isolation || c.Kind == loose) {
+		if c.Process == process && (c.Kind == Isolation || c.Kind == Write) {
 			was = p.title(c.Seen).Text
 		}
 	}

@@ -24,7 +24,11 @@ func (t *tracer) entered(th *thread) error {
 	args, read := info.args(), newReader(th.tid, &info)
 	switch e.kind {
 	case File:
-		return t.opening(th, e, args, read)
+		t.opening(th, e, args, read)
+		return nil
+	case Write:
+		t.writing(th, e, args, read)
+		return nil
 	case Refused:
 		// PTRACE_TRACEME and the like fail: there is a tracer already.
 		t.note(th.process, Traced, e.name)
@@ -81,21 +85,14 @@ func (t *tracer) birthFlags(th *thread, e entry, args [6]uint64) uint64 {
 	return flags
 }
 
-// stepped handles the exit of a call, and every call of a thread whose file is
-// followed.
+// stepped handles the exit of a call.
 func (t *tracer) stepped(th *thread) error {
 	var info syscallInfo
 	if err := describe(th.tid, &info); err != nil {
 		return err
 	}
-	if th.steps > 0 {
-		th.steps--
-	}
-	switch {
-	case info.exit() && th.call >= 0:
+	if info.exit() && th.call >= 0 {
 		t.returned(th, info.result())
-	case info.entry() && th.steps > 0:
-		t.writing(th, &info)
 	}
 	return nil
 }
@@ -105,12 +102,7 @@ func (t *tracer) returned(th *thread, result int64) {
 	c := &t.record.Calls[th.call]
 	c.Returned, c.Result = t.now, result
 	th.call = -1
-	switch {
-	case c.Kind == File && result >= 0 && th.file.matters():
-		th.steps = fileSteps
-	case c.Kind == loose:
-		th.steps = 0
-	case strings.Contains(c.Text, "PR_SET_NAME"):
+	if strings.Contains(c.Text, "PR_SET_NAME") {
 		t.renamed(th)
 	}
 	c.Left = program.Now()
@@ -227,7 +219,7 @@ func (t *tracer) executed(pid int) (*thread, error) {
 	if th.tid != pid { // its number leads elsewhere now
 		th.queue.close()
 	}
-	th.tid, th.steps = pid, 0
+	th.tid = pid
 	t.threads[pid] = th
 	p := &t.record.Processes[th.process]
 	p.Titles = append(p.Titles, Title{At: t.now, Text: title(th.args), Exec: true})

@@ -19,9 +19,8 @@ const (
 	Birth                 // clone, fork, vfork
 	Exec                  // execve
 	File                  // entry; exit too when the file matters
+	Write                 // the same
 	Refused               // it cannot work here: entry only
-	exiting               // the end of a process, which is no call
-	loose                 // seen only while a file is followed
 )
 
 // entry is a call that is followed. The letters of args say how the arguments
@@ -75,14 +74,33 @@ func table(files bool) []entry {
 		{"setfsuid", "d", Isolation, nil}, {"setfsgid", "d", Isolation, nil}, {"setsid", "", Isolation, nil},
 		{"bpf", "d", Isolation, nil}, {"keyctl", "d", Isolation, nil}, {"personality", "x", Isolation, nil},
 		{"open", "sx", File, writes(1)}, {"creat", "s", File, nil}, {"openat", "fsx", File, writes(2)}, {"openat2", "fs", File, nil},
+		{"write", "dbd", Write, briefWrites()}, {"pwrite64", "dbd", Write, briefWrites()}, {"writev", "d", Write, nil},
 		{"ptrace", "ddx", Refused, nil},
 	}
 }
 
-// looseTable are the calls that matter while a file is followed.
-func looseTable() []entry {
-	return []entry{{"write", "dbd", loose, nil}, {"pwrite64", "dbd", loose, nil}, {"writev", "d", loose, nil}}
+// briefWrites are the sizes of writes that stop: those of numbers and of lines
+// that control files take. The bytes that wake a thread (1, or 8 of an eventfd)
+// do not, and output of any size to speak of does not. One argument takes one
+// condition of a filter rule, so a range is put together of powers of two.
+func briefWrites() []specs.LinuxSeccompArg {
+	var sizes []specs.LinuxSeccompArg
+	add := func(from, count uint64) {
+		sizes = append(sizes, specs.LinuxSeccompArg{Index: 2, Value: ^(count - 1), ValueTwo: from, Op: specs.OpMaskedEqual})
+	}
+	add(2, 2)
+	add(4, 4)
+	add(9, 1)
+	add(10, 2)
+	add(12, 4)
+	for n := uint64(16); n < briefMost; n *= 2 {
+		add(n, n)
+	}
+	return sizes
 }
+
+// briefMost is the first size that does not stop.
+const briefMost = 256
 
 // option is one of prctl(2).
 type option struct {

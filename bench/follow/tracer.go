@@ -14,7 +14,6 @@ import (
 type tracer struct {
 	options Options
 	known   map[seccomp.Number]entry // the calls that stop
-	loose   map[seccomp.Number]entry // those that count while a file is followed
 	record  *Record
 	command *program.Process
 	threads map[int]*thread
@@ -31,15 +30,13 @@ type tracer struct {
 // thread is one thread of the tree.
 type thread struct {
 	tid     int
-	process int           // its place in record.Processes
-	call    int           // the call that it is in, its place in record.Calls; -1: none
-	flags   uint64        // of the clone that it is in
-	args    []string      // of the execve that it is in
-	file    fileOfControl // what it has open
-	steps   int           // how many stops more the file is followed
-	queue   queue         // where its time in the queue is read
-	waited  int64         // what was read there last
-	asked   int64         // when
+	process int      // its place in record.Processes
+	call    int      // the call that it is in, its place in record.Calls; -1: none
+	flags   uint64   // of the clone that it is in
+	args    []string // of the execve that it is in
+	queue   queue    // where its time in the queue is read
+	waited  int64    // what was read there last
+	asked   int64    // when
 }
 
 func newTracer(o Options) (*tracer, error) {
@@ -51,7 +48,7 @@ func newTracer(o Options) (*tracer, error) {
 		entries = append(entries, entry{nullCall, "", Isolation, nil})
 	}
 	return &tracer{
-		options: o, known: byNumber(entries), loose: byNumber(looseTable()), record: &Record{},
+		options: o, known: byNumber(entries), record: &Record{},
 		threads: map[int]*thread{}, early: map[int]stopped{}, ending: ending{alive: map[int]bool{}},
 	}, nil
 }
@@ -202,7 +199,7 @@ func (t *tracer) resume(th *thread, signal unix.Signal) error {
 		t.last = p.Marks[len(p.Marks)-1].At
 	}
 	request := unix.PTRACE_CONT
-	if th.call >= 0 || th.steps > 0 {
+	if th.call >= 0 {
 		request = unix.PTRACE_SYSCALL
 	}
 	return ptrace(request, th.tid, 0, uintptr(signal))

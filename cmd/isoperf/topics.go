@@ -51,9 +51,9 @@ What stops. A seccomp filter in front of the command lets all calls run at full
 speed but those that isolate: clone, unshare, setns, the mount family,
 pivot_root, chroot, mkdir and rmdir (control groups), mknod, capset, prctl
 (the options that isolate), seccomp, the setuid family, bpf, keyctl, execve;
-and wait4 and waitid. A file that is opened for writing stops for a look at its
-name; the files of control groups (cgroup.procs, cpu.max) and id maps are then
-followed until they are written. --files stops at every file that is opened.
+and wait4 and waitid. Files that are opened for writing, and writes of 2 to 255
+bytes, stop once for a look; those to control groups (cgroup.procs, cpu.max) and
+id maps are kept. --files keeps every file that is opened.
 
 How the time is divided. From the command's execve to the end of its last
 process every nanosecond belongs to one phase: to the call that is under way

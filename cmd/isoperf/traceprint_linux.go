@@ -82,9 +82,15 @@ func (p *profile) print(w io.Writer, columns int) error {
 	return err
 }
 
-// answer is the sentence that was asked for.
+// answer is the sentence that was asked for. The trace's own part is not the
+// command's.
 func (p *profile) answer(b *strings.Builder) {
-	most := slices.MaxFunc(p.phases, func(a, b follow.Phase) int { return cmp.Compare(a.Ns, b.Ns) })
+	most := follow.Phase{Name: "none"}
+	for _, f := range p.phases {
+		if f.Sort != follow.Stopped && f.Ns > most.Ns {
+			most = f
+		}
+	}
 	fmt.Fprintf(b, "%s took %s; the longest part, %s, took %s %%.\n", p.command(), trace.Duration(int64(p.whole)), most.Name, p.share(most.Ns))
 	if p.record.Ended != "" {
 		fmt.Fprintf(b, "Its tree was ended, since %s: the figures are those up to then.\n", p.record.Ended)
@@ -99,14 +105,17 @@ func (p *profile) trust(b *strings.Builder) {
 		"            CPU, %s %% processes that end, %s %% waits for children, %s %% waits for a\n"+
 		"            CPU, %s %% stopped by this trace; %s %% blocked in other calls\n",
 		percentDown(follow.Named(p.phases)), part(follow.Called), part(follow.Ran), part(follow.Ended), part(follow.Waited), part(follow.Queued), part(follow.Stopped), part(follow.Blocked))
-	low, high := p.stop()
-	n := float64(p.record.Stops)
-	each, shares := trace.Duration(int64(low)), p.share(n*low)
-	if low < high {
-		each += " (process and tracer on one CPU) to " + trace.Duration(int64(high)) + " (on two)"
-		shares += " to " + p.share(n*high)
+	bare := 0.0
+	for _, f := range p.phases {
+		bare += p.bare(f)
 	}
-	fmt.Fprintf(b, "this trace  %d stops of %s:\n            about %s of the %s (%s %%)\n", p.record.Stops, each, span(n*low, n*high), trace.Duration(int64(p.whole)), shares)
+	cost, n := p.whole-bare, float64(p.record.Stops)
+	fmt.Fprintf(b, "this trace  %.0f stops x %s = about %s of the %s (%s %%);\n", n, trace.Duration(int64(cost/max(n, 1))), trace.Duration(int64(cost)), trace.Duration(int64(p.whole)), p.share(cost))
+	if low, high := p.stop(); low < high {
+		fmt.Fprintf(b, "            a stop that does nothing takes %s, or %s between two CPUs\n", trace.Duration(int64(low)), trace.Duration(int64(high)))
+	} else {
+		fmt.Fprintf(b, "            a stop that does nothing takes %s\n", trace.Duration(int64(low)))
+	}
 	switch c := p.compared; {
 	case p.uncompared != nil:
 	case len(c.Alone) > 0:
