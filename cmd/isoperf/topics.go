@@ -44,7 +44,7 @@ both enter; each result file records what its kernel did (time_namespace_vm).`,
 func tracingTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "tracing",
-		Short: "About isoperf trace: what it sees, what it changes, what it costs",
+		Short: "About isoperf trace: what it sees, changes and costs",
 		Long: `What isoperf trace sees, changes and costs.
 
 What stops. A seccomp filter in front of the command lets all calls run at full

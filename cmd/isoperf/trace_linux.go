@@ -62,7 +62,7 @@ The exit status is the command's, 128+N after signal N. Own failures exit with
 127. More: isoperf help tracing.`,
 		Example: `  isoperf trace -- runc run mycontainer
   isoperf trace --compare 5 -- bwrap --bind / / --unshare-all true
-  isoperf trace --picture start.svg --timeline start.json -- podman run alpine true
+  isoperf trace --picture a.svg --timeline a.json -- podman run alpine true
   isoperf trace --time 10s -- sh -c 'unshare -r sleep 100'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/bench/follow"
 	"isoperf/runtime/trace"
 )
 
@@ -60,7 +61,7 @@ func TestTraceReport(t *testing.T) {
 		}
 		text := read(t, report)
 		for _, want := range []string{
-			`^unshare took [0-9.]+ [mu]?s; the longest part, .*, took [0-9.]+ %\.\n`, `\nnamed +[0-9.]+ % of it`, `\nthis trace +[0-9]+ stops x [0-9.]+ us = about `, `\ncompared +traced .*medians of 1 pairs`,
+			`^unshare took [0-9.]+ [mu]?s; the longest part, .*, took [0-9.]+ %\.\n`, `\nnamed +[0-9.]+ % of it`, `\nthis trace +[0-9]+ stops x [0-9.]+ us = about `, `(?s)\ncompared +traced .*medians;\s+pairs: 1\)`,
 			`\nnamespaces +[0-9.]+ `, `\nmounts +[0-9.]+ `, `\nid maps +[0-9.]+ `, `\nthe whole +[0-9.]+ .* 100 %`, `\nunshare > sh\[[0-9]+\]`, `\nThe longest calls:\n`,
 		} {
 			if !regexp.MustCompile(want).MatchString(text) {
@@ -134,10 +135,71 @@ func TestTraceDisarmed(t *testing.T) {
 	everyone(t, func(t *testing.T, s *stage) {
 		needs(t, "su")
 		out, _ := s.run(t, "trace", "su", "--version")
+		out = strings.Join(strings.Fields(out), " ")
 		if told := strings.Contains(out, "ran without that privilege because it is traced"); told != (s.user != "root") {
 			t.Errorf("as %s:\n%s", s.user, out)
 		}
 	})
+}
+
+// TestProfilePrint: the report of a record that was made up.
+func TestProfilePrint(t *testing.T) {
+	r := &follow.Record{
+		Start: 1000, Led: 101_000, End: 101_000, Stops: 6, Ended: "the time of 1s was up",
+		Processes: []follow.Process{{PID: 7, Parent: -1, Born: 900, Died: 101_000, Exit: 91_000, Titles: []follow.Title{{At: 900, Text: "box"}, {At: 11_000, Text: "box", Exec: true}},
+			Marks: []follow.Mark{{At: 900}, {At: 1000}, {At: 11_000, CPU: 2000}, {At: 51_000, CPU: 42_000}, {At: 52_000, CPU: 42_000}, {At: 71_000, CPU: 42_000}, {At: 72_000, CPU: 42_000}, {At: 91_000, CPU: 42_000}}}},
+		Calls: []follow.Call{
+			{Thread: 7, Name: "execve", Text: `execve("/bin/box", ["box"])`, Kind: follow.Exec, Seen: 1000, Entered: 1000, Returned: 11_000, Left: 11_000},
+			{Thread: 7, Name: "mount", Text: `mount("a", "b", NULL, MS_BIND, NULL)`, Seen: 51_000, Entered: 52_000, Returned: 71_000, Left: 72_000, Result: -1},
+		},
+		Notes: []follow.Note{{Kind: follow.Traced, Text: "ptrace"}, {Kind: follow.Traced, Text: "ptrace"}},
+	}
+	cost := follow.Cost{Near: follow.Price{Stop: 5000, Latency: 4000}, Far: follow.Price{Stop: 6000, Latency: 5000}}
+	p := newProfile([]string{"/bin/box", "x"}, r, cost)
+	p.compared = follow.Comparison{Alone: []int64{50_000, 70_000}, Followed: []int64{90_000, 90_000}, Stopped: "1m0s were up"}
+	var b strings.Builder
+	if err := p.print(&b, 80); err != nil {
+		t.Fatal(err)
+	}
+	const want = `box took 100 us; the longest part, box: start, took 40 %.
+Its tree was ended, since the time of 1s was up.
+
+named       85.0 % of it: 29 % in the calls that were followed, 40 % own code on
+            a CPU, 10 % processes that end, 0 % waits for children, 0 % waits
+            for a CPU, 6.0 % stopped by this trace; 15 % blocked in other calls
+this trace  6 stops x 2.33 us = about 14.0 us of the 100 us (14 %); a stop that
+            does nothing takes 5.00 us, or 6.00 us between two CPUs
+compared    traced 90.0 us, alone 60.0 us: 1.50 times as long (medians; pairs:
+            2; 1m0s were up)
+
+phase, in order of start           time   share   estimate*   calls
+execve                          10.0 us    10 %     6.00 us       1  ###
+box: start                      40.0 us    40 %     40.0 us          ###########
+mounts                          19.0 us    19 %     15.0 us       1  #####
+stopped by this trace           6.00 us   6.0 %        0 ns          ##
+box: blocked                    15.0 us    15 %     15.0 us          ####
+exit                            10.0 us    10 %     10.0 us          ###
+the whole                        100 us   100 %     86.0 us       2
+* without what this trace added to the calls, about 4.00 us each
+
+process                        began at      lived   CPU time  calls
+box[7]                             0 ns     100 us    42.0 us      2
+
+The longest calls:
+  19.0 us  box[7]: mount("a", "b", NULL, MS_BIND, NULL) = -1
+  10.0 us  box[7]: execve("/bin/box", ["box"])
+
+warning:    box[7] called ptrace, which cannot work: a process has one tracer,
+            and that is this trace; trace what it traces instead
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len([]rune(line)) > 81 {
+			t.Errorf("%d columns: %s", len([]rune(line)), line)
+		}
+	}
 }
 
 // TestTraceRunc: nearly all of runc's time has a name. One try of three counts,

@@ -93,7 +93,7 @@ func (p *profile) answer(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "%s took %s; the longest part, %s, took %s %%.\n", p.command(), trace.Duration(int64(p.whole)), most.Name, p.share(most.Ns))
 	if p.record.Ended != "" {
-		fmt.Fprintf(b, "Its tree was ended, since %s: the figures are those up to then.\n", p.record.Ended)
+		fmt.Fprintf(b, "Its tree was ended, since %s.\n", p.record.Ended)
 	}
 	b.WriteByte('\n')
 }
@@ -101,30 +101,54 @@ func (p *profile) answer(b *strings.Builder) {
 // trust says how far the figures go, and what the trace itself cost.
 func (p *profile) trust(b *strings.Builder) {
 	part := func(sorts ...follow.Sort) string { return p.share(follow.Sum(p.phases, sorts...)) }
-	fmt.Fprintf(b, "named       %s %% of it: %s %% in the calls that were followed, %s %% own code on a\n"+
-		"            CPU, %s %% processes that end, %s %% waits for children, %s %% waits for a\n"+
-		"            CPU, %s %% stopped by this trace; %s %% blocked in other calls\n",
+	say := func(label, format string, args ...any) { paragraph(b, label, fmt.Sprintf(format, args...)) }
+	say("named", "%s %% of it: %s %% in the calls that were followed, %s %% own code on a CPU, %s %% processes that end, %s %% waits for children, %s %% waits for a CPU, %s %% stopped by this trace; %s %% blocked in other calls",
 		percentDown(follow.Named(p.phases)), part(follow.Called), part(follow.Ran), part(follow.Ended), part(follow.Waited), part(follow.Queued), part(follow.Stopped), part(follow.Blocked))
 	bare := 0.0
 	for _, f := range p.phases {
 		bare += p.bare(f)
 	}
 	cost, n := p.whole-bare, float64(p.record.Stops)
-	fmt.Fprintf(b, "this trace  %.0f stops x %s = about %s of the %s (%s %%);\n", n, trace.Duration(int64(cost/max(n, 1))), trace.Duration(int64(cost)), trace.Duration(int64(p.whole)), p.share(cost))
-	if low, high := p.stop(); low < high {
-		fmt.Fprintf(b, "            a stop that does nothing takes %s, or %s between two CPUs\n", trace.Duration(int64(low)), trace.Duration(int64(high)))
-	} else {
-		fmt.Fprintf(b, "            a stop that does nothing takes %s\n", trace.Duration(int64(low)))
-	}
+	low, high := p.stop()
+	say("this trace", "%.0f stops x %s = about %s of the %s (%s %%); a stop that does nothing takes %s", n, trace.Duration(int64(cost/max(n, 1))),
+		trace.Duration(int64(cost)), trace.Duration(int64(p.whole)), p.share(cost), either(low, high))
 	switch c := p.compared; {
 	case p.uncompared != nil:
 	case len(c.Alone) > 0:
-		fmt.Fprintf(b, "compared    traced %s, alone %s: %.2f times as long (medians of %d pairs%s)\n", trace.Duration(middle(c.Followed)), trace.Duration(middle(c.Alone)),
+		say("compared", "traced %s, alone %s: %.2f times as long (medians; pairs: %d%s)", trace.Duration(middle(c.Followed)), trace.Duration(middle(c.Alone)),
 			float64(middle(c.Followed))/float64(middle(c.Alone)), len(c.Alone), more(c.Stopped))
 	default:
-		b.WriteString("compared    no; --compare 5 runs the command ten times more, for the true ratio\n")
+		say("compared", "no; --compare 5 runs the command ten times more, for the true ratio")
 	}
 	b.WriteByte('\n')
+}
+
+// either is the cost of a stop on one CPU, and between two where that is more.
+func either(low, high float64) string {
+	if low < high {
+		return trace.Duration(int64(low)) + ", or " + trace.Duration(int64(high)) + " between two CPUs"
+	}
+	return trace.Duration(int64(low))
+}
+
+// paragraph writes a text behind its label, in lines of at most 80 columns.
+func paragraph(b *strings.Builder, label, text string) {
+	const indent, columns = 12, 80
+	fmt.Fprintf(b, "%-*s", indent, label)
+	at := indent
+	for i, word := range strings.Fields(text) {
+		switch n := len([]rune(word)); {
+		case i > 0 && at+1+n > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		case i > 0:
+			b.WriteString(" ")
+			at++
+		}
+		b.WriteString(word)
+		at += len([]rune(word))
+	}
+	b.WriteString("\n")
 }
 
 func more(text string) string {
@@ -206,7 +230,7 @@ func (p *profile) table(b *strings.Builder, columns int) {
 
 // listed are the phases of a table in their order, and those that have no room.
 func (p *profile) listed() (shown, rest []follow.Phase) {
-	if len(p.phases) <= phasesMost {
+	if len(p.phases) <= phasesMost+1 { // one left out would take the same room
 		return p.phases, nil
 	}
 	sizes := slices.SortedFunc(slices.Values(p.phases), func(a, b follow.Phase) int { return cmp.Compare(b.Ns, a.Ns) })
@@ -291,16 +315,18 @@ func (p *profile) notes(b *strings.Builder) {
 			continue
 		}
 		said[about] = true
+		b.WriteByte('\n')
+		say := func(label, format string, args ...any) { paragraph(b, label, fmt.Sprintf(format, args...)) }
 		who := p.record.Lane(n.Process)
 		switch n.Kind {
 		case follow.Disarmed:
-			fmt.Fprintf(b, "\nwarning: %s is set-user-ID or has file capabilities, and ran without that privilege because it is traced;\nrun the trace as root, or do without it (a map of the own id alone needs no newuidmap)\n", n.Text)
+			say("warning:", "%s is set-user-ID or has file capabilities, and ran without that privilege because it is traced; run the trace as root, or do without it (a map of the own id alone needs no newuidmap)", n.Text)
 		case follow.Traced:
-			fmt.Fprintf(b, "\nwarning: %s called ptrace, which cannot work: a process has one tracer, and that is this trace; trace what it traces instead\n", who)
+			say("warning:", "%s called ptrace, which cannot work: a process has one tracer, and that is this trace; trace what it traces instead", who)
 		case follow.Unfollowed:
-			fmt.Fprintf(b, "\nwarning: %s made a process with CLONE_UNTRACED, which cannot be followed, and whose isolation calls fail with ENOSYS\n", who)
+			say("warning:", "%s made a process with CLONE_UNTRACED, which cannot be followed, and whose isolation calls fail with ENOSYS; profile it without", who)
 		case follow.Unreadable:
-			fmt.Fprintf(b, "\nnote: arguments of %s could not be read, since its memory is closed to other processes; run the trace as root\n", who)
+			say("note:", "arguments of %s could not be read, since its memory is closed to other processes; run the trace as root", who)
 		}
 	}
 }
