@@ -61,7 +61,7 @@ func TestTraceReport(t *testing.T) {
 		}
 		text := read(t, report)
 		for _, want := range []string{
-			`^unshare took [0-9.]+ [mu]?s; the longest part, .*, took [0-9.]+ %\.\n`, `\nnamed +[0-9.]+ % of it`, `\nthis trace +[0-9]+ stops x [0-9.]+ us = about `, `(?s)\ncompared +traced .*medians;\s+pairs: 1\)`,
+			`^unshare took [0-9.]+ [mu]?s; the longest part, .*, took [0-9.]+ %\.\n`, `\nnamed +[0-9.]+ % of it`, `\nthis trace +[0-9]+ stops x [0-9.]+ us = about `, `(?s)\ncompared +traced .*medians;\s+pairs:\s+1\)`,
 			`\nnamespaces +[0-9.]+ `, `\nmounts +[0-9.]+ `, `\nid maps +[0-9.]+ `, `\nthe whole +[0-9.]+ .* 100 %`, `\nunshare > sh\[[0-9]+\]`, `\nThe longest calls:\n`,
 		} {
 			if !regexp.MustCompile(want).MatchString(text) {
