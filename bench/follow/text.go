@@ -100,6 +100,9 @@ func (r *reader) quoted(addr uint64) string {
 
 // strings are those of a vector that ends with NULL.
 func (r *reader) strings(addr uint64) []string {
+	if addr == 0 {
+		return nil
+	}
 	var all []string
 	size := 8
 	if r.narrow {

@@ -195,6 +195,8 @@ func compareRuns(ctx context.Context, o follow.Options, pairs int, r *follow.Rec
 		return follow.Comparison{}, err
 	}
 	defer null.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*compareMost) // a run that hangs alone
+	defer cancel()
 	fd := int(null.Fd())
 	o.Stdio = [3]int{fd, fd, fd}
 	return follow.Compare(ctx, o, pairs, compareMost, r.Status)
