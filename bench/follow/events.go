@@ -101,9 +101,8 @@ type cut struct {
 // meanwhile.
 func (r *Record) cuts(process int) []cut {
 	var cuts []cut
-	for _, c := range r.Calls {
-		switch {
-		case c.Process != process:
+	for _, i := range r.callsOf(process) {
+		switch c := r.Calls[i]; {
 		case c.Kind == Wait:
 			cuts = append(cuts, cut{c.Seen, c.Entered, c.Name, true}, cut{c.Returned, c.Left, c.Name, false})
 		default:

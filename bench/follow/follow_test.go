@@ -33,8 +33,9 @@ func TestCalls(t *testing.T) {
 	want := []string{
 		"unshare", "write setgroups", "write gid_map", "write uid_map", "mount", "sethostname", "mount", "mkdir", "umount2",
 	}
-	r.Calls = slices.DeleteFunc(r.Calls, func(c Call) bool { return c.Name == "mkdir" && !strings.Contains(c.Text, "/mnt/a") }) // mount(8) has files of its own
-	got := names(r, Isolation, Write)
+	seen := *r
+	seen.Calls = slices.DeleteFunc(slices.Clone(r.Calls), func(c Call) bool { return c.Name == "mkdir" && !strings.Contains(c.Text, "/mnt/a") }) // mount(8) has files of its own
+	got := names(&seen, Isolation, Write)
 	// Which of the id maps is written first differs between versions of unshare.
 	slices.Sort(got[1:min(4, len(got))])
 	slices.Sort(want[1:4])

@@ -23,6 +23,7 @@ type Record struct {
 
 	Spans []program.Span // the ops of the process before the command
 	exec  error          // execve of the command failed
+	of    [][]int        // the places of each process's calls; see callsOf
 }
 
 // Note is something that a reader of the record has to know.
@@ -95,6 +96,18 @@ func (p Process) CPU() int64 {
 	return p.Marks[len(p.Marks)-1].CPU - p.Marks[0].CPU
 }
 
+// callsOf are the places of a process's calls, in order. They are sorted out
+// once for all processes, of which there may be thousands.
+func (r *Record) callsOf(process int) []int {
+	if len(r.of) != len(r.Processes) {
+		r.of = make([][]int, len(r.Processes))
+		for i, c := range r.Calls {
+			r.of[c.Process] = append(r.of[c.Process], i)
+		}
+	}
+	return r.of[process]
+}
+
 // Name is what the process was called last.
 func (p Process) Name() string { return p.Titles[len(p.Titles)-1].Text }
 
@@ -104,8 +117,8 @@ func (p Process) Name() string { return p.Titles[len(p.Titles)-1].Text }
 func (r *Record) Lane(process int) string {
 	p := r.Processes[process]
 	name, was := p.Name(), ""
-	for _, c := range r.Calls {
-		if c.Process == process && (c.Kind == Isolation || c.Kind == Write) {
+	for _, i := range r.callsOf(process) {
+		if c := r.Calls[i]; c.Kind == Isolation || c.Kind == Write {
 			was = p.title(c.Seen).Text
 		}
 	}

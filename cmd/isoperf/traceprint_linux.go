@@ -341,6 +341,11 @@ func (p *profile) meta() map[string]string {
 	if p.record.Ended != "" {
 		m["ended"] = p.record.Ended
 	}
+	var notes strings.Builder
+	p.notes(&notes)
+	if words := strings.Fields(notes.String()); len(words) > 0 {
+		m["notes"] = strings.Join(words, " ")
+	}
 	return m
 }
 
