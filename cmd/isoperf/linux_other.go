@@ -32,3 +32,6 @@ func (c *cli) list() *cobra.Command {
 	return elsewhere("list", "List the cases that bench can measure")
 }
 func (c *cli) bench() *cobra.Command { return elsewhere("bench", "Measure, and write a result file") }
+func (c *cli) trace() *cobra.Command {
+	return elsewhere("trace", "Profile the isolation calls of any command and its children")
+}

@@ -2,6 +2,7 @@
 // line, a thin layer over the packages that measure and report.
 //
 //	args ─► run ─► run      a container, and what its start cost (Linux)
+//	             ─► trace    any command, and where its time goes (Linux)
 //	             ─► doctor   what can be measured here          (Linux)
 //	             ─► list     the cases, by name                 (Linux)
 //	             ─► bench    cases ─► samples ─► result file    (Linux)
@@ -104,6 +105,7 @@ It also runs commands in containers, and shows each step of their start.`,
 		Example: `  isoperf bench                     what a namespace costs, in half a minute
   isoperf run -- bash               a shell in namespaces of its own
   isoperf run --profile -- true     where the time of a container's start goes
+  isoperf trace -- runc run x       where the time of any runtime goes
   isoperf doctor                    what can be measured here, and what not
   isoperf list sweep                the cases whose names begin with sweep
   isoperf report FILE --dir out     tables and pictures of a result file`,
@@ -133,7 +135,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic())
 	return root
 }
 

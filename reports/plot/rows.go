@@ -67,8 +67,7 @@ func rowsPanel(rows []row, x axis) panel {
 
 func (r row) height() vg.Length { return vg.Length(len(r.marks))*markHeight + rowGap }
 
-// band shades the row from its name to the end of its texts, under a grid of
-// its own.
+// band shades the row.
 func (r row) band(c draw.Canvas, g *plot.Plot, top vg.Length, x axis) {
 	shade(c, g, top, r.height(), x)
 }

@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -123,4 +124,27 @@ func callName(column int, nr uint32) string {
 		}
 	}
 	return fmt.Sprintf("system call %d", nr)
+}
+
+// Number is a system call's number on one architecture.
+type Number struct {
+	Audit  uint32 // AUDIT_ARCH_*
+	Number uint32 // with the bit of the x32 ABI where it is one of that
+}
+
+// Numbers are those of a system call on every architecture that a kernel of
+// this build's runs: what a tracer needs that sees numbers only. Empty: no
+// such call is known.
+func Numbers(name string) []Number {
+	place := lookup(name)
+	if place < 0 {
+		return nil
+	}
+	var all []Number
+	for _, a := range family(runtime.GOARCH) {
+		if n := calls[place].number[a.column]; n >= 0 {
+			all = append(all, Number{a.audit, a.base + uint32(n)})
+		}
+	}
+	return all
 }

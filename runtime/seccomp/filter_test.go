@@ -353,3 +353,21 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbers: a call's number on each architecture that a kernel runs.
+func TestNumbers(t *testing.T) {
+	if got := Numbers("no such call"); got != nil {
+		t.Errorf("an unknown call has the numbers %v", got)
+	}
+	native := Numbers("getppid")
+	if len(native) == 0 || native[0].Number != unix.SYS_GETPPID {
+		t.Errorf("getppid has the numbers %v", native)
+	}
+	seen := map[Number]bool{}
+	for _, n := range native {
+		if seen[n] {
+			t.Errorf("getppid has %v twice", n)
+		}
+		seen[n] = true
+	}
+}

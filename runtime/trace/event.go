@@ -16,13 +16,19 @@ const (
 
 // Event is something that took time.
 type Event struct {
-	Lane  string // events of a lane follow or contain each other
-	Name  string
-	Text  string         // the call with its arguments; "": none
-	Start int64          // CLOCK_MONOTONIC in nanoseconds
-	End   int64          // not before Start
-	Args  map[string]any // more to be shown; "text" is not allowed
+	Process string // whose lane it is; "": the only process there is
+	Lane    string // events of a lane follow or contain each other
+	Name    string
+	Text    string         // the call with its arguments; "": none
+	Start   int64          // CLOCK_MONOTONIC in nanoseconds
+	End     int64          // not before Start
+	Args    map[string]any // more to be shown; "text" is not allowed
 }
+
+// lane is one of a process's.
+type lane struct{ process, name string }
+
+func (e Event) lane() lane { return lane{e.Process, e.Lane} }
 
 // The names of the events that are no ops.
 const (

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,12 +11,9 @@ import (
 	"strings"
 )
 
-// process is what viewers call the only process of a trace, and pid its number
-// there; to some of them 0 is the idle process.
-const (
-	process = "isoperf"
-	pid     = 1
-)
+// process is what viewers call the only process of a trace. Processes are
+// numbered from 1; to some viewers 0 is the idle process.
+const process = "isoperf"
 
 // argText is the argument that holds an event's Text.
 const argText = "text"
@@ -50,20 +48,14 @@ func Write(w io.Writer, events []Event, meta map[string]string) error {
 	if len(events) > 0 {
 		origin = events[0].Start
 	}
-	records, lanes := []record{{Name: "process_name", Ph: "M", Pid: pid, Args: map[string]any{"name": process}}}, map[string]int{}
-	for _, e := range events {
-		if lanes[e.Lane] == 0 {
-			lanes[e.Lane] = len(lanes) + 1
-			records = append(records, record{Name: "thread_name", Ph: "M", Pid: pid, Tid: lanes[e.Lane], Args: map[string]any{"name": e.Lane}})
-		}
-	}
+	records, pids, lanes := named(events)
 	for _, e := range events {
 		args, err := e.args()
 		if err != nil {
 			return fmt.Errorf("write trace: %w", err)
 		}
 		records = append(records, record{
-			Name: e.Name, Ph: "X", Ts: micros(e.Start - origin), Dur: micros(e.End - e.Start), Pid: pid, Tid: lanes[e.Lane], Args: args,
+			Name: e.Name, Ph: "X", Ts: micros(e.Start - origin), Dur: micros(e.End - e.Start), Pid: pids[e.Process], Tid: lanes[e.lane()], Args: args,
 		})
 	}
 	text, err := assemble(records, origin, meta)
@@ -72,6 +64,29 @@ func Write(w io.Writer, events []Event, meta map[string]string) error {
 	}
 	_, err = w.Write(text)
 	return err
+}
+
+// named are the metadata that name processes and lanes, in the order in which
+// they appear, and their numbers.
+func named(events []Event) (records []record, pids map[string]int, lanes map[lane]int) {
+	pids, lanes = map[string]int{}, map[lane]int{}
+	name := func(what string, pid, tid int, name string) {
+		records = append(records, record{Name: what, Ph: "M", Pid: pid, Tid: tid, Args: map[string]any{"name": name}})
+	}
+	if len(events) == 0 {
+		name("process_name", 1, 0, process)
+	}
+	for _, e := range events {
+		if pids[e.Process] == 0 {
+			pids[e.Process] = len(pids) + 1
+			name("process_name", pids[e.Process], 0, cmp.Or(e.Process, process))
+		}
+		if lanes[e.lane()] == 0 {
+			lanes[e.lane()] = len(lanes) + 1
+			name("thread_name", pids[e.Process], lanes[e.lane()], e.Lane)
+		}
+	}
+	return records, pids, lanes
 }
 
 // args are an event's as the file has them.
@@ -156,7 +171,7 @@ func Read(r io.Reader) ([]Event, map[string]string, error) {
 		return nil, nil, fmt.Errorf("read trace: %w", err)
 	}
 	var events []Event
-	lanes := map[int]string{}
+	lanes := names{processes: map[int]string{}, lanes: map[int]string{}}
 	for i, raw := range f.Events {
 		if err := f.event(raw, lanes, &events); err != nil {
 			return nil, nil, fmt.Errorf("read trace: event %d: %w", i+1, err)
@@ -171,8 +186,11 @@ func Read(r io.Reader) ([]Event, map[string]string, error) {
 	return events, f.Meta, nil
 }
 
-// event reads one event, or the name of a lane.
-func (f *file) event(raw json.RawMessage, lanes map[int]string, events *[]Event) error {
+// names are those of the processes and lanes, by their numbers.
+type names struct{ processes, lanes map[int]string }
+
+// event reads one event, or the name of a process or lane.
+func (f *file) event(raw json.RawMessage, known names, events *[]Event) error {
 	var r record
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -181,8 +199,11 @@ func (f *file) event(raw json.RawMessage, lanes map[int]string, events *[]Event)
 	}
 	switch r.Ph {
 	case "M":
-		if name, ok := r.Args["name"].(string); ok && r.Name == "thread_name" {
-			lanes[r.Tid] = name
+		switch name, ok := r.Args["name"].(string); {
+		case ok && r.Name == "thread_name":
+			known.lanes[r.Tid] = name
+		case ok && r.Name == "process_name" && name != process:
+			known.processes[r.Pid] = name
 		}
 		return nil
 	case "X":
@@ -197,11 +218,11 @@ func (f *file) event(raw json.RawMessage, lanes map[int]string, events *[]Event)
 	if err != nil {
 		return err
 	}
-	lane, named := lanes[r.Tid]
+	lane, named := known.lanes[r.Tid]
 	if !named {
 		return fmt.Errorf("its tid %d has no name", r.Tid)
 	}
-	e := Event{Lane: lane, Name: r.Name, Start: f.Origin + start, End: f.Origin + start + took}
+	e := Event{Process: known.processes[r.Pid], Lane: lane, Name: r.Name, Start: f.Origin + start, End: f.Origin + start + took}
 	e.Text, _ = r.Args[argText].(string)
 	delete(r.Args, argText)
 	for k, v := range r.Args {

@@ -141,27 +141,34 @@ func rank(e Event) int {
 	return 1
 }
 
+// Sort puts events in the order of time, as Write does, and says to which phase
+// each belongs: for those who divide the time themselves.
+func Sort(events []Event) (all []Event, phases []string) {
+	all = sorted(events)
+	return all, phaseNames(all)
+}
+
 // phaseNames are the phases of events, which are sorted. An op that only
 // prepares belongs to the one that comes next, one that only tidies up to the
 // one before.
 func phaseNames(events []Event) []string {
 	names := make([]string, len(events))
-	next := map[string]string{}
+	next := map[lane]string{}
 	for i := len(events) - 1; i >= 0; i-- {
 		e := events[i]
 		if names[i] = phaseOf(e); names[i] == "" && starts(callOf(e), prepares()) {
-			names[i] = next[e.Lane]
+			names[i] = next[e.lane()]
 		}
 		if names[i] != "" {
-			next[e.Lane] = names[i]
+			next[e.lane()] = names[i]
 		}
 	}
-	last := map[string]string{}
+	last := map[lane]string{}
 	for i, e := range events {
 		if names[i] == "" {
-			names[i] = cmp.Or(last[e.Lane], Other)
+			names[i] = cmp.Or(last[e.lane()], Other)
 		}
-		last[e.Lane] = names[i]
+		last[e.lane()] = names[i]
 	}
 	return names
 }

@@ -176,6 +176,28 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestProcesses: lanes of one name are apart when their processes are.
+func TestProcesses(t *testing.T) {
+	events := []Event{
+		{Process: "runc[7]", Lane: "thread 7", Name: "clone3", Start: 10, End: 20},
+		{Process: "runc init[9]", Lane: "thread 7", Name: "mount", Text: `mount("a", "b")`, Start: 15, End: 30},
+		{Process: "runc init[9]", Lane: "thread 9", Name: "openat", Text: `openat(3, "cgroup.procs")`, Start: 31, End: 40},
+		{Process: "runc[7]", Lane: "thread 7", Name: "write", Text: `write("/sys/fs/cgroup/x/cpu.max", "1")`, Start: 32, End: 40},
+	}
+	text := written(t, events, nil)
+	got, _, err := Read(strings.NewReader(text))
+	if err != nil || !reflect.DeepEqual(got, events) {
+		t.Errorf("read %v, %v; want %v", got, err, events)
+	}
+	if n := strings.Count(text, `"process_name"`); n != 2 || strings.Count(text, `"thread_name"`) != 3 {
+		t.Errorf("it names %d processes:\n%s", n, text)
+	}
+	all, phases := Sort([]Event{events[3], events[1], events[0], events[2]})
+	if !reflect.DeepEqual(all, events) || !reflect.DeepEqual(phases, []string{phaseClone, phaseMounts, phaseCgroup, phaseCgroup}) {
+		t.Errorf("sorted: %v, %q", all, phases)
+	}
+}
+
 // TestOrder: the order of what is written does not depend on that of the
 // events.
 func TestOrder(t *testing.T) {
