@@ -102,12 +102,12 @@ type cut struct {
 func (r *Record) cuts(process int) []cut {
 	var cuts []cut
 	for _, i := range r.callsOf(process) {
-		switch c := r.Calls[i]; {
-		case c.Kind == Wait:
+		c := r.Calls[i]
+		if c.Kind == Wait {
 			cuts = append(cuts, cut{c.Seen, c.Entered, c.Name, true}, cut{c.Returned, c.Left, c.Name, false})
-		default:
-			cuts = append(cuts, cut{c.Seen, c.Left, c.Name, false})
+			continue
 		}
+		cuts = append(cuts, cut{c.Seen, c.Left, c.Name, false})
 	}
 	slices.SortStableFunc(cuts, func(a, b cut) int { return cmp.Compare(a.at, b.at) })
 	return cuts

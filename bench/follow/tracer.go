@@ -266,7 +266,7 @@ func (t *tracer) finish() (*Record, error) {
 	r := t.record
 	r.Ended = t.ending.reason()
 	if r.Start == 0 && !t.options.calibrates {
-		return nil, cmpExec(r.exec, t.options.Path)
+		return nil, unprepared(r.exec, t.options.Path)
 	}
 	if t.options.calibrates {
 		return r, nil
@@ -274,8 +274,8 @@ func (t *tracer) finish() (*Record, error) {
 	return r, r.failure(t.options.Path)
 }
 
-// cmpExec is the error of a program that did not get to its execve.
-func cmpExec(err error, path string) error {
+// unprepared is the error of a program that did not get to its execve.
+func unprepared(err error, path string) error {
 	if err == nil {
 		return fmt.Errorf("execute %q: the process ended before it", path)
 	}
