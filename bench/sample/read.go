@@ -127,6 +127,13 @@ func (f *File) comments(data []byte, get func(string) *Case) {
 				continue
 			}
 			f.Observed = append(f.Observed, o)
+		case "timeline":
+			var t Timeline
+			if err := json.Unmarshal(text, &t); err != nil {
+				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
+				continue
+			}
+			f.Timelines = append(f.Timelines, t)
 		case "failed", "not-measured":
 			var n Note
 			if err := json.Unmarshal(text, &n); err != nil {

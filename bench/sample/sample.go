@@ -16,6 +16,7 @@
 //	# failed {"case":"Clone/flag=net/mode=vm/pacing=burst","why":"…"}
 //	# not-measured {"case":"Clone/flag=time","why":"…"}
 //	# observed {"case":"Startup/runtime=runc/with=usual/pacing=burst","version":"…","lacks":["…"]}
+//	# timeline {"case":"StartupSpans/runtime=isorun/with=usual/pacing=burst","total_ns":3012345,"bars":[…]}
 //	# end {"why":"done"}
 //
 // A line is written, whole, before the next sample starts: what was measured
@@ -72,6 +73,21 @@ type Observed struct {
 	Notes   []string `json:"notes,omitempty"`   // what a reader must know of the figures
 }
 
+// Timeline is what happened in one sample of a case, for a picture.
+type Timeline struct {
+	Case  string `json:"case"`
+	Total int64  `json:"total_ns"`
+	Bars  []Bar  `json:"bars"` // in order of time
+}
+
+// Bar is something that took time: nanoseconds since the sample began.
+type Bar struct {
+	Lane  string `json:"lane"`
+	Phase string `json:"phase"` // empty: the lane waits
+	From  int64  `json:"from"`
+	To    int64  `json:"to"`
+}
+
 // Ending is the last line of a run that ended in order.
 type Ending struct {
 	Why string `json:"why"` // "done", "interrupted", …; "" in memory: the run was cut short
@@ -123,6 +139,7 @@ type File struct {
 	Cases       []*Case // in order of first appearance
 	NotMeasured []Note
 	Observed    []Observed
+	Timelines   []Timeline
 	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
 }

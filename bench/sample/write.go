@@ -90,6 +90,9 @@ func (w *Writer) NotMeasured(name, why string) error {
 // Observed records what was seen of a case before it was measured.
 func (w *Writer) Observed(o Observed) error { return w.comment("observed", o) }
 
+// Timeline records what happened in a sample.
+func (w *Writer) Timeline(t Timeline) error { return w.comment("timeline", t) }
+
 // End records that the run ended in order, and why. A file without it was cut
 // short.
 func (w *Writer) End(e Ending) error { return w.comment("end", e) }

@@ -1,10 +1,13 @@
 package startup
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +35,18 @@ type spans struct {
 	file        *os.File // in memory; the runtime writes its timeline there
 	plan        []planned
 	n           int
+	tell        func(sample.Timeline) error // nil: nobody wants one
+	last        []told                      // starts, from which a typical one is told
 }
+
+// told is a start that told its timeline.
+type told struct {
+	one    one
+	events []trace.Event
+}
+
+// keep is how many starts the typical one is taken from.
+const keep = 101
 
 // planned is a line of the printed program.
 type planned struct{ name, text string }
@@ -47,6 +61,12 @@ func (b *Bench) openSpans(p peer, v variant) (harness.Sampler, error) {
 		return nil, refused(err)
 	}
 	s := &spans{}
+	if tell := b.config.Timeline; tell != nil {
+		s.tell = func(t sample.Timeline) error {
+			t.Case = b.spansCase(p, v, harness.Extent{}).Name
+			return tell(t)
+		}
+	}
 	if err := s.ready(w, f); err != nil {
 		s.Close()
 		return nil, refused(err)
@@ -101,13 +121,13 @@ func (s *spans) Sample(n int, emit func([]sample.Value, error)) {
 }
 
 func (s *spans) pair() ([]sample.Value, error) {
-	var plain, told one
+	var plain, with one
 	var err error
 	if s.n%2 == 0 {
 		plain, err = s.plain.cycle()
 	}
 	if err == nil {
-		told, err = s.told.cycle()
+		with, err = s.told.cycle()
 	}
 	if err == nil && s.n%2 != 0 {
 		plain, err = s.plain.cycle()
@@ -124,16 +144,21 @@ func (s *spans) pair() ([]sample.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts, err := divide(s.tell(events), told)
+	all, parts, err := divide(s.explain(events), with)
 	if err != nil {
 		return nil, err
 	}
-	values := append([]sample.Value{{Unit: "ready-ns", Value: float64(told.ready)}}, parts...)
-	return append(values, sample.Value{Unit: "plain-ns", Value: float64(plain.total)}, sample.Value{Unit: "total-ns", Value: float64(told.total)}), nil
+	if s.tell != nil {
+		s.last = append(s.last, told{with, all})
+		s.last = s.last[max(0, len(s.last)-keep):]
+	}
+	values := append([]sample.Value{{Unit: "ready-ns", Value: float64(with.ready)}}, parts...)
+	return append(values, sample.Value{Unit: "plain-ns", Value: float64(plain.total)}, sample.Value{Unit: "total-ns", Value: float64(with.total)}), nil
 }
 
-// tell gives the events the texts of the program, which are not in the record.
-func (s *spans) tell(list []record.Event) []trace.Event {
+// explain gives the events the texts of the program, which are not in the
+// record.
+func (s *spans) explain(list []record.Event) []trace.Event {
 	events, at := make([]trace.Event, 0, len(list)), 0
 	for _, r := range list {
 		e := trace.Event{Lane: r.Lane, Name: r.Name, Start: r.Start, End: r.End}
@@ -160,7 +185,7 @@ const (
 // divide names the whole time of a start, in order: the phases until the
 // payload's first instruction, and what follows. What no phase owns is the
 // residual.
-func divide(events []trace.Event, o one) ([]sample.Value, error) {
+func divide(events []trace.Event, o one) (all []trace.Event, parts []sample.Value, err error) {
 	ready, total := o.entered+o.ready, o.entered+o.total
 	first, last, reaped, ended := int64(0), int64(0), int64(0), int64(0)
 	for _, e := range events {
@@ -177,10 +202,10 @@ func divide(events []trace.Event, o one) ([]sample.Value, error) {
 		}
 	}
 	if !(o.entered <= first && first <= last && last <= ready && ready <= reaped && reaped <= ended && ended <= total) {
-		return nil, fmt.Errorf("divide a start: its timeline does not fit between its beginning and its end (%d, %d, %d, %d, %d, %d, %d)",
+		return nil, nil, fmt.Errorf("divide a start: its timeline does not fit between its beginning and its end (%d, %d, %d, %d, %d, %d, %d)",
 			o.entered, first, last, ready, reaped, ended, total)
 	}
-	events = append(events,
+	all = append(events,
 		trace.Event{Lane: trace.Launcher, Name: "exec of the runtime", Start: o.entered, End: first},
 		trace.Event{Lane: trace.Container, Name: "execve", Start: last, End: ready},
 		trace.Event{Lane: trace.Command, Name: "command", Start: ready, End: reaped})
@@ -192,7 +217,7 @@ func divide(events []trace.Event, o one) ([]sample.Value, error) {
 			values = append(values, sample.Value{Unit: "span." + unitWord(name) + "-ns", Value: float64(ns)})
 		}
 	}
-	for _, p := range trace.Phases(events) {
+	for _, p := range trace.Phases(all) {
 		if p.Name != trace.Other {
 			add(p.Name, p.Ns)
 		}
@@ -200,7 +225,7 @@ func divide(events []trace.Event, o one) ([]sample.Value, error) {
 	add(partPayload, reaped-ready)
 	add(partRemove, ended-reaped)
 	add(partExit, total-ended)
-	return append(values, sample.Value{Unit: "residual-ns", Value: float64(residual)}), nil
+	return all, append(values, sample.Value{Unit: "residual-ns", Value: float64(residual)}), nil
 }
 
 var notInUnits = regexp.MustCompile(`[^a-z0-9]+`)
@@ -210,15 +235,51 @@ func unitWord(name string) string {
 	return strings.Trim(notInUnits.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }
 
+// typical is the start of the kept ones whose total is their median.
+func (s *spans) typical() sample.Timeline {
+	slices.SortFunc(s.last, func(a, b told) int { return cmp.Compare(a.one.total, b.one.total) })
+	t := s.last[len(s.last)/2]
+	line := sample.Timeline{Total: t.one.total}
+	events, phases := trace.Sort(t.events)
+	var ended, reaped int64
+	for i, e := range events {
+		b := sample.Bar{Lane: lanes[e.Lane], Phase: phases[i], From: e.Start - t.one.entered, To: e.End - t.one.entered}
+		switch {
+		case e.Lane == trace.Launcher && e.Name == "wait":
+			b.Phase, reaped = "", b.To
+		case e.Lane == trace.Launcher && e.Name == "end":
+			b.Phase, ended = partRemove, b.To
+		case e.Lane == trace.Launcher && b.From >= reaped && reaped > 0, b.From == b.To:
+			continue // within the one above
+		case e.Lane == trace.Command:
+			b.Phase = partPayload
+		}
+		if n := len(line.Bars); n > 0 && line.Bars[n-1].Lane == b.Lane && line.Bars[n-1].Phase == b.Phase && line.Bars[n-1].To == b.From {
+			line.Bars[n-1].To = b.To
+			continue
+		}
+		line.Bars = append(line.Bars, b)
+	}
+	line.Bars = append(line.Bars, sample.Bar{Lane: lanes[trace.Launcher], Phase: partExit, From: ended, To: t.one.total})
+	return line
+}
+
+// lanes are how a picture calls those of a start.
+var lanes = map[string]string{trace.Launcher: "isorun", trace.Container: "the container's first process", trace.Command: "the payload"}
+
 // Close gives back what open took.
 func (s *spans) Close() error {
+	var told error
+	if s.tell != nil && len(s.last) > 0 {
+		told = s.tell(s.typical())
+	}
 	for _, st := range []*starter{s.plain, s.told} {
 		if st != nil {
 			st.Close()
 		}
 	}
 	if s.file != nil {
-		return s.file.Close()
+		return errors.Join(told, s.file.Close())
 	}
-	return nil
+	return told
 }

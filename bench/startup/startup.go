@@ -43,6 +43,8 @@ type Config struct {
 	Self     string   // the path of this program, for "isoperf run"
 	// Observe is told what a case's payload saw; nil: nobody is.
 	Observe func(sample.Observed) error
+	// Timeline is given that of a typical start of our own; nil: nobody is.
+	Timeline func(sample.Timeline) error
 }
 
 // Choice is one runtime to compare.

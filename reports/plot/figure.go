@@ -61,7 +61,7 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			cloneIncrement, cloneECDF, cloneModes,
 			unshareMedians, setnsMedians, teardown,
 			sweepMounts, sweepNetns, sweepMemory, sweepGap, sweepCreators,
-			startupRuntimes, startupVariants, startupPhases, startupAtOnce, startupOpen,
+			startupRuntimes, startupVariants, startupPhases, startupTimeline, startupAtOnce, startupOpen,
 			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap,
 			engineParts, controls,
 		} {

@@ -66,5 +66,6 @@ func pool(into, f *sample.File) {
 			into.Observed = append(into.Observed, o)
 		}
 	}
+	into.Timelines = append(into.Timelines, f.Timelines...)
 	into.Notes = append(into.Notes, f.Notes...)
 }

@@ -57,12 +57,27 @@ func Timeline(title, lead string, lanes []Lane) Figure {
 	for _, k := range order {
 		s.keys = append(s.keys, key{style: looks[k], text: k})
 	}
-	s.keys = append(s.keys, key{style: ownStyle(), text: "own code, as high as its share of a CPU", line: true, plain: true}, key{style: idleStyle(), text: "waits, or is blocked", line: true, plain: true})
+	if has(shown, Slim) {
+		s.keys = append(s.keys, key{style: ownStyle(), text: "own code, as high as its share of a CPU", line: true, plain: true})
+	}
+	if has(shown, Idle) {
+		s.keys = append(s.keys, key{style: idleStyle(), text: "waits, or is blocked", line: true, plain: true})
+	}
 	if hidden > 0 {
 		s.foot = append(s.foot, fmt.Sprintf("%d lanes that are shorter than these are left out.", hidden))
 	}
 	s.panels = []panel{lanesPanel(shown, looks)}
 	return Figure{Name: "timeline", Title: title, Alt: fmt.Sprintf("A timeline of %d lanes. %s", len(shown), lead), Family: "Timeline", sheet: s}
+}
+
+// has says whether there is a bar of a level.
+func has(lanes []Lane, level Level) bool {
+	for _, l := range lanes {
+		if slices.ContainsFunc(l.Bars, func(b Bar) bool { return b.Level == level }) {
+			return true
+		}
+	}
+	return false
 }
 
 // longest are at most lanesMost lanes in their order.

@@ -90,7 +90,7 @@ func phaseName(unit string) (string, bool) {
 	}
 	name, span := strings.CutPrefix(unit, "span.")
 	name, ns := strings.CutSuffix(name, "-ns")
-	return name, span && ns && name != ""
+	return strings.ReplaceAll(name, "-", " "), span && ns && name != ""
 }
 
 // everySample says whether every sample has every phase.
