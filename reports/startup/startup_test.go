@@ -128,11 +128,11 @@ func TestBreakdownAddsUp(t *testing.T) {
 		t.Errorf("exact %v, sum %v of %v, shares %v", b.Exact, sum, mean, shares)
 	}
 	last := b.Phases[len(b.Phases)-1]
-	if !last.Residual || b.Unnamed() != last.Share || b.Phases[0].Name != "clone-exec" {
+	if !last.Residual || b.Unnamed() != last.Share || b.Phases[0].Name != "clone exec" {
 		t.Errorf("first %s, last %s", b.Phases[0].Name, last.Name)
 	}
 	top := b.Longest(2)
-	if len(top) != 2 || top[0].Name != "go-start" || top[0].Mean < top[1].Mean {
+	if len(top) != 2 || top[0].Name != "go start" || top[0].Mean < top[1].Mean {
 		t.Errorf("longest %s, %s", top[0].Name, top[1].Name)
 	}
 	if !(b.Ready > 0 && b.Ready < b.Whole) {
