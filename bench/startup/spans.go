@@ -112,67 +112,98 @@ func readPlan(text string) (list []planned) {
 	return list
 }
 
-// Sample starts n pairs.
+// pair is a start that told its timeline, and one beside it that did not.
+type pair struct {
+	plain, with one
+	text        []byte
+	err         error
+}
+
+// Sample starts n pairs, and reads the timelines when all have been: that work
+// is not to stand between two starts.
 func (s *spans) Sample(n int, emit func([]sample.Value, error)) {
+	pairs := make([]pair, 0, n)
 	for range n {
 		s.n++
-		emit(s.pair())
+		pairs = append(pairs, s.pair())
+	}
+	for _, p := range pairs {
+		emit(s.values(p))
 	}
 }
 
-func (s *spans) pair() ([]sample.Value, error) {
-	var plain, with one
-	var err error
+func (s *spans) pair() (p pair) {
 	if s.n%2 == 0 {
-		plain, err = s.plain.cycle()
+		p.plain, p.err = s.plain.cycle()
 	}
-	if err == nil {
-		with, err = s.told.cycle()
+	if p.err == nil {
+		p.with, p.err = s.told.cycle()
 	}
-	if err == nil && s.n%2 != 0 {
-		plain, err = s.plain.cycle()
+	if p.err == nil {
+		p.text, p.err = s.read()
 	}
-	if err != nil {
-		return nil, err
+	if p.err == nil && s.n%2 != 0 {
+		p.plain, p.err = s.plain.cycle()
 	}
+	return p
+}
+
+// read is what the runtime wrote.
+func (s *spans) read() ([]byte, error) {
 	text := make([]byte, 64<<10)
 	n, err := unix.Pread(int(s.file.Fd()), text, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read the timeline: %w", err)
 	}
-	events, err := record.Read(text[:n])
+	return text[:n], nil
+}
+
+// values are the sample of a pair.
+func (s *spans) values(p pair) ([]sample.Value, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	line, err := record.Read(p.text)
 	if err != nil {
 		return nil, err
 	}
-	all, parts, err := divide(s.explain(events), with)
+	events, err := s.explain(line)
+	if err != nil {
+		return nil, err
+	}
+	all, parts, err := divide(events, p.with)
 	if err != nil {
 		return nil, err
 	}
 	if s.tell != nil {
-		s.last = append(s.last, told{with, all})
+		s.last = append(s.last, told{p.with, all})
 		s.last = s.last[max(0, len(s.last)-keep):]
 	}
-	values := append([]sample.Value{{Unit: "ready-ns", Value: float64(with.ready)}}, parts...)
-	return append(values, sample.Value{Unit: "plain-ns", Value: float64(plain.total)}, sample.Value{Unit: "total-ns", Value: float64(with.total)}), nil
+	values := append([]sample.Value{{Unit: "ready-ns", Value: float64(p.with.ready)}}, parts...)
+	return append(values, sample.Value{Unit: "plain-ns", Value: float64(p.plain.total)}, sample.Value{Unit: "total-ns", Value: float64(p.with.total)}), nil
 }
 
-// explain gives the events the texts of the program, which are not in the
-// record.
-func (s *spans) explain(list []record.Event) []trace.Event {
-	events, at := make([]trace.Event, 0, len(list)), 0
-	for _, r := range list {
-		e := trace.Event{Lane: r.Lane, Name: r.Name, Start: r.Start, End: r.End}
-		if r.Lane == trace.Container {
-			for i := at; i < len(s.plan); i++ {
-				if s.plan[i].name == r.Name {
-					e.Text, at = s.plan[i].text, i+1
-					break
-				}
-			}
-		}
-		events = append(events, e)
+// explain makes events of a record: the ops are those of the printed program, in
+// its order. The last one does not return, and has no end.
+func (s *spans) explain(line record.Trace) ([]trace.Event, error) {
+	if len(line.Ends) != len(s.plan) {
+		return nil, fmt.Errorf("read the timeline: it has %d ops, the printed program %d", len(line.Ends), len(s.plan))
 	}
-	return events
+	var events []trace.Event
+	for _, step := range line.Steps {
+		events = append(events, trace.Event{Lane: trace.Launcher, Name: step.Name, Start: step.Start, End: step.End})
+		if step.Name == "clone3" {
+			events = append(events, trace.Event{Lane: trace.Container, Name: "clone", Start: step.Start, End: line.First})
+		}
+	}
+	at := line.First
+	for i, end := range line.Ends {
+		if end != 0 {
+			events = append(events, trace.Event{Lane: trace.Container, Name: s.plan[i].name, Text: s.plan[i].text, Start: at, End: end})
+			at = end
+		}
+	}
+	return events, nil
 }
 
 // The parts of a start that are not in its own timeline.

@@ -82,9 +82,6 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
 	runtime.LockOSThread() // the container dies with this thread
-	if line != nil {
-		o.Idle = line.child
-	}
 	result, err := foreground.Run(c, o)
 	if werr := line.write(result.Container); err == nil {
 		err = werr

@@ -43,10 +43,10 @@ func execEntersTime() bool {
 // unshift takes the offset of the monotonic clock out of the stamps that the
 // child took by that clock inside of its time namespace.
 func (pl *Plan) unshift(t program.Timeline) program.Timeline {
-	o, ok := pl.spec.Linux.TimeOffsets["monotonic"]
-	if !pl.enters || !ok || program.ClockSource() != "clock_gettime" {
+	if !pl.shifts() {
 		return t
 	}
+	o := pl.spec.Linux.TimeOffsets["monotonic"]
 	offset := o.Secs*1e9 + int64(o.Nanosecs)
 	inside := false
 	for i := range t.Spans {
@@ -60,4 +60,10 @@ func (pl *Plan) unshift(t program.Timeline) program.Timeline {
 		}
 	}
 	return t
+}
+
+// shifts says whether a part of the child's stamps is shifted.
+func (pl *Plan) shifts() bool {
+	_, ok := pl.spec.Linux.TimeOffsets["monotonic"]
+	return pl.enters && ok && program.ClockSource() == "clock_gettime"
 }

@@ -383,8 +383,19 @@ func (c *Container) Events() []Event { return c.events }
 // Timeline is that of the child.
 func (c *Container) Timeline() program.Timeline { return c.plan.unshift(c.process.Timeline()) }
 
-// Reaped is when the child was, CLOCK_MONOTONIC in nanoseconds; 0: not yet.
-func (c *Container) Reaped() int64 { return c.process.Reaped() }
+// Line is that of the child, with nothing but instants.
+func (c *Container) Line() program.Line {
+	line := c.process.Line()
+	if !c.plan.shifts() {
+		return line
+	}
+	for i, spans := 0, c.Timeline().Spans; i < len(line.Ends) && len(spans) > 0; i++ {
+		if line.Ends[i] != 0 {
+			line.Ends[i], spans = spans[0].End, spans[1:]
+		}
+	}
+	return line
+}
 
 // Release gives back what the timeline is read from.
 func (c *Container) Release() { c.process.Release() }

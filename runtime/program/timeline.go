@@ -79,8 +79,31 @@ func (img *Image) Timeline() Timeline {
 	return t
 }
 
-// Reaped is when waitid returned, CLOCK_MONOTONIC in nanoseconds; 0: not yet.
-func (p *Process) Reaped() int64 { return p.img.line().instant(p.img.arena.header().ended) }
+// Line is a timeline with nothing but instants, in the order in which the
+// program prints: all that can be had in a microsecond or two.
+type Line struct {
+	Entered  int64 // as in Timeline
+	Returned int64
+	First    int64
+	Reaped   int64
+	Ends     []int64 // of the ops, those of the mode too; 0: it did not run, or does not return
+}
+
+// Line is that of the last start.
+func (p *Process) Line() Line {
+	img := p.img
+	h, l := img.arena.header(), img.line()
+	records := img.arena.records(img.ops.len() + 1)
+	t := Line{
+		Entered: l.instant(h.entered), Returned: l.instant(h.returned),
+		First: l.instant(records[0].stamp), Reaped: l.instant(h.ended),
+		Ends: make([]int64, img.ops.len()),
+	}
+	for i := range t.Ends {
+		t.Ends[i] = l.instant(records[i+1].stamp)
+	}
+	return t
+}
 
 // Result is what an op returned, and whether it ran.
 func (img *Image) Result(r Ref) (result int64, ran bool) {

@@ -1,24 +1,27 @@
 package record
 
 import (
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestRoundTrip(t *testing.T) {
-	want := []Event{
-		{Lane: "launcher", Name: "read config.json", Start: 1, End: 2},
-		{Lane: "container", Name: "mount proc", Start: 5_000_000_000_123, End: 5_000_000_402_000, Result: -17, Own: true},
+	want := Trace{
+		Steps: []Step{{"read config.json", 1, 2}, {"end", 5_000_000_000_123, 5_000_000_402_000}},
+		First: 5_000_000_000_000, Ends: []int64{5_000_000_000_700, 0, 5_000_000_000_701, 0},
 	}
-	var text []byte
-	for _, e := range want {
-		text = Append(text, e)
+	text := Append(nil, want.Steps[0])
+	text = AppendOps(text, want.First, want.Ends)
+	text = Append(text, want.Steps[1])
+	if got := string(text); got != "1\t2\tread config.json\nops\t5000000000000\t700 - 1 -\n5000000000123\t5000000402000\tend\n" {
+		t.Errorf("it is %q", got)
 	}
 	got, err := Read(text)
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("read %v, %v; want %v", got, err, want)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("read back: %v (-want +got):\n%s", err, diff)
 	}
-	for _, bad := range []string{"\n", "1\t2\t3\top\ta\n", "1\tx\t3\top\ta\tb\n", "1\t2\t3\top\ta\tb\tc\n"} {
+	for _, bad := range []string{"\n", "1\t2\n", "1\tx\ta\n", "x\t1\ta\n", "ops\tx\t1\n", "ops\t1\tx\n"} {
 		if _, err := Read([]byte(bad)); err == nil {
 			t.Errorf("%q is read without an error", bad)
 		}
