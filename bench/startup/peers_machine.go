@@ -2,11 +2,15 @@ package startup
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
+	"strings"
 	"time"
 
 	"isoperf/bench/harness"
@@ -17,7 +21,7 @@ import (
 // smallest virtual machine that QEMU makes, with no device but a serial port.
 func machine(name, about, accel string, within time.Duration) peer {
 	return peer{
-		name: name, about: about, binary: "qemu-system-x86_64", takes: machines, slow: 20, within: within,
+		name: name, about: about, binary: "qemu-system-x86_64", takes: machines, slow: 20, within: within, version: machineVersion,
 		launch: func(w *world, s setup) (start, error) { return qemu(w, s, accel) },
 		notes:  []string{"a kernel of its own, of which the payload is all that runs"},
 	}
@@ -56,23 +60,72 @@ func qemu(w *world, s setup, accel string) (start, error) {
 	}, nil
 }
 
-// kernels are where one is found: the newest in the first place that has any.
-var kernels = []string{
-	"$XDG_DATA_HOME/isoperf/vmlinuz", "$HOME/.local/share/isoperf/vmlinuz", "/usr/local/lib/isoperf/vmlinuz", "/boot/vmlinuz-*",
-}
-
+// findKernel is the newest kernel in the first place that has one that can be
+// read: where scripts/peers puts it, or /boot.
 func findKernel() (string, error) {
-	for _, pattern := range kernels {
-		found, err := filepath.Glob(os.ExpandEnv(pattern))
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/nonexistent"
+	}
+	data := cmp.Or(os.Getenv("XDG_DATA_HOME"), filepath.Join(home, ".local", "share"))
+	for _, pattern := range []string{filepath.Join(data, "isoperf", "vmlinuz"), "/usr/local/lib/isoperf/vmlinuz", "/boot/vmlinuz-*"} {
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return "", fmt.Errorf("look for a kernel: %w", err)
 		}
-		found = slices.DeleteFunc(found, func(path string) bool { return !readable(path) })
-		if len(found) > 0 {
-			return slices.Max(found), nil
+		newest, at := "", time.Time{}
+		for _, path := range found {
+			if info, err := os.Stat(path); err == nil && readable(path) && info.ModTime().After(at) {
+				newest, at = path, info.ModTime()
+			}
+		}
+		if newest != "" {
+			return newest, nil
 		}
 	}
 	return "", harness.NotMeasured{Why: "there is no kernel for a machine that can be read (scripts/peers gets one)"}
+}
+
+// machineVersion is that of QEMU and of the kernel.
+func machineVersion(path string) (string, error) {
+	line, err := firstLine(path, "--version")
+	if err != nil {
+		return "", err
+	}
+	kernel, err := findKernel()
+	if err != nil {
+		return "", err
+	}
+	release, err := kernelRelease(kernel)
+	if err != nil {
+		return "", err
+	}
+	return line + ", Linux " + release, nil
+}
+
+// kernelRelease reads the release out of a bzImage: its header says at 0x20e
+// where the text is. See Documentation/arch/x86/boot.rst, kernel_version.
+func kernelRelease(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read the kernel: %w", err)
+	}
+	defer file.Close()
+	head := make([]byte, 0x210)
+	if _, err := io.ReadFull(file, head); err != nil {
+		return "", fmt.Errorf("read the kernel %q: %w", path, err)
+	}
+	if string(head[0x202:0x206]) != "HdrS" {
+		return "", fmt.Errorf("read the kernel %q: it is no bzImage; see file(1)", path)
+	}
+	text := make([]byte, 128)
+	n, err := file.ReadAt(text, 0x200+int64(binary.LittleEndian.Uint16(head[0x20e:])))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the kernel %q: %w", path, err)
+	}
+	text, _, _ = bytes.Cut(text[:n], []byte{0})
+	release, _, _ := strings.Cut(string(text), " ")
+	return release, nil
 }
 
 func readable(path string) bool {
