@@ -20,12 +20,15 @@ const payloadInside = "/payload"
 // memory, so that nothing is written to that root.
 const payloadShown = "/dev/isoperf-payload"
 
+// usualCapabilities are those that the payload keeps.
+var usualCapabilities = []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"}
+
 // usualSpec is what "runc spec" writes, without a terminal, with another command
 // and another root; without ambient capabilities, which no runtime can give as
 // they are not inheritable, and some warn of at every start. The version is one
 // that every runtime takes.
 func usualSpec(root string, args []string) *specs.Spec {
-	caps := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"}
+	caps := usualCapabilities
 	return &specs.Spec{
 		Version: "1.0.2",
 		Process: &specs.Process{

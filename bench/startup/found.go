@@ -2,6 +2,7 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -40,6 +41,12 @@ func (w *world) prepare(p peer, v variant) (*found, error) {
 	path, err := p.find(w)
 	if err != nil {
 		return nil, err
+	}
+	if p.before != nil && !w.begun[p.name] {
+		if err := p.before(w, &p, path); err != nil {
+			return nil, err
+		}
+		w.begun[p.name] = true
 	}
 	version, err := p.versionOf(path)
 	if err != nil {
@@ -152,6 +159,10 @@ func (w *world) weigh(f *found) (int64, error) {
 		err = oerr
 	}
 	if err != nil {
+		err = errors.Join(err, endOrphans(known))
+		if f.start.clean != nil {
+			err = errors.Join(err, f.start.clean(), removeGroups(f.setup.id))
+		}
 		return 0, fmt.Errorf("weigh a start of %s: %w", f.setup.peer.name, err)
 	}
 	return peak, nil

@@ -2,7 +2,9 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +39,9 @@ type peer struct {
 	version  func(path string) (string, error) // nil: the first line of --version
 	// locate finds what is started; nil: binary in PATH.
 	locate func(w *world) (string, error)
+	// before readies what the peer needs, and has close remove what it leaves;
+	// it runs before the peer does, even for its version. nil: there is nothing.
+	before func(w *world, p *peer, path string) error
 	// launch says how the container of a setup is started.
 	launch func(w *world, s setup) (start, error)
 	notes  []string
@@ -65,6 +70,17 @@ type start struct {
 func peerNamed(name string) *peer {
 	for _, p := range peers() {
 		if p.name == name {
+			return &p
+		}
+	}
+	return nil
+}
+
+// peerOf is a copy of the first entry that is started by that binary; nil: there
+// is none.
+func peerOf(binary string) *peer {
+	for _, p := range peers() {
+		if p.binary != "" && p.binary == binary {
 			return &p
 		}
 	}
@@ -125,21 +141,42 @@ func (p *peer) versionOf(path string) (string, error) {
 	if p.version != nil {
 		return p.version(path)
 	}
-	return firstLine(path, "--version")
+	return versionLine(path, p.bound())
 }
 
-// firstLine is the first line that a command prints.
-func firstLine(argv ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+// versionLine is the first line that a binary prints for --version.
+func versionLine(path string, within time.Duration) (string, error) {
+	known, err := children()
 	if err != nil {
-		return "", fmt.Errorf("ask %q for its version: %w: %s", argv[0], err, lastLine(out))
+		return "", err
+	}
+	out, err := answer(min(10*time.Second, within), nil, nil, path, "--version")
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("ask %q for its version: %w", path, err), endOrphans(known))
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if line == "" {
+		return "", fmt.Errorf("ask %q for its version: it prints nothing for --version", path)
+	}
 	return strings.TrimSpace(line), nil
+}
+
+// answer is what a command prints, within a time. A command that fails is an
+// error with its last line. env is its environment; nil: that of this process.
+func answer(within time.Duration, env []string, in io.Reader, argv ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.Stdin = env, in
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it did not end within %v and was killed", within)
+	}
+	if line := lastLine(out); err != nil && line != "" {
+		err = fmt.Errorf("%w: %s", err, line)
+	}
+	return out, err
 }
 
 // ours finds isorun: as it was asked for, beside this program, or in PATH.

@@ -1,13 +1,22 @@
 package startup
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
 // peers is the table of what can be compared, in the order of the results.
 func peers() []peer {
+	return slices.Concat(runtimes(), sandboxes(), engines())
+}
+
+// runtimes are the quick ones, and those that take bundles.
+func runtimes() []peer {
 	oci := []string{"seccomp", "limits", "host-net", "bare", "rootless", "cold"}
 	return []peer{
 		{name: "fork-exec", about: "the payload alone: a process, no container", takes: programs,
@@ -20,6 +29,7 @@ func peers() []peer {
 		{name: "runc", about: "the reference runtime", takes: bundles, launch: ociRun, variants: oci},
 		{name: "crun", about: "the runtime in C", takes: bundles, launch: ociRun, variants: oci},
 		{name: "youki", about: "the runtime in Rust", takes: bundles, launch: ociRun, variants: oci},
+		{name: "runsc", about: "gVisor, a kernel in user space", takes: bundles, slow: 4, launch: runsc},
 		{name: "bwrap", about: "bubblewrap, a sandbox without bundles", takes: roots, launch: bwrap, variants: []string{"host-net", "bare", "rootless", "cold"}},
 		{name: "unshare", about: "unshare(1), namespaces and chroot", takes: roots, launch: unshare, variants: []string{"host-net", "rootless"}},
 		machine("qemu-kvm", "a virtual machine: QEMU's microvm, by the processor's own means", "kvm", 8*time.Second),
@@ -52,15 +62,20 @@ func ociRun(w *world, s setup) (start, error) {
 	clean := func() error { return nil }
 	if !s.peer.ours {
 		remove := append(append([]string{}, argv[1:]...), "delete", "--force", s.id)
-		clean = func() error { return forceRemove(s.path, remove) }
+		env, err := w.environ(s.variant, nil) // some keep their state where it says
+		if err != nil {
+			return start{}, err
+		}
+		clean = func() error { return forceRemove(s.path, remove, env) }
 	}
 	return start{argv: append(argv, "run", "-b", dir, s.id), clean: clean}, nil
 }
 
 // forceRemove has a runtime remove what a start that failed has left; that there is
 // nothing is no error.
-func forceRemove(path string, args []string) error {
+func forceRemove(path string, args, env []string) error {
 	cmd := exec.Command(path, args...)
+	cmd.Env = env
 	cmd.WaitDelay = time.Second
 	timer := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
@@ -70,12 +85,41 @@ func forceRemove(path string, args []string) error {
 	return nil
 }
 
+// runsc has a clock of its own inside, and a network of its own or none. It
+// makes the place of a file that is shown in the root, even where something in
+// memory covers it.
+func runsc(w *world, s setup) (start, error) {
+	if len(w.config.Exec) == 0 && (w.config.Rootfs != "" || s.variant.base != "") {
+		return start{}, errors.New("start runsc: to show the payload in a root of yours it writes to it; say --exec with a command that the root has")
+	}
+	dir, err := w.bundle(s)
+	if err != nil {
+		return start{}, err
+	}
+	home, err := w.home(s.variant)
+	if err != nil {
+		return start{}, err
+	}
+	argv := []string{s.path, "--root=" + home + "/" + s.peer.name, "--network=none"}
+	if w.rootless(s.variant) {
+		argv = append(argv, "--rootless", "--ignore-cgroups")
+	}
+	remove := append(append([]string{}, argv[1:]...), "delete", "-force", s.id)
+	env, err := w.environ(s.variant, nil)
+	if err != nil {
+		return start{}, err
+	}
+	return start{argv: append(argv, "run", "-bundle", dir, s.id), outside: true, clean: func() error { return forceRemove(s.path, remove, env) }}, nil
+}
+
 // isoperfRun is the same container as a command line.
 func isoperfRun(w *world, s setup) (start, error) {
-	root := w.root
+	root, err := w.withHosts(s)
+	if err != nil {
+		return start{}, err
+	}
 	argv := []string{s.path, "run", "--read-only", "--hostname", "runc"}
 	if w.config.Rootfs != "" {
-		root = w.config.Rootfs
 		argv = append(argv, "--volume", w.payload+":"+payloadShown+":ro")
 	}
 	argv = append(argv, "--rootfs", root)
@@ -97,6 +141,34 @@ func isoperfRun(w *world, s setup) (start, error) {
 	}
 	argv = append(argv, "--namespaces", own, "--seccomp", filter, "--net", net, "--")
 	return start{argv: append(argv, s.args...)}, nil
+}
+
+// withHosts is a root with the files that "isoperf run" binds something over,
+// which it makes where they are not.
+func (w *world) withHosts(s setup) (string, error) {
+	root, _, err := w.plainRoot(s)
+	if err != nil {
+		return "", err
+	}
+	given := w.config.Rootfs != ""
+	if !given {
+		if root, err = w.ownRoot(s, "etc"); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
+		path := filepath.Join(root, name)
+		switch {
+		case isFile(path):
+		case given:
+			return "", fmt.Errorf("start %s: it makes %q in the root %q, which nothing is written to; make it yourself, or name the other runtimes with --runtime", s.peer.name, name, root)
+		default:
+			if err := os.WriteFile(path, nil, 0o644); err != nil {
+				return "", fmt.Errorf("make a root for %s: %w", s.peer.name, err)
+			}
+		}
+	}
+	return root, nil
 }
 
 // bwrap makes the usual container as near as it can: it has no control groups,

@@ -88,7 +88,7 @@ func findKernel() (string, error) {
 
 // machineVersion is that of QEMU and of the kernel.
 func machineVersion(path string) (string, error) {
-	line, err := firstLine(path, "--version")
+	line, err := versionLine(path, 10*time.Second)
 	if err != nil {
 		return "", err
 	}

@@ -170,7 +170,7 @@ func (s *starter) run() (one, []byte, error) {
 	said, serr := s.errs.read()
 	var left []int
 	var lerr error
-	if !s.shared {
+	if !s.shared && !errors.Is(err, program.ErrBound) { // what was started by one that hung is killed
 		left, lerr = awaitOrphans(known, patience)
 	}
 	if err == nil && len(left) > 0 {
@@ -198,19 +198,24 @@ func (s *starter) run() (one, []byte, error) {
 	return o, out, nil
 }
 
-// failed cleans up after a start that failed, and says what the runtime said.
+// failed says what the runtime said of a start that failed, and cleans up.
 func (s *starter) failed(known []int, err error, said, out []byte) error {
+	line := lastLine(said)
+	if line == "" && !s.stamp {
+		line = lastLine(out)
+	}
+	if line != "" {
+		err = fmt.Errorf("%w: %s", err, line)
+	}
 	if !s.shared {
 		err = errors.Join(err, endOrphans(known))
+		// What they wrote until they were dead is not the next one's.
+		_, rerr := s.out.read()
+		_, serr := s.errs.read()
+		err = errors.Join(err, rerr, serr)
 	}
 	if s.start.clean != nil {
-		err = errors.Join(err, s.start.clean())
-	}
-	if line := lastLine(said); line != "" {
-		return fmt.Errorf("start %s: %w: %s", s.setup.peer.name, err, line)
-	}
-	if line := lastLine(out); line != "" && !s.stamp {
-		return fmt.Errorf("start %s: %w: %s", s.setup.peer.name, err, line)
+		err = errors.Join(err, s.start.clean(), removeGroups(s.setup.id))
 	}
 	return fmt.Errorf("start %s: %w", s.setup.peer.name, err)
 }

@@ -18,7 +18,9 @@
 // largest resident memory of one of those.
 //
 // A peer that is missing, broken or refuses is a case that was not measured,
-// with its own words; one that hangs is killed, with all that it started.
+// with its own words; one that hangs is killed, with all that it started. What
+// a peer leaves outside of the scratch directory, and was not there before, is
+// removed at the end: control groups, directories below /run, an image.
 package startup
 
 import (
@@ -28,6 +30,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
@@ -45,6 +48,10 @@ type Config struct {
 	Observe func(sample.Observed) error
 	// Timeline is given that of a typical start of our own; nil: nobody is.
 	Timeline func(sample.Timeline) error
+
+	// within is how long a start, or the answer to --version, may take; 0: what
+	// the table says.
+	within time.Duration
 }
 
 // Choice is one runtime to compare.
@@ -102,12 +109,17 @@ func (b *Bench) Close() error {
 
 // chosen are the peers to compare, with the names and paths of the choices.
 func (b *Bench) chosen() []peer {
-	if len(b.config.Runtimes) == 0 {
-		return peers()
-	}
 	var list []peer
 	for _, c := range b.config.Runtimes {
 		list = append(list, c.peer())
+	}
+	if len(b.config.Runtimes) == 0 {
+		list = peers()
+	}
+	for i := range list {
+		if b.config.within > 0 {
+			list[i].within = b.config.within
+		}
 	}
 	return list
 }
@@ -118,6 +130,9 @@ func (c Choice) peer() peer {
 	p := peerNamed(c.Name)
 	if p == nil {
 		p = peerNamed(filepath.Base(c.Path))
+	}
+	if p == nil && c.Path != "" {
+		p = peerOf(filepath.Base(c.Path))
 	}
 	if p == nil {
 		p = &peer{takes: bundles, launch: ociRun}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,10 @@ type world struct {
 	reaper  bool
 	known   []int // children of before
 	trials  map[string]*found
+	begun   map[string]bool   // whether a peer's before has run, by its name
+	images  map[string]string // what docker calls its copy of the root, by the peer's name
+	podmans map[string]string // where podman keeps its state, by the peer's name
+	closers []func() error
 }
 
 // prefix begins the names of scratch directories; the number of the process
@@ -42,7 +47,7 @@ func newWorld(c Config) (w *world, err error) {
 	if err := sweep(); err != nil {
 		return nil, err
 	}
-	w = &world{config: c, trials: map[string]*found{}}
+	w = &world{config: c, trials: map[string]*found{}, begun: map[string]bool{}, images: map[string]string{}, podmans: map[string]string{}}
 	if w.known, err = children(); err != nil {
 		return nil, err
 	}
@@ -77,7 +82,8 @@ func newWorld(c Config) (w *world, err error) {
 		return nil, fmt.Errorf("have orphans come to this process: %w", err)
 	}
 	w.reaper = true
-	return w, nil
+	// A start that was killed leaves its control groups with some peers.
+	return w, w.leaves(nil, nil)
 }
 
 // close ends what is left and removes the scratch directory.
@@ -88,6 +94,9 @@ func (w *world) close() error {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
 			errs = append(errs, fmt.Errorf("have orphans go where they went: %w", err))
 		}
+	}
+	for _, f := range slices.Backward(w.closers) {
+		errs = append(errs, f())
 	}
 	if w.null != nil {
 		errs = append(errs, w.null.Close())
