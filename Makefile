@@ -32,7 +32,7 @@ yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
 
 bench-start: build ## isorun's start, where its time goes, the other runtimes (scripts/peers), and C
-	bin/isoperf bench startup
+	bin/isoperf bench startup --time 5m
 	go run ./bench/yardstick/startup
 
 agree: build ## our clock against hyperfine's, runtime by runtime (scripts/peers)

@@ -52,7 +52,7 @@ are marked and are not compared with root's.`,
 		Example: `  isoperf bench
   isoperf bench clone/flag=net clone/flag=mnt --time 30s
   isoperf bench sweep-mounts --out mounts.txt --label branch=main
-  isoperf bench startup                                 every runtime that is here
+  isoperf bench startup --quick                         every runtime that is here
   isoperf bench startup --runtime isorun --runtime crun --bundle ./mine
   isoperf bench startup --runtime runc --runtime new=./runc   two versions of one`,
 		RunE: func(cmd *cobra.Command, args []string) error {
