@@ -1,6 +1,7 @@
 package startup
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -101,12 +102,30 @@ func (b *Bench) openCrowd(p peer, v variant, n, load int) (harness.Sampler, erro
 	return c, nil
 }
 
-// Sample makes n starts in all.
+// Sample makes n starts in all. What they leave running is ended when all have
+// been: before, nobody knows whose it is.
 func (c *crowd) Sample(n int, emit func([]sample.Value, error)) {
-	if c.load > 0 {
-		c.open(n, emit)
+	known, err := children()
+	if err != nil {
+		emit(nil, err)
 		return
 	}
+	if c.load > 0 {
+		c.open(n, emit)
+	} else {
+		c.atOnce(n, emit)
+	}
+	left, err := awaitOrphans(known, patience)
+	if err == nil && len(left) > 0 {
+		err = errors.Join(fmt.Errorf("%s has left %q running for %v", c.starters[0].setup.peer.name, commandOf(left[0]), patience), endOrphans(known))
+	}
+	if err != nil {
+		emit(nil, err)
+	}
+}
+
+// atOnce starts as fast as it goes.
+func (c *crowd) atOnce(n int, emit func([]sample.Value, error)) {
 	began, results := c.closed(n)
 	last, done := began, 0
 	for _, r := range results {
