@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +87,7 @@ func (s *spans) ready(w *world, f *found) error {
 	// The flag stands before the container's name, the last argument.
 	argv := f.start.argv
 	last := len(argv) - 1
-	told.start.argv = append(append(append([]string{}, argv[:last]...), "--timeline", fmt.Sprintf("/proc/self/fd/%d", fd)), told.setup.id)
+	told.start.argv = append(append(append([]string{}, argv[:last]...), "--timeline", strconv.Itoa(fd)), told.setup.id)
 	plan := append(append(append([]string{}, argv[1:last]...), "--plan"), told.setup.id)
 	text, err := exec.Command(argv[0], plan...).Output()
 	if err != nil {
@@ -137,6 +139,9 @@ func (s *spans) pair() (p pair) {
 		p.plain, p.err = s.plain.cycle()
 	}
 	if p.err == nil {
+		p.err = s.clear()
+	}
+	if p.err == nil {
 		p.with, p.err = s.told.cycle()
 	}
 	if p.err == nil {
@@ -146,6 +151,15 @@ func (s *spans) pair() (p pair) {
 		p.plain, p.err = s.plain.cycle()
 	}
 	return p
+}
+
+// clear empties the file, of which the runtime has the descriptor.
+func (s *spans) clear() error {
+	_, err := s.file.Seek(0, io.SeekStart)
+	if err = errors.Join(err, s.file.Truncate(0)); err != nil {
+		return fmt.Errorf("empty the timeline's file: %w", err)
+	}
+	return nil
 }
 
 // read is what the runtime wrote.

@@ -37,7 +37,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 	flags := flagSet{
 		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
-		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC"},
+		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC; FILE may be the number of an open descriptor"},
 	}
 	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
 	args, err := flags.parse(args, false)
@@ -82,6 +82,9 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
 	runtime.LockOSThread() // the container dies with this thread
+	if line != nil {
+		o.Idle = line.rehearse
+	}
 	result, err := foreground.Run(c, o)
 	if werr := line.write(result.Container); err == nil {
 		err = werr

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,11 @@ func openTimeline(name string) (*timeline, error) {
 		t.step("start Go", t.last, begun)
 	}
 	t.last = begun
+	if fd, err := strconv.Atoi(name); err == nil { // a descriptor is open already
+		t.fd = fd
+		t.mark("read flags")
+		return t, nil
+	}
 	var err error
 	if t.fd, err = unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o666); err != nil {
 		return nil, fmt.Errorf("--timeline: open %q: %w", name, err)
@@ -56,6 +62,27 @@ func (t *timeline) step(name string, start, end int64) {
 	}
 }
 
+// rehearse does what write does, for nothing: while the child gets ready there
+// is time to have the code and the memory at hand that the end will need.
+func (t *timeline) rehearse(c *container.Container) {
+	n := len(t.text)
+	t.tell(c)
+	t.text = t.text[:n]
+}
+
+// tell adds what the container did, and says when it was reaped.
+func (t *timeline) tell(c *container.Container) (reaped int64) {
+	line := c.Line()
+	t.step("prepare", t.last, line.Entered)
+	t.step("clone3", line.Entered, line.Returned)
+	t.step("wait", line.Returned, line.Reaped)
+	t.text = record.AppendOps(t.text, line.First, line.Ends)
+	for _, e := range c.Events() {
+		t.step(e.Name, e.Start, e.End)
+	}
+	return line.Reaped
+}
+
 // write adds what the container did, nothing when it was not started, and ends
 // the file.
 func (t *timeline) write(c *container.Container) error {
@@ -63,15 +90,7 @@ func (t *timeline) write(c *container.Container) error {
 		return nil
 	}
 	if c != nil {
-		line := c.Line()
-		t.step("prepare", t.last, line.Entered)
-		t.step("clone3", line.Entered, line.Returned)
-		t.step("wait", line.Returned, line.Reaped)
-		t.text = record.AppendOps(t.text, line.First, line.Ends)
-		for _, e := range c.Events() {
-			t.step(e.Name, e.Start, e.End)
-		}
-		t.last = max(t.last, line.Reaped)
+		t.last = max(t.last, t.tell(c))
 	}
 	t.mark("end")
 	for text := t.text; len(text) > 0; {

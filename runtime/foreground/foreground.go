@@ -33,6 +33,9 @@ type Options struct {
 	StopTimeout time.Duration
 	// Started is called when the child has been launched; nil: not.
 	Started func(*container.Container) error
+	// Idle is called while the child gets ready, when there is nothing else to
+	// do; nil: not.
+	Idle func(*container.Container)
 	// Warn is told what the plan warns of; nil: nobody is.
 	Warn func(text string)
 	// Timed looks when the command's execution is over, which takes a wake-up of
@@ -124,6 +127,9 @@ func Run(c *spec.Container, o Options) (Result, error) {
 		if _, serr := ct.Plan().Sweep(); serr != nil && o.Warn != nil {
 			o.Warn(serr.Error())
 		}
+	}
+	if err == nil && o.Idle != nil {
+		o.Idle(ct)
 	}
 	executed := int64(0)
 	if err == nil && o.Timed && ct.WaitExec() == nil {
