@@ -114,6 +114,7 @@ func (t *tracer) told() int64 {
 
 // gone collects a thread that has ended.
 func (t *tracer) gone(tid int) error {
+	t.ending.remove(tid) // first: its number may be another's once it is collected
 	if tid == t.command.Pid() {
 		// The error is an op that failed, which the record shows by itself.
 		status, err := t.command.Wait()
@@ -137,7 +138,6 @@ func (t *tracer) gone(tid int) error {
 	if p := &t.record.Processes[th.process]; p.PID == tid {
 		p.Died = t.now
 		t.record.End = t.now
-		t.ending.remove(tid)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ type Note struct {
 type Observed struct {
 	Case    string   `json:"case"`
 	Version string   `json:"version,omitempty"` // of the runtime: "runc 1.1.5"
+	Looked  bool     `json:"looked,omitempty"`  // it was looked into for what was asked for
 	Made    []string `json:"made,omitempty"`    // what it made: "pid namespace", "cgroup", "seccomp filter", "mounts 12", …
 	Lacks   []string `json:"lacks,omitempty"`   // what was asked for and the container does not have
 	Adds    []string `json:"adds,omitempty"`    // what it has beyond that

@@ -57,6 +57,11 @@ func (w *world) prepare(p peer, v variant) (*found, error) {
 			return nil, err
 		}
 	}
+	if v.rootless && os.Geteuid() == 0 {
+		if err := errors.Join(enterable(w.payload), enterable(path)); err != nil {
+			return nil, err
+		}
+	}
 	f.setup = setup{peer: p, path: path, variant: v, args: w.command(v), id: w.name(p)}
 	if f.start, err = p.launch(w, f.setup); err != nil {
 		return nil, err
@@ -115,7 +120,7 @@ func (w *world) look(f *found) error {
 		return nil
 	}
 	saw := seen.Against(w.host)
-	f.observed.Made = saw.Own
+	f.observed.Made, f.observed.Looked = saw.Own, len(s.variant.wants) > 0
 	var unknown []string
 	for _, want := range s.variant.wants {
 		switch {

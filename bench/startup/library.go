@@ -68,9 +68,9 @@ func (l *library) Sample(n int, emit func([]sample.Value, error)) {
 }
 
 func (l *library) one() (o one, err error) {
-	var before, after unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &before); err != nil {
-		return o, fmt.Errorf("read the CPU time: %w", err)
+	user, system, err := cpuTime()
+	if err != nil {
+		return o, err
 	}
 	o.entered = program.Now()
 	c, err := spec.Load(l.bundle)
@@ -109,12 +109,24 @@ func (l *library) one() (o one, err error) {
 		}
 		o.ready = at - o.entered
 	}
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &after); err != nil {
-		return o, fmt.Errorf("read the CPU time: %w", err)
+	if o.user, o.system, err = cpuTime(); err != nil {
+		return o, err
 	}
-	o.user = time.Duration(after.Utime.Nano() - before.Utime.Nano())
-	o.system = time.Duration(after.Stime.Nano() - before.Stime.Nano())
+	o.user, o.system = o.user-user, o.system-system
 	return o, nil
+}
+
+// cpuTime is that of this thread, and of the children that were waited for.
+func cpuTime() (user, system time.Duration, err error) {
+	for _, who := range []int{unix.RUSAGE_CHILDREN, unix.RUSAGE_THREAD} {
+		var u unix.Rusage
+		if err := unix.Getrusage(who, &u); err != nil {
+			return 0, 0, fmt.Errorf("read the CPU time: %w", err)
+		}
+		user += time.Duration(u.Utime.Nano())
+		system += time.Duration(u.Stime.Nano())
+	}
+	return user, system, nil
 }
 
 // Close ends the thread.

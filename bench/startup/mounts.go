@@ -25,6 +25,14 @@ func HideUnified() error {
 	if err != nil || !v1 {
 		return err
 	}
+	ours, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("look at this mount namespace: %w", err)
+	}
+	parents, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", os.Getppid()))
+	if err != nil || ours == parents {
+		return fmt.Errorf("hide control groups of version 2: these mounts are not this process's own (%s), and nobody else's are changed; is a variable ISOPERF_INSIDE_… set?", ours)
+	}
 	for _, path := range v2 {
 		if err := unix.Unmount(path, 0); err != nil {
 			return fmt.Errorf("unmount %q: %w", path, err)

@@ -168,7 +168,24 @@ func readyNspawn(w *world, _ *peer, _ string) error {
 	if _, err := os.Stat(filepath.Dir(place)); errors.Is(err, os.ErrNotExist) {
 		place = filepath.Dir(place) // where systemd runs, the rest is its own
 	}
-	return w.leaves([]string{place, "/run/mount"}, []string{"payload", "supervisor"})
+	locks := filepath.Join(place, "locks", "inode-*") // of roots; a killed one's stays
+	before, err := filepath.Glob(locks)
+	if err != nil {
+		return fmt.Errorf("list the locks of systemd-nspawn: %w", err)
+	}
+	if err := w.leaves([]string{place, "/run/mount"}, []string{"payload", "supervisor"}); err != nil {
+		return err
+	}
+	w.onClose(func() error {
+		after, err := filepath.Glob(locks)
+		for _, file := range after {
+			if !slices.Contains(before, file) {
+				err = errors.Join(err, os.Remove(file))
+			}
+		}
+		return err
+	})
+	return nil
 }
 
 // nspawn is systemd-nspawn without systemd: no unit, no registration. Its

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -89,7 +88,7 @@ func (s *spans) ready(w *world, f *found) error {
 	last := len(argv) - 1
 	told.start.argv = append(append(append([]string{}, argv[:last]...), "--timeline", strconv.Itoa(fd)), told.setup.id)
 	plan := append(append(append([]string{}, argv[1:last]...), "--plan"), told.setup.id)
-	text, err := exec.Command(argv[0], plan...).Output()
+	text, err := answer(f.setup.peer.bound(), nil, nil, append(argv[:1:1], plan...)...)
 	if err != nil {
 		return fmt.Errorf("print the program of %s: %w", f.setup.peer.name, err)
 	}
@@ -130,6 +129,9 @@ func (s *spans) Sample(n int, emit func([]sample.Value, error)) {
 		pairs = append(pairs, s.pair())
 	}
 	for _, p := range pairs {
+		if p.err != nil && s.plain.w.context().Err() != nil {
+			return // it was interrupted, and did not fail
+		}
 		emit(s.values(p))
 	}
 }

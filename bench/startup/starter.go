@@ -2,6 +2,7 @@ package startup
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -115,7 +116,8 @@ func (s *starter) load(extra int) (*program.Image, error) {
 	if extra > 0 {
 		p.Inherit(extra)
 	}
-	// Ctrl-C is for this process; when it is killed, so is the start.
+	// Ctrl-C is for this process. When it is killed, so is the runtime, but not
+	// what that has started.
 	p.Add(program.Setsid())
 	if v.rootless && os.Geteuid() == 0 {
 		p.Add(program.Setgroups(nil))
@@ -151,12 +153,17 @@ func (s *starter) run() (one, []byte, error) {
 			return one{}, nil, err
 		}
 	}
-	known, err := children()
-	if err != nil {
-		return one{}, nil, err
+	var known []int
+	if !s.shared {
+		var err error
+		if known, err = children(); err != nil {
+			return one{}, nil, err
+		}
 	}
 	arrival := s.watch()
+	stop := s.interruptible()
 	t, err := s.img.Cycle()
+	stop()
 	var op *program.OpError
 	if status := s.img.Status(); err != nil && !errors.As(err, &op) && !errors.Is(err, program.ErrBound) && !status.Success() {
 		err = fmt.Errorf("it ended with %v", status)
@@ -196,6 +203,23 @@ func (s *starter) run() (one, []byte, error) {
 		return one{}, nil, fmt.Errorf("start %s: its payload began %v after the start, which took %v: its clock is not ours", s.setup.peer.name, time.Duration(o.ready), time.Duration(o.total))
 	}
 	return o, out, nil
+}
+
+// grace is how long a start may go on when the run is interrupted.
+const grace = 2 * time.Second
+
+// interruptible kills the start that runs some time after the run was
+// interrupted, until stop is called.
+func (s *starter) interruptible() (stop func()) {
+	done := make(chan struct{})
+	cancel := context.AfterFunc(s.w.context(), func() {
+		select {
+		case <-done:
+		case <-time.After(grace):
+			s.img.Kill()
+		}
+	})
+	return func() { close(done); cancel() }
 }
 
 // failed says what the runtime said of a start that failed, and cleans up.
@@ -264,11 +288,14 @@ func (s *starter) watch() func() arrived {
 func (s *starter) Sample(n int, emit func([]sample.Value, error)) {
 	for range n {
 		o, err := s.cycle()
-		if err != nil {
+		switch {
+		case err == nil:
+			emit(o.values(s.peak), nil)
+		case s.w.context().Err() != nil:
+			return // it was interrupted, and did not fail
+		default:
 			emit(nil, err)
-			continue
 		}
-		emit(o.values(s.peak), nil)
 	}
 }
 

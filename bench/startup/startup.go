@@ -24,8 +24,10 @@
 package startup
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +46,8 @@ type Config struct {
 	Exec     []string // a command instead of the payload; then there is no ready-ns
 	Isorun   string   // the path of isorun; empty: beside this program, or in PATH
 	Self     string   // the path of this program, for "isoperf run"
+	// Context ends a start that runs, with what it started; nil: none does.
+	Context context.Context
 	// Observe is told what a case's payload saw; nil: nobody is.
 	Observe func(sample.Observed) error
 	// Timeline is given that of a typical start of our own; nil: nobody is.
@@ -65,13 +69,17 @@ type Choice struct {
 func ParseChoice(text string) (Choice, error) {
 	name, path, given := strings.Cut(text, "=")
 	switch {
-	case name == "" || strings.ContainsAny(name, "/ \t\n") || given && path == "":
-		return Choice{}, fmt.Errorf("%q: it must be NAME or NAME=PATH, and a name has no slash and no space", text)
+	case strings.Trim(name, nameLetters) != "" || name == "" || given && path == "":
+		return Choice{}, fmt.Errorf("%q: it must be NAME or NAME=PATH, and a name is of letters, digits, dots, hyphens and underscores", text)
 	case !given && peerNamed(name) == nil:
 		return Choice{}, fmt.Errorf("%q is not one of %s; for another one say NAME=PATH", name, strings.Join(Names(), ", "))
 	}
 	return Choice{name, path}, nil
 }
+
+// nameLetters are what a container's name may have, of which a runtime's is a
+// part.
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // Names are those of the table, in its order.
 func Names() []string {
@@ -149,6 +157,8 @@ func (b *Bench) which() []variant {
 		return []variant{{name: "command", base: b.config.Bundle}}
 	case b.config.Bundle != "":
 		return []variant{{name: "own", base: b.config.Bundle}}
+	case os.Geteuid() != 0:
+		return ordinaryVariants()
 	}
 	return variants()
 }
@@ -173,10 +183,13 @@ func (b *Bench) Cases(e harness.Extent) []harness.Case {
 
 // Spans are where the time of our own start goes.
 func (b *Bench) Spans(e harness.Extent) []harness.Case {
-	if isorun := b.find("isorun"); isorun != nil {
-		return []harness.Case{b.spansCase(*isorun, b.which()[0], e)}
+	var cases []harness.Case
+	for _, p := range b.chosen() {
+		if p.ours && p.takes == bundles && len(b.config.Exec) == 0 {
+			cases = append(cases, b.spansCase(p, b.which()[0], e))
+		}
 	}
-	return nil
+	return cases
 }
 
 // Variants are the starts of containers that differ from the usual one.

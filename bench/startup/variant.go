@@ -44,6 +44,20 @@ func variants() []variant {
 	}
 }
 
+// ordinaryVariants are those of an ordinary user, who has no control groups: the
+// usual container is the rootless one.
+func ordinaryVariants() []variant {
+	var list []variant
+	for _, v := range variants() {
+		if v.name == "limits" || v.rootless || v.cold {
+			continue
+		}
+		v.wants = append([]string{"user namespace"}, without(v.wants, "cgroup")...)
+		list = append(list, v)
+	}
+	return list
+}
+
 // without is a list without some words.
 func without(list []string, words ...string) []string {
 	var out []string

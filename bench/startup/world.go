@@ -1,6 +1,7 @@
 package startup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -125,6 +126,31 @@ func sweep() error {
 		}
 	}
 	return nil
+}
+
+// context ends what runs.
+func (w *world) context() context.Context {
+	if w.config.Context == nil {
+		return context.Background()
+	}
+	return w.config.Context
+}
+
+// enterable says that an ordinary user may come to a file: each directory above
+// it lets everybody in.
+func enterable(path string) error {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return fmt.Errorf("look at %q: %w", dir, err)
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("start as an ordinary user: %q lets nobody else in, and %q is below it; move it, or set TMPDIR to a directory that every user may enter", dir, path)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
 }
 
 // name is that of the next container.

@@ -108,6 +108,7 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	if err != nil {
 		return err
 	}
+	config.Context = c.ctx
 	config.Timeline = func(t sample.Timeline) error { return writer.Timeline(t) }
 	starts := startup.New(config)
 	selected, err := choose(starts, extent, patterns)

@@ -91,17 +91,19 @@ func (c *cli) surroundings(selected []chosen) (done bool, err error) {
 	switch {
 	case others > 0 && starts > 0 && !sysAdmin():
 		return false, usage("as an ordinary user the startup families are measured by themselves: the others need a user namespace, in which a runtime is not what you run; ask for them one after the other")
-	case others > 0:
+	case starts == 0:
 		return c.enterUserNamespace()
 	case os.Geteuid() != 0:
 		return false, nil
 	}
 	hybrid, err := startup.Hybrid()
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, cannot(err)
-	}
-	if !hybrid {
+	case !hybrid:
 		return false, nil
+	case others > 0:
+		return false, usage("the startup families are measured by themselves here: for them the hybrid control groups are made ones of version 1; ask for them one after the other")
 	}
 	if os.Getenv(insideMounts) == "" {
 		return c.again(insideMounts, "make a mount namespace", &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS})

@@ -14,8 +14,8 @@ Events. All times begin when clone3(2) of the runtime's process is entered.
 ready-ns ends at the first instruction of the payload, which reads the clock and
 writes it to its standard output; total-ns ends when the runtime's process was
 reaped. user-ns and sys-ns are the CPU time of that process and of what it
-waited for, peak-B the largest resident memory of one of them. The payload is a
-static program of 1.5 KB that this project writes itself, the same file for
+waited for, peak-B the largest resident memory of one of them, weighed once,
+before the first sample. The payload is a static program of 1.5 KB that this project writes itself, the same file for
 every runtime. A machine has a clock of its own: there the host stamps the
 moment at which the payload's bytes come.
 
@@ -34,8 +34,8 @@ scripts/peers installs them. Peers that take no bundle make the same as near as
 they can; what a container lacks is what its payload saw, not what is assumed.
 Who is missing, broken or refuses is a row that says so; who hangs is killed
 with all that it started. --runtime NAME=PATH compares another binary, or two
-versions of one. Where control groups are hybrid, which crun refuses, all are
-started in a mount namespace in which they are of version 1.
+versions of one. Where control groups are hybrid, which crun refuses, root
+starts all in a mount namespace in which they are of version 1.
 
 Spans (startup-spans). Our own runtime tells when each of its steps ended; every
 nanosecond between the first and the last event belongs to one phase or to the

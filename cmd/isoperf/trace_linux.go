@@ -124,6 +124,11 @@ func (c *cli) profile(f *traceFlags) (err error) {
 		out = file
 		defer func() { err = errors.Join(err, file.Close()) }()
 	}
+	if f.picture != "" {
+		if err := unix.Access(filepath.Dir(f.picture), unix.W_OK); err != nil {
+			return fmt.Errorf("--picture %q: its directory cannot be written to: %w", f.picture, err)
+		}
+	}
 	if f.timeline != "" {
 		if f.record, err = openTrace(f.timeline); err != nil {
 			return err

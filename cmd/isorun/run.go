@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,6 +50,9 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		return fail(fmt.Errorf("%w (isorun run --help)", err))
 	case len(args) != 1:
 		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", len(args)))
+	}
+	if plan && file != "" {
+		return fail(errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)"))
 	}
 	line, err := openTimeline(file)
 	if err != nil {

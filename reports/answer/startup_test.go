@@ -86,7 +86,7 @@ func TestStartupPartial(t *testing.T) {
 	none := startFile()
 	none.NotMeasured = []sample.Note{{Case: "Startup", Why: "needs root"}}
 	slower := startFile(usual("a", 3), usual("b", 2))
-	slower.Observed = []sample.Observed{{Case: "Startup/runtime=b/with=usual/pacing=burst", Lacks: []string{"cgroup", "seccomp filter"}}}
+	slower.Observed = []sample.Observed{{Case: "Startup/runtime=b/with=usual/pacing=burst", Looked: true, Lacks: []string{"cgroup", "seccomp filter"}}}
 	few := startFile(startCase("Startup/runtime=isorun/with=usual/pacing=burst", 2e6, 3e6), startCase("Startup/runtime=runc/with=usual/pacing=burst", 9e6))
 	odd := startFile(startCase("Startup/runtime=isorun/with=usual/pacing=burst", 0, -1, math.NaN(), math.Inf(1)), usual("runc", 20),
 		startCase("StartupAtOnce/runtime=x/n=0", 1), startCase("StartupOpen/runtime=x/load=much", 1), startCase("StartupSpans/runtime=isorun/with=usual", 1))

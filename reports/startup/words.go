@@ -58,6 +58,8 @@ func (c *Comparison) opening() string {
 	switch {
 	case c.With == "command":
 		return fmt.Sprintf("%s runs the command in %s here", b.Name, Brief(b.Total.Median))
+	case b.Name == Floor:
+		return fmt.Sprintf("%s runs the payload in %s here, without a container", b.Name, Brief(b.Total.Median))
 	case b.Ready.N == 0:
 		return fmt.Sprintf("%s has started and ended %s after %s here", b.Name, what, Brief(b.Total.Median))
 	}
@@ -146,7 +148,7 @@ func (c *Comparison) Verdict() string {
 	}
 	text := fmt.Sprintf("%s %s %s than %s here", winner.Name, verb, how, loser.Name)
 	switch lacks := winner.Seen.Lacks; {
-	case winner.Seen.Case == "":
+	case !winner.Seen.Looked:
 		return text + "; what its container lacks was not observed."
 	case len(lacks) == 0:
 		return text + "; it leaves out nothing that was asked for."

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -100,6 +101,9 @@ type Image struct {
 	partial bool    // more ops may come; see Begin
 	born    bool    // a process of this image has not been reaped
 	limits  Limits
+	cycle   sync.Mutex // of the two below
+	running bool       // a cycle does, so its pidfd is open
+	turn    int        // the number of the last cycle
 }
 
 // opList is the list of ops as it runs: the program's early ones, those that

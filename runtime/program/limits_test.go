@@ -61,3 +61,22 @@ func TestCycleUsage(t *testing.T) {
 		t.Errorf("entered at %d, now is %d", img.Entered(), before)
 	}
 }
+
+// Kill ends the cycle that runs, also one that has just begun, and none after it.
+func TestCycleKill(t *testing.T) {
+	p := New(VM, 0)
+	p.Add(Sleep(int64(time.Minute)))
+	p.Add(Exit(0))
+	img, err := Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	img.Kill() // there is none
+	for range 3 {
+		time.AfterFunc(50*time.Millisecond, img.Kill)
+		if _, err := img.Cycle(); err == nil || errors.Is(err, ErrBound) {
+			t.Errorf("a child that was killed: %v", err)
+		}
+	}
+}

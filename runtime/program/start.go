@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -158,25 +157,44 @@ func (img *Image) Cycle() (Times, error) {
 // bound kills the child of a cycle when its time is up; over says whether it
 // was, and must be called before the child's pidfd is closed.
 func (img *Image) bound() (over func() bool) {
-	if img.limits.Within <= 0 {
-		return func() bool { return false }
+	img.cycle.Lock()
+	img.running = true
+	img.turn++
+	img.cycle.Unlock()
+	var late atomic.Bool
+	stop := func() bool { return true }
+	if img.limits.Within > 0 {
+		stop = time.AfterFunc(img.limits.Within, func() { late.Store(true); img.Kill() }).Stop
 	}
-	var mu sync.Mutex
-	ended, late := false, false
-	pidfd := &img.arena.header().pidfd
-	timer := time.AfterFunc(img.limits.Within, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if fd := atomic.LoadInt32(pidfd); !ended && fd >= 0 {
-			late = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) == nil
-		}
-	})
 	return func() bool {
-		timer.Stop()
-		mu.Lock()
-		defer mu.Unlock()
-		ended = true
-		return late
+		stop()
+		img.cycle.Lock()
+		defer img.cycle.Unlock()
+		img.running = false
+		return late.Load()
+	}
+}
+
+// Kill kills the child of the cycle that runs, if one does: again and again until
+// it is gone, since it may not have been born yet. Any goroutine may call it.
+func (img *Image) Kill() {
+	pidfd := &img.arena.header().pidfd
+	for turn := 0; ; {
+		img.cycle.Lock()
+		if turn == 0 {
+			turn = img.turn
+		}
+		if !img.running || img.turn != turn {
+			img.cycle.Unlock()
+			return
+		}
+		if fd := atomic.LoadInt32(pidfd); fd >= 0 {
+			// That it has ended shows at once; that it may not be killed does
+			// not help it to end.
+			_ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0)
+		}
+		img.cycle.Unlock()
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

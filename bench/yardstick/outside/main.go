@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -63,15 +64,21 @@ func main() {
 
 // again runs this program in mounts of its own, for crun's sake.
 func again() int {
-	signal.Ignore(unix.SIGINT) // the other one has it too, and cleans up
+	// The other one has the signal too, and ends; what it leaves in the temporary
+	// directory the next run removes.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGINT)
+	runtime.LockOSThread() // for Pdeathsig
 	cmd := exec.Command("/proc/self/exe", append([]string{"-inside"}, os.Args[1:]...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		fmt.Fprintf(os.Stderr, "outside: make a mount namespace: %v\n", err)
 		return 2
 	}
-	return max(cmd.ProcessState.ExitCode(), 0)
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		return code
+	}
+	return 2 // a signal has ended it
 }
 
 var errApart = errors.New("the clocks do not agree")

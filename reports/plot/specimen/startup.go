@@ -168,7 +168,8 @@ func (m *maker) started(s starter, with, pacing string, extra float64) {
 		m.add(name, units, values...)
 	}
 	m.file.Observed = append(m.file.Observed, sample.Observed{
-		Case: name, Version: s.version, Made: s.made, Lacks: s.lacks, Adds: s.adds, Notes: s.remark,
+		Looked: true,
+		Case:   name, Version: s.version, Made: s.made, Lacks: s.lacks, Adds: s.adds, Notes: s.remark,
 	})
 }
 
