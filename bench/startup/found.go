@@ -159,7 +159,11 @@ func (w *world) weigh(f *found) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	peak, err := payload.Weigh(ctx, f.start.argv, env)
+	argv := f.start.argv
+	if f.start.takesInput {
+		argv = append([]string{"/bin/sh", "-c", `exec "$@" <"$0"`, w.empty.Name()}, argv...)
+	}
+	peak, err := payload.Weigh(ctx, argv, env)
 	if _, oerr := awaitOrphans(known, patience); err == nil {
 		err = oerr
 	}

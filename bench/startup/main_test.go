@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,9 @@ func bench(t *testing.T, c Config) *Bench {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
+		if info, err := os.Stat(os.DevNull); err != nil || info.Sys().(*syscall.Stat_t).Uid != nullOwner {
+			t.Errorf("the owner of %s is another: %v", os.DevNull, err)
+		}
 		after, err := children()
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +77,15 @@ func bench(t *testing.T, c Config) *Bench {
 	})
 	return b
 }
+
+// nullOwner is that of /dev/null, which a runtime must not change.
+var nullOwner = func() uint32 {
+	info, err := os.Stat(os.DevNull)
+	if err != nil {
+		panic(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Uid
+}()
 
 // seen collects what payloads saw.
 func seen(c *Config) map[string]sample.Observed {

@@ -62,6 +62,9 @@ type start struct {
 	env  []string // beside the world's
 	// outside: the payload's clock is not ours; it is ready when its bytes come.
 	outside bool
+	// takesInput: it makes its standard input the container's own, by changing
+	// its owner, which must not be that of the machine's /dev/null.
+	takesInput bool
 	// clean removes what a start that failed has left; nil: it leaves nothing.
 	clean func() error
 }

@@ -109,7 +109,7 @@ func runsc(w *world, s setup) (start, error) {
 	if err != nil {
 		return start{}, err
 	}
-	return start{argv: append(argv, "run", "-bundle", dir, s.id), outside: true, clean: func() error { return forceRemove(s.path, remove, env) }}, nil
+	return start{argv: append(argv, "run", "-bundle", dir, s.id), outside: true, takesInput: true, clean: func() error { return forceRemove(s.path, remove, env) }}, nil
 }
 
 // isoperfRun is the same container as a command line.

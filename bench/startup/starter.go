@@ -112,7 +112,11 @@ func (s *starter) load(extra int) (*program.Image, error) {
 		return nil, err
 	}
 	p := program.New(program.VM, 0)
-	p.Stdio(int(s.w.null.Fd()), int(s.out.w.Fd()), int(s.errs.w.Fd()))
+	in := s.w.null
+	if s.start.takesInput {
+		in = s.w.empty
+	}
+	p.Stdio(int(in.Fd()), int(s.out.w.Fd()), int(s.errs.w.Fd()))
 	if extra > 0 {
 		p.Inherit(extra)
 	}

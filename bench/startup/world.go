@@ -23,7 +23,8 @@ type world struct {
 	payload string
 	host    payload.Seen // what the payload sees without a container
 	null    *os.File
-	count   int // of containers, for their names
+	empty   *os.File // in the scratch directory
+	count   int      // of containers, for their names
 	reaper  bool
 	known   []int // children of before
 	trials  map[string]*found
@@ -73,6 +74,9 @@ func newWorld(c Config) (w *world, err error) {
 	if err := payload.Write(w.payload); err != nil {
 		return nil, err
 	}
+	if w.empty, err = os.OpenFile(filepath.Join(w.dir, "empty"), os.O_RDONLY|os.O_CREATE, 0o666); err != nil {
+		return nil, fmt.Errorf("make an empty file: %w", err)
+	}
 	if w.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return nil, fmt.Errorf("open %q: %w", os.DevNull, err)
 	}
@@ -98,6 +102,9 @@ func (w *world) close() error {
 	}
 	for _, f := range slices.Backward(w.closers) {
 		errs = append(errs, f())
+	}
+	if w.empty != nil {
+		errs = append(errs, w.empty.Close())
 	}
 	if w.null != nil {
 		errs = append(errs, w.null.Close())
