@@ -232,8 +232,11 @@ func TestTraceRunc(t *testing.T) {
 			}
 			best, last = max(best, share), out
 		}
-		if best < 95 || !strings.Contains(last, "\npivot ") && !strings.Contains(last, "smaller parts") || !strings.Contains(last, "\nmounts ") {
-			t.Errorf("at best %.1f %% is named, want 95 or more:\n%s", best, last)
+		// It is 95 and more where little else runs; a busy machine names less, and
+		// a kind of call that is missed costs far more: without the writes to
+		// control groups it is 69.
+		if best < 80 || !strings.Contains(last, "\npivot ") && !strings.Contains(last, "smaller parts") || !strings.Contains(last, "\nmounts ") {
+			t.Errorf("at best %.1f %% is named, want 80 or more:\n%s", best, last)
 		}
 	})
 }
