@@ -283,6 +283,9 @@ func configure(ns int, addr netip.Addr, gateway netip.Prefix) error {
 	return nil
 }
 
+// newSuffix ends the name of a note until it is whole.
+const newSuffix = ".new"
+
 // writeBridgeNote replaces the bridge's note.
 func writeBridgeNote(dir string, n bridgeNote) error {
 	text, err := json.Marshal(n)
@@ -290,10 +293,10 @@ func writeBridgeNote(dir string, n bridgeNote) error {
 		return fmt.Errorf("record the bridge: %w", err)
 	}
 	path := filepath.Join(dir, bridgeName)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	if err := os.WriteFile(path+newSuffix, text, 0o600); err != nil {
 		return fmt.Errorf("record the bridge: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := os.Rename(path+newSuffix, path); err != nil {
 		return fmt.Errorf("record the bridge: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -213,6 +214,16 @@ func TestBridgeKilledAnywhere(t *testing.T) {
 		}
 		noBridge(t, c.Record)
 	}
+}
+
+// TestNoteCutShort: a note that was never renamed into place is swept, with or
+// without one before it.
+func TestNoteCutShort(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, bridgeName+newSuffix), []byte("{"), 0o600))
+	_, err := Sweep(dir)
+	must(t, err)
+	emptyRecord(t, dir)
 }
 
 // TestBridgeCutShort: a kill between any two steps of the bridge's making

@@ -37,6 +37,11 @@ func Sweep(recordDir string) ([]string, error) {
 			failed = append(failed, err)
 		}
 	}
+	// One that was killed while it wrote the bridge's note; nobody writes it now,
+	// for the records are locked.
+	if err := os.Remove(filepath.Join(recordDir, bridgeName+newSuffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		failed = append(failed, fmt.Errorf("sweep the network: remove a half-written note: %w", err))
+	}
 	if _, err := os.Stat(filepath.Join(recordDir, bridgeName)); err == nil {
 		removed, err := removeBridge(recordDir)
 		if removed {
