@@ -50,3 +50,13 @@ func Steal(a, b CPUTimes) float64 {
 	}
 	return min(1, float64(b.Steal-a.Steal)/float64(b.total()-a.total()))
 }
+
+// Busy is the share of all CPU time between a and b in which CPUs did something
+// for this machine, from 0 to 1; 0 when no tick passed.
+func Busy(a, b CPUTimes) float64 {
+	idle := b.Idle + b.IOWait - a.Idle - a.IOWait
+	if b.total() <= a.total() || b.Idle < a.Idle || b.IOWait < a.IOWait {
+		return 0
+	}
+	return max(0, 1-float64(idle)/float64(b.total()-a.total())-Steal(a, b))
+}

@@ -108,6 +108,7 @@ func (f *File) comments(data []byte, get func(string) *Case) {
 			continue
 		}
 		kind, text, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+		var err error
 		switch string(kind) {
 		case "isoperf":
 			if f.Fingerprint == nil && json.Valid(text) {
@@ -115,39 +116,40 @@ func (f *File) comments(data []byte, get func(string) *Case) {
 			}
 		case "end":
 			var end Ending
-			if err := json.Unmarshal(text, &end); err != nil {
-				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
-				continue
+			if err = json.Unmarshal(text, &end); err == nil {
+				f.End = end
 			}
-			f.End = end
 		case "observed":
-			var o Observed
-			if err := json.Unmarshal(text, &o); err != nil {
-				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
-				continue
-			}
-			f.Observed = append(f.Observed, o)
+			err = gather(&f.Observed, text)
 		case "timeline":
-			var t Timeline
-			if err := json.Unmarshal(text, &t); err != nil {
-				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
-				continue
-			}
-			f.Timelines = append(f.Timelines, t)
-		case "failed", "not-measured":
+			err = gather(&f.Timelines, text)
+		case "checked":
+			err = gather(&f.Checked, text)
+		case "series":
+			err = gather(&f.Series, text)
+		case "not-measured":
+			err = gather(&f.NotMeasured, text)
+		case "failed":
 			var n Note
-			if err := json.Unmarshal(text, &n); err != nil {
-				f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
-				continue
-			}
-			if string(kind) == "failed" {
+			if err = json.Unmarshal(text, &n); err == nil {
 				c := get(n.Case)
 				c.Failures = append(c.Failures, n.Why)
-			} else {
-				f.NotMeasured = append(f.NotMeasured, n)
 			}
 		}
+		if err != nil {
+			f.Notes = append(f.Notes, fmt.Sprintf("skipped a damaged line: %q: %v", clip(line), err))
+		}
 	}
+}
+
+// gather appends what a comment line holds.
+func gather[T any](list *[]T, text []byte) error {
+	var v T
+	err := json.Unmarshal(text, &v)
+	if err == nil {
+		*list = append(*list, v)
+	}
+	return err
 }
 
 func clip(b []byte) string {

@@ -17,6 +17,8 @@
 //	# not-measured {"case":"Clone/flag=time","why":"…"}
 //	# observed {"case":"Startup/runtime=runc/with=usual/pacing=burst","version":"…","lacks":["…"]}
 //	# timeline {"case":"StartupSpans/runtime=isorun/with=usual/pacing=burst","total_ns":3012345,"bars":[…]}
+//	# checked {"case":"CpuMax/quota=20%/…","sample":0,"limit":"cpu.max","asked":"20000 100000","read":"20000 100000"}
+//	# series {"case":"CpuMax/quota=20%/…","sample":0,"name":"use per period","x":"ns","y":"ratio","points":[[0,1],…]}
 //	# end {"why":"done"}
 //
 // A line is written, whole, before the next sample starts: what was measured
@@ -81,6 +83,29 @@ type Timeline struct {
 	Bars  []Bar  `json:"bars"` // in order of time
 }
 
+// Checked is what was checked about one sample of a limit's case: that the limit
+// was in force, for the processes that were measured. The judgement is computed
+// from it and from the sample's values; it is never stored.
+type Checked struct {
+	Case   string            `json:"case"`
+	Sample int               `json:"sample"`           // of the case, from 0
+	Limit  string            `json:"limit"`            // as version 2 calls it: "cpu.max"
+	Asked  string            `json:"asked"`            // as it was to be written: "20000 100000"
+	Read   string            `json:"read,omitempty"`   // what the kernel gave back when the sample ended
+	Doubts []string          `json:"doubts,omitempty"` // why the sample says nothing of the kernel; none: it does
+	Facts  map[string]string `json:"facts,omitempty"`  // what else a judge wants to know
+}
+
+// Series is a curve that belongs to one sample of a case, for a picture.
+type Series struct {
+	Case   string       `json:"case"`
+	Sample int          `json:"sample"`
+	Name   string       `json:"name"` // what it is: "use per period", "latency"
+	X      string       `json:"x"`    // the unit of the first number of a point; empty: its index
+	Y      string       `json:"y"`    // the unit of the second
+	Points [][2]float64 `json:"points"`
+}
+
 // Bar is something that took time: nanoseconds since the sample began.
 type Bar struct {
 	Lane  string `json:"lane"`
@@ -141,6 +166,8 @@ type File struct {
 	NotMeasured []Note
 	Observed    []Observed
 	Timelines   []Timeline
+	Checked     []Checked
+	Series      []Series
 	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
 }
@@ -166,14 +193,21 @@ func (f *File) Family(family string) []*Case {
 	return cases
 }
 
-// Recorded is a text of the fingerprint, or "" when it is not there.
+// Recorded is a text or a number of the fingerprint, or "" when it is not there.
 func (f *File) Recorded(key string) string {
 	var all map[string]json.RawMessage
-	var text string
-	if json.Unmarshal(f.Fingerprint, &all) != nil || json.Unmarshal(all[key], &text) != nil {
+	if json.Unmarshal(f.Fingerprint, &all) != nil {
 		return ""
 	}
-	return text
+	var text string
+	var number json.Number
+	if json.Unmarshal(all[key], &text) == nil {
+		return text
+	}
+	if json.Unmarshal(all[key], &number) == nil {
+		return number.String()
+	}
+	return ""
 }
 
 // Seen is what was observed of a case; the zero value when nothing was.

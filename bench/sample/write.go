@@ -93,6 +93,12 @@ func (w *Writer) Observed(o Observed) error { return w.comment("observed", o) }
 // Timeline records what happened in a sample.
 func (w *Writer) Timeline(t Timeline) error { return w.comment("timeline", t) }
 
+// Checked records what was checked about a sample.
+func (w *Writer) Checked(c Checked) error { return w.comment("checked", c) }
+
+// Series records a curve of a sample.
+func (w *Writer) Series(s Series) error { return w.comment("series", s) }
+
 // End records that the run ended in order, and why. A file without it was cut
 // short.
 func (w *Writer) End(e Ending) error { return w.comment("end", e) }

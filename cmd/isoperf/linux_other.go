@@ -20,6 +20,9 @@ func elsewhere(use, short string) *cobra.Command {
 }
 
 func (c *cli) doctor() *cobra.Command { return elsewhere("doctor", "Say what can be measured here") }
+func (c *cli) verify() *cobra.Command {
+	return elsewhere("verify", "Say whether the limits of control groups are kept")
+}
 func (c *cli) run() *cobra.Command {
 	return elsewhere("run", "Run a command in a container")
 }

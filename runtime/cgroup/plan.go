@@ -27,6 +27,10 @@ type Options struct {
 	// Always makes a group even without limits, to freeze, kill and count its
 	// processes.
 	Always bool
+	// Also are controllers, by version 1's names, in whose hierarchies the group
+	// is to be even without limits of them: for their counters, or for limits
+	// that come later. Version 2 has "cpuacct" in every group.
+	Also []string
 	// Detached groups outlive this process: Sweep takes one only when its
 	// record has an owner that is gone. See Group.SetOwner.
 	Detached bool
@@ -100,6 +104,9 @@ func (h *Host) Plan(o Options) (*Plan, error) {
 	}
 	if o.Always {
 		asked = h.addUsual(asked)
+	}
+	if asked, err = h.addAlso(asked, o.Also); err != nil {
+		return nil, err
 	}
 	if len(asked) == 0 {
 		return p, nil

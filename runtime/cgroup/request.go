@@ -145,3 +145,25 @@ func (h *Host) addUsual(all []*request) []*request {
 	slices.SortStableFunc(all, func(a, b *request) int { return h.rank(a.tree) - h.rank(b.tree) })
 	return all
 }
+
+// addAlso adds hierarchies by their controllers.
+func (h *Host) addAlso(all []*request, names []string) ([]*request, error) {
+	for _, name := range names {
+		i := slices.IndexFunc(controllers(), func(c *controller) bool { return c.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("plan a control group: no controller is called %q", name)
+		}
+		c := controllers()[i]
+		tree := h.find(c)
+		if tree == nil {
+			return nil, fmt.Errorf("plan a control group: this machine has no %s controller (there are %s)", name, strings.Join(h.Controllers(), " "))
+		}
+		var q *request
+		all, q = requestOf(all, tree)
+		if tree.v2 && c.v2 != "" && !slices.Contains(q.enable, c.v2) {
+			q.enable = append(q.enable, c.v2)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *request) int { return h.rank(a.tree) - h.rank(b.tree) })
+	return all, nil
+}

@@ -1,0 +1,205 @@
+// Package limits judges: it reads what was measured of control groups' limits and
+// says of each whether the kernel keeps it.
+//
+//	result file ──Judge──► judgements ──► table in words, JSON, JUnit, OpenMetrics
+//	 samples, Checked       one a case
+//
+// A judgement is absolute. The error of a limit is held against a tolerance, and
+// against a budget: by how much the kernel may be off by its own constants in so
+// short a time. Four verdicts:
+//
+//	accurate        the error is within the tolerance, and so is the budget
+//	within budget   the error is within the budget, which is wider than the tolerance:
+//	                a longer measurement could tell more
+//	inaccurate      the error is beyond both
+//	not judged      there is a reason to doubt that the measurement says anything of
+//	                the kernel: what was limited, by whom, or how fully it was used
+//
+// Nothing that was doubted is ever accurate. See the table of rules, one file a
+// limit.
+package limits
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"isoperf/bench/sample"
+)
+
+// Verdict is what is said of a limit.
+type Verdict string
+
+// The verdicts.
+const (
+	Accurate   Verdict = "accurate"
+	Within     Verdict = "within budget"
+	Inaccurate Verdict = "inaccurate"
+	NotJudged  Verdict = "not judged"
+)
+
+// Tolerance is the error that is accurate, when nothing else is asked for: a
+// tenth of what the kernel's own tests accept.
+const Tolerance = 0.02
+
+// Options say how to judge.
+type Options struct {
+	Tolerance float64 // relative; 0: Tolerance
+}
+
+func (o Options) tolerance() float64 {
+	if o.Tolerance > 0 {
+		return o.Tolerance
+	}
+	return Tolerance
+}
+
+// Judgement is what is said of one case.
+type Judgement struct {
+	Case    string  `json:"case"`             // its name in the result file
+	Limit   string  `json:"limit"`            // as version 2 calls it: "cpu.max"
+	Asked   string  `json:"asked"`            // the limit in words: "20 % / 100 ms"
+	Got     string  `json:"got,omitempty"`    // what it came to: "20.03 %"; empty: nothing was measured
+	Error   float64 `json:"error"`            // relative to what was entitled, where Unit is empty
+	Budget  float64 `json:"budget"`           // by how much Error may be off, although the kernel is right
+	Unit    string  `json:"unit,omitempty"`   // of Error and Budget: empty for a ratio, "points", "count", "B", "ns"
+	Worst   string  `json:"worst,omitempty"`  // the worst that was felt: "80 ms"
+	Kernel  string  `json:"kernel,omitempty"` // what the kernel's own test would accept: "16.4 .. 24.4 %"
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why,omitempty"`  // of inaccurate and not judged
+	Note    string  `json:"note,omitempty"` // what else a reader must know
+	Windows int     `json:"windows"`        // samples that were taken
+	Counted int     `json:"counted"`        // of them, those without doubts
+	// Figures are what the judgement was made of, by the units of the file:
+	// medians of the samples that count.
+	Figures map[string]float64 `json:"figures,omitempty"`
+}
+
+// rule judges the cases of one family.
+type rule struct {
+	family string // of the case's name
+	limit  string // as version 2 calls it
+	judge  func(c *sample.Case, counted map[string]float64, facts map[string]string, o Options) Judgement
+	// columns are the heads of the table's columns between "asked" and "verdict".
+	columns []column
+}
+
+// column is one of a limit's table.
+type column struct {
+	head string
+	cell func(Judgement) string
+}
+
+// rules are all, in the order of the tables.
+func rules() []rule {
+	return []rule{cpuMax()}
+}
+
+// Judge judges every case of a file that has a rule, and what could not be
+// measured.
+func Judge(f *sample.File, o Options) []Judgement {
+	var list []Judgement
+	for _, r := range rules() {
+		for _, c := range f.Family(r.family) {
+			list = append(list, r.one(f, c, o))
+		}
+		for _, n := range f.NotMeasured {
+			family, _, _ := strings.Cut(n.Case, "/")
+			if family == r.family && f.Case(n.Case) == nil {
+				c := &sample.Case{Name: n.Case}
+				j := r.judge(c, nil, nil, o)
+				j.Case, j.Limit, j.Verdict, j.Why = n.Case, r.limit, NotJudged, n.Why
+				list = append(list, j)
+			}
+		}
+	}
+	return list
+}
+
+// one judges a case: the medians of the samples that nobody doubts.
+func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
+	doubts, facts := map[int][]string{}, map[string]string{}
+	for _, k := range f.Checked {
+		if k.Case != c.Name {
+			continue
+		}
+		facts["asked"], facts["read"] = k.Asked, k.Read
+		for key, value := range k.Facts {
+			facts[key] = value
+		}
+		if len(k.Doubts) > 0 {
+			doubts[k.Sample] = k.Doubts
+		} else if _, seen := doubts[k.Sample]; !seen {
+			doubts[k.Sample] = nil
+		}
+	}
+	counted, n := map[string]float64{}, 0
+	var why []string
+	for i := range c.N() {
+		reasons, checked := doubts[i]
+		if !checked {
+			reasons = []string{"the file does not say what was checked"}
+		}
+		if len(reasons) == 0 {
+			n++
+			continue
+		}
+		for _, reason := range reasons {
+			if !slices.Contains(why, reason) {
+				why = append(why, reason)
+			}
+		}
+	}
+	for _, unit := range c.Units {
+		counted[unit] = median(c.Values[unit], func(i int) bool { return n == 0 || checkedAndClear(doubts, i) })
+	}
+	j := r.judge(c, counted, facts, o)
+	j.Case, j.Limit, j.Windows, j.Counted, j.Figures = c.Name, r.limit, c.N(), n, counted
+	switch {
+	case n == 0 && c.N() == 0 && len(c.Failures) > 0:
+		j.Verdict, j.Why = NotJudged, c.Failures[0]
+	case n == 0:
+		if len(why) == 0 {
+			why = []string{"there is no sample"}
+		}
+		j.Verdict, j.Why = NotJudged, strings.Join(why, "; ")
+	case n < c.N():
+		j.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d of %d windows do not count: %s", j.Note, c.N()-n, c.N(), strings.Join(why, "; ")), "; ")
+	}
+	return j
+}
+
+func checkedAndClear(doubts map[int][]string, i int) bool {
+	reasons, ok := doubts[i]
+	return ok && len(reasons) == 0
+}
+
+// median is that of the values whose index is wanted; 0 of none.
+func median(list []float64, want func(int) bool) float64 {
+	var some []float64
+	for i, v := range list {
+		if want(i) {
+			some = append(some, v)
+		}
+	}
+	if len(some) == 0 {
+		return 0
+	}
+	slices.Sort(some)
+	if n := len(some); n%2 == 0 {
+		return (some[n/2-1] + some[n/2]) / 2
+	}
+	return some[len(some)/2]
+}
+
+// tell is the verdict of an error that is relative, or in points.
+func tell(failure, budget, tolerance float64) Verdict {
+	size := max(failure, -failure)
+	switch {
+	case size > max(tolerance, budget):
+		return Inaccurate
+	case budget > tolerance:
+		return Within
+	}
+	return Accurate
+}

@@ -1,0 +1,141 @@
+package load
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Slots is how many threads a load may have.
+const Slots = 128
+
+// Events is how many events a board keeps; later ones are counted and dropped.
+const Events = 1 << 16
+
+// Board is the memory that a load shares with who measures it. Instants are
+// CLOCK_MONOTONIC in nanoseconds.
+type Board struct {
+	Started atomic.Uint32 // the threads may begin
+	Stopped atomic.Uint32 // and are to end
+	Ready   atomic.Uint32 // how many threads wait for Started
+	_       uint32
+	Phase   atomic.Int64 // what a kind makes of it: how far it is
+	_       [40]byte
+	Slots   [Slots]Slot
+	Noted   atomic.Uint64 // how many events there were
+	_       [56]byte
+	Log     [Events]Event
+}
+
+// Slot is one thread's; each has a cache line of its own.
+type Slot struct {
+	Loops atomic.Uint64 // turns of its loop
+	CPU   atomic.Int64  // nanoseconds of CPU time, its own clock's
+	At    atomic.Int64  // when CPU was read
+	Count atomic.Int64  // what a kind counts: bytes, forks, requests
+	Tid   atomic.Uint32
+	Errno atomic.Uint32 // of the last call that failed; 0: none did
+	_     [24]byte
+}
+
+// Event is something that a load noted.
+type Event struct {
+	From, To int64 // instants
+	Value    int64 // what the kind says
+	Thread   int32
+	Kind     int32 // of Gap and its like
+}
+
+// Kinds of events.
+const (
+	Gap     = 1 // the thread did not run From, To
+	Request = 2 // intended at Value, begun From, done To
+	Step    = 3 // a part of the work, done From, To; Value: which
+)
+
+// NewBoard makes a board; the file is for the load to inherit; see Env.
+func NewBoard() (*Board, *os.File, error) {
+	fd, err := unix.MemfdCreate("load", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a load's board: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "board")
+	if err := f.Truncate(int64(unsafe.Sizeof(Board{}))); err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("make a load's board: %w", err)
+	}
+	b, err := mapBoard(fd)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return b, f, nil
+}
+
+func mapBoard(fd int) (*Board, error) {
+	text, err := unix.Mmap(fd, 0, int(unsafe.Sizeof(Board{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map a load's board: %w", err)
+	}
+	return (*Board)(unsafe.Pointer(unsafe.SliceData(text))), nil
+}
+
+// Close gives the memory back.
+func (b *Board) Close() error {
+	return unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(b)), int(unsafe.Sizeof(Board{}))))
+}
+
+// Note adds an event, if there is room.
+func (b *Board) Note(e Event) {
+	if n := b.Noted.Add(1); n <= Events {
+		b.Log[n-1] = e
+	}
+}
+
+// Since are the events that were noted after the first n.
+func (b *Board) Since(n int) []Event {
+	return b.Log[min(n, Events):min(int(b.Noted.Load()), Events)]
+}
+
+// Go has the threads begin.
+func (b *Board) Go() { b.Started.Store(1) }
+
+// Stop has them end.
+func (b *Board) Stop() { b.Stopped.Store(1) }
+
+func (b *Board) awaitGo() {
+	for b.Started.Load() == 0 && b.Stopped.Load() == 0 {
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
+func (b *Board) stopped() bool { return b.Stopped.Load() != 0 }
+
+// clock is CLOCK_MONOTONIC without a system call: Go's own reading of it, from a
+// moment at which both were read.
+type clock struct {
+	base time.Time
+	mono int64
+}
+
+func newClock() clock {
+	before := time.Now()
+	m := monotonic()
+	return clock{before.Add(time.Since(before) / 2), m}
+}
+
+func (c clock) now() int64 { return c.mono + int64(time.Since(c.base)) }
+
+func monotonic() int64 { return clockOf(unix.CLOCK_MONOTONIC) }
+
+func clockOf(id int32) int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		panic(err) // the kernel has had it since 2.6
+	}
+	return ts.Nano()
+}

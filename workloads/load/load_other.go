@@ -1,0 +1,6 @@
+//go:build !linux
+
+package load
+
+// Main does nothing: loads measure Linux.
+func Main() {}
