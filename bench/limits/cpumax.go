@@ -215,7 +215,9 @@ type cpuSample struct {
 // sampleCPU measures a group for a while.
 func (b *Bench) sampleCPU(s cpuSample) ([]sample.Value, error) {
 	checked := sample.Checked{Case: s.name, Limit: "cpu.max", Asked: s.asked, Doubts: b.doubts(s.machine)}
-	doubt := func(format string, args ...any) { checked.Doubts = append(checked.Doubts, fmt.Sprintf(format, args...)) }
+	doubt := func(format string, args ...any) {
+		checked.Doubts = append(checked.Doubts, fmt.Sprintf(format, args...))
+	}
 	if err := s.members(doubt, "began"); err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func judgeCPUMax(c *sample.Case, v map[string]float64, _ map[string]string, o Op
 	case binds && v["throttled-ratio"] < leastStopped && j.Error <= max(o.tolerance(), j.Budget):
 		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the load did not reach the limit: it was held back in %s of the periods%s", percent(v["throttled-ratio"]), beside(v["others-ratio"]))
 	case !binds && short && v["others-ratio"] > 0.02:
-		j.Verdict, j.Why = NotJudged, "the load did not get the CPUs that the limit leaves it" + beside(v["others-ratio"])
+		j.Verdict, j.Why = NotJudged, "the load did not get the CPUs that the limit leaves it"+beside(v["others-ratio"])
 	case binds && math.Abs(byPeriods-j.Error) > mostDrift:
 		j.Verdict, j.Why = NotJudged, fmt.Sprintf("by the count of periods the error is %+.1f %%: the periods are not as long as they say", 100*byPeriods)
 	case j.Verdict == Inaccurate && j.Error > 0:
