@@ -41,9 +41,10 @@ agree: build ## our clock against hyperfine's, runtime by runtime (scripts/peers
 test-arm64: ## the engine's tests on an emulated arm64 machine
 	scripts/arm64/run.sh
 
-test-vm: ## tests on an emulated machine with cgroup v2 and systemd (scripts/vm)
+test-vm: ## tests on an emulated machine with cgroup v2 and systemd, then with v1 (scripts/vm)
 	scripts/setup vm
 	scripts/vm/run.sh
+	scripts/vm/run.sh -g v1
 
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results

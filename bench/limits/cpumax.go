@@ -179,10 +179,11 @@ type place struct {
 }
 
 func placeOf(g *cgroup.Group) place {
-	if dir := g.Dir("cpu"); dir != "" {
-		return place{dir, g.Dir("cpuacct"), false}
+	cpu, v2 := g.Dir("cpu"), g.Dir("v2")
+	if cpu == "" || cpu == v2 {
+		return place{v2, v2, true}
 	}
-	return place{g.Dir("v2"), g.Dir("v2"), true}
+	return place{cpu, g.Dir("cpuacct"), false}
 }
 
 // cpuMax is the limit that is in force in a group, as cpu.max has it.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs tests or a command in a virtual machine that has control groups of
-# version 2 alone, systemd, and Debian 12's kernel (6.1).
+# version 2 alone, or of version 1, systemd, and Debian 12's kernel (6.1).
 #
 #   scripts/vm/image ──► kernel, initramfs, disk (cached) ─┐
 #   this tree, bin/, test binaries ──► a second disk ──────┴► qemu ──► exit status
@@ -14,12 +14,13 @@ usage() {
 usage: scripts/vm/run.sh [-p PACKAGE]... [-r REGEX] [-u USER] [options] [-- CMD [ARG...]]
 
 Run Go tests or a command on a machine with control groups of version 2 and
-systemd. Without -p and a command: the tests of scripts/vm/suite.
+systemd. Without -p and a command: the tests of scripts/vm/suite, or suite-v1.
 
   -p PACKAGE  test this package, as ./runtime/cgroup; may be repeated
   -r REGEX    which tests, as go test -run takes it (default .)
   -u USER     root (default), or tester: an ordinary user with a session of
               systemd-logind's, whose systemd has all controllers delegated
+  -g GROUPS   v2 (default), v1, or hybrid: how systemd mounts control groups
   -s          short tests only (go test -short)
   -t SECONDS  the most that the machine may run (default 540)
   -m MIB      the machine's memory (default 2048)
@@ -37,12 +38,13 @@ The image (about 500 MiB) is cached in ${XDG_CACHE_HOME:-~/.cache}/isoperf/vm.
 USAGE
 }
 
-packages=() regex=. user=root seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
-while getopts p:r:u:st:m:a:vh option; do
+packages=() regex=. user=root groups=v2 seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
+while getopts p:r:u:g:st:m:a:vh option; do
 	case $option in
 	p) packages+=("$OPTARG") ;;
 	r) regex=$OPTARG ;;
 	u) user=$OPTARG ;;
+	g) groups=$OPTARG ;;
 	s) short=1 ;;
 	t) seconds=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -57,6 +59,12 @@ if [[ $user != root && $user != tester ]]; then
 	usage >&2
 	exit 2
 fi
+case $groups in
+v2) layout='' suite=scripts/vm/suite ;;
+hybrid) layout='systemd.unified_cgroup_hierarchy=0' suite=scripts/vm/suite-v1 ;;
+v1) layout='systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1' suite=scripts/vm/suite-v1 ;;
+*) usage >&2 && exit 2 ;;
+esac
 
 die() {
 	echo "run.sh: $*" >&2
@@ -115,7 +123,7 @@ add() {
 		while read -r who package what flags; do
 			# shellcheck disable=SC2086 # words
 			[[ -z $who || $who == \#* ]] || add "$who" "$package" "$what" $flags
-		done <scripts/vm/suite
+		done <"$suite"
 	fi
 	if (($# > 0)); then
 		printf 'as %q' "$user"
@@ -140,7 +148,7 @@ cat "$work/out" &
 output=$!
 status=0
 timeout "$seconds" qemu-system-x86_64 -M q35 -cpu max -accel "$accel" -smp 2 -m "$memory" -display none -no-reboot -nic none \
-	-kernel "$image/kernel" -initrd "$image/initramfs" -append "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on tsc=reliable clocksource=tsc $messages" \
+	-kernel "$image/kernel" -initrd "$image/initramfs" -append "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on tsc=reliable clocksource=tsc $layout $messages" \
 	-drive "file=$image/disk,format=raw,if=virtio,snapshot=on" -drive "file=$work/disk,format=raw,if=virtio,snapshot=on" \
 	-device virtio-rng-pci -device virtio-serial-pci \
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
