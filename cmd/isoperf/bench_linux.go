@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -118,11 +119,16 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	if err := o.concerns(selected); err != nil {
 		return err
 	}
+	// As the machine is, before the run may hide a part of it from itself.
+	env, err := environment.Read("/")
+	if err != nil {
+		return cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
+	}
 	if done, err := c.surroundings(selected); done || err != nil {
 		return err
 	}
 	cases := complete(selected, extent)
-	if writer, err = createResult(o.out, selected, patterns, labels); err != nil {
+	if writer, err = createResult(o.out, env, selected, patterns, labels); err != nil {
 		return err
 	}
 	tally, err := c.measure(writer, cases, rule)
@@ -254,14 +260,12 @@ type fingerprint struct {
 	Patterns []string `json:"patterns"`
 	// TimeVM is what a child in mode vm does with a new time namespace.
 	TimeVM string `json:"time_namespace_vm"`
+	// Hidden: what was measured saw version 1 of the control groups only.
+	Hidden bool `json:"cgroup2_hidden,omitempty"`
 }
 
 // createResult makes the result file with its header.
-func createResult(path string, selected []chosen, patterns []string, labels []sample.Pair) (*sample.Writer, error) {
-	env, err := environment.Read("/")
-	if err != nil {
-		return nil, cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
-	}
+func createResult(path string, env environment.Environment, selected []chosen, patterns []string, labels []sample.Pair) (*sample.Writer, error) {
 	now := time.Now().UTC()
 	env.Start = now.Format(time.RFC3339)
 	env.SetBuild(buildVersion, buildCommit)
@@ -270,7 +274,7 @@ func createResult(path string, selected []chosen, patterns []string, labels []sa
 	}
 	w, err := sample.Create(path, sample.Header{
 		Config:      append(env.Config(), labels...),
-		Fingerprint: fingerprint{env, program.ClockSource(), patterns, clone.TimeNamespace()},
+		Fingerprint: fingerprint{env, program.ClockSource(), patterns, clone.TimeNamespace(), os.Getenv(insideMounts) != ""},
 		Units:       units(),
 	})
 	if err != nil {

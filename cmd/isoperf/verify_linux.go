@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"isoperf/bench/environment"
 	"isoperf/bench/harness"
 	enforce "isoperf/bench/limits"
 	"isoperf/bench/sample"
@@ -118,7 +119,11 @@ func (c *cli) runVerify(_ []string, o verifyFlags) error {
 	for i := range cases {
 		selected[i] = chosen{cases[i], "verify"}
 	}
-	if writer, err = createResult(o.out, selected, []string{"verify"}, nil); err != nil {
+	env, err := environment.Read("/")
+	if err != nil {
+		return cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
+	}
+	if writer, err = createResult(o.out, env, selected, []string{"verify"}, nil); err != nil {
 		return err
 	}
 	tally, err := c.measure(writer, cases, harness.Options{})
