@@ -22,3 +22,7 @@ func (e Extent) Wanted(paced bool) int {
 	}
 	return e.Burst
 }
+
+// CrowdRuns is how many runs there are at least of several that do the same at
+// once: each has one wall time, of which six make an interval.
+const CrowdRuns = 8

@@ -28,10 +28,6 @@ func (b *Bench) many() []peer {
 	return list
 }
 
-// crowdRuns is how many runs there are at least: each has one wall time, of
-// which six make an interval.
-const crowdRuns = 8
-
 // AtOnce are the cases with several starts at a time: 1 to twice as many as
 // there are CPUs, each of them back to back.
 func (b *Bench) AtOnce(e harness.Extent) []harness.Case {
@@ -41,7 +37,7 @@ func (b *Bench) AtOnce(e harness.Extent) []harness.Case {
 		for n := 1; n <= 2*runtime.NumCPU(); n++ {
 			cases = append(cases, harness.Case{
 				Name:    fmt.Sprintf("StartupAtOnce/runtime=%s/n=%d", p.name, n),
-				Samples: max(crowdRuns*10*n, e.Burst), Run: 10 * n, Cost: p.cost(), Drops: true, Ballast: true,
+				Samples: max(harness.CrowdRuns*10*n, e.Burst), Run: 10 * n, Cost: p.cost(), Drops: true, Ballast: true,
 				Open: func() (harness.Sampler, error) { return b.openCrowd(p, v, n, 0) },
 			})
 		}
