@@ -6,6 +6,7 @@
 // it has not made, and the limits with them.
 //
 //	Scope ──D-Bus──► systemd: StartTransientUnit(NAME.scope, Delegate, PIDs) ──► directory, for cgroup.Options.Parent
+//	Unit ───D-Bus──► the property ControlGroup of a unit that runs
 //
 // Sources: org.freedesktop.systemd1(5), systemd.scope(5),
 // https://systemd.io/CGROUP_DELEGATION.
