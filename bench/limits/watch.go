@@ -17,18 +17,11 @@ import (
 	"isoperf/runtime/program"
 )
 
-// Watching is a watch while it goes on.
-type Watching struct {
-	Case string // what the figures are called; empty: nothing has a limit
-	Done float64
-	Left time.Duration
-}
-
 // Watch reads the counters of a group and of all above it that have a limit, for
 // a while, and hands on a sample for each, the tightest first; and what the limits
 // of memory and tasks are. It writes nothing. What was seen before the group
 // vanished, or the watch was interrupted, is handed on too.
-func (b *Bench) Watch(e *Existing, length time.Duration, emit func(string, []sample.Value) error, progress func(Watching)) error {
+func (b *Bench) Watch(e *Existing, length time.Duration, emit func(string, []sample.Value) error) error {
 	m, err := readMachine()
 	if err != nil {
 		return err
@@ -48,7 +41,7 @@ func (b *Bench) Watch(e *Existing, length time.Duration, emit func(string, []sam
 	if err != nil {
 		return err
 	}
-	end := b.follow(watches, length, progress)
+	end := b.follow(watches, length)
 	if end == nil && !e.stays() { // it need not have a limit of its own
 		end = fmt.Errorf("watch group %q: %w", e.group, errVanished)
 	}
@@ -77,7 +70,7 @@ type levelWatch struct {
 }
 
 // follow reads all levels in turn, until the time is up.
-func (b *Bench) follow(watches []*levelWatch, length time.Duration, progress func(Watching)) error {
+func (b *Bench) follow(watches []*levelWatch, length time.Duration) error {
 	if len(watches) == 0 {
 		return nil // there is nothing to see
 	}
@@ -99,9 +92,6 @@ func (b *Bench) follow(watches []*levelWatch, length time.Duration, progress fun
 			}
 		}
 		now := program.Now()
-		if progress != nil {
-			progress(Watching{watches[0].name, float64(now-begin) / float64(length), time.Duration(end - now)})
-		}
 		if next = max(next+int64(pace), now); next > now {
 			ts := unix.NsecToTimespec(next - now)
 			_ = unix.Nanosleep(&ts, nil) // woken early by a signal is no harm
