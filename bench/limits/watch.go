@@ -37,6 +37,9 @@ func (b *Bench) Watch(e *Existing, length time.Duration, emit func(string, []sam
 		defer w.meter.close()
 		watches[i] = w
 	}
+	if err := b.record(sample.Checked{Case: "Watch", Limit: "cpu.max", Facts: map[string]string{"name": e.Name, "group": e.group}}); err != nil {
+		return err
+	}
 	before, err := environment.ReadCPUTimes("/")
 	if err != nil {
 		return err

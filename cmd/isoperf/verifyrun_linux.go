@@ -104,7 +104,7 @@ func (v *verification) measure(wanted []verifiable, cells []enforce.Cell) error 
 	if err != nil {
 		return cannot(err)
 	}
-	next := "--quota 5%,20%,150% --period 10ms,100ms | --json FILE | --pid N | --unit NAME"
+	next := "--quota 5%,20% --period 10ms,100ms | --json FILE | --pid N | --unit NAME"
 	return v.conclude(tally.Why, func(w io.Writer, f *sample.File, list []limits.Judgement) error {
 		return limits.Write(w, f, list, limits.Printing{Width: width(w), Verbose: v.flags.verbose, Clean: true, Next: next})
 	})

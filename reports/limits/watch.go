@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // watchFamily are the limits of a group that was there already.
 const watchFamily = "Watch"
+
+// unlimited is the case of a group without a limit.
+const unlimited = "Watch/limit=cpu.max/rank=none"
 
 // fully is the share of its limit from which a group wants all of it; below it is
 // held back by bursts.
@@ -38,7 +42,7 @@ func watch() rule {
 			case Accurate:
 				return fmt.Sprintf("kept (%+.1f %%)", 100*j.Error)
 			case Within:
-				return fmt.Sprintf("kept (%+.1f %%, could be off by %.1f %%)", 100*j.Error, 100*j.Budget)
+				return fmt.Sprintf("kept (%+.1f +-%.1f %%)", 100*j.Error, 100*j.Budget)
 			}
 			return string(j.Verdict)
 		},
@@ -50,8 +54,8 @@ func judgeWatch(c *sample.Case, v map[string]float64, facts map[string]string, o
 	if v == nil {
 		return j
 	}
-	j.Asked = askedCPU(c)
-	j.Got, j.Error, j.Budget = percent(v["achieved-ratio"]), v["error-ratio"], v["budget-ratio"]
+	j.Asked = strings.TrimSuffix(askedCPU(c), " / 100 ms") // as most have it
+	j.Got, j.Error, j.Budget = table.Percent(v["achieved-ratio"]), v["error-ratio"], v["budget-ratio"]
 	j.Worst = table.Duration(v["stall-ns"])
 	cpus, _ := strconv.ParseFloat(facts["cpus"], 64)
 	switch over := v["of-limit-ratio"] - 1; {
@@ -76,7 +80,7 @@ func judgeWatch(c *sample.Case, v map[string]float64, facts map[string]string, o
 
 // tail is the end of a group's name, so that it leaves room for the figures.
 func tail(group string) string {
-	const most = 30
+	const most = 26
 	text := group
 	for len(text) > most && strings.Count(text, "/") > 1 {
 		_, rest, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, ".."), "/"), "/")
@@ -133,9 +137,16 @@ func watchAnswer(f *sample.File, list []Judgement) string {
 			most = j
 		}
 	}
+	for _, j := range list {
+		if j.Verdict == Inaccurate {
+			return fmt.Sprintf("The CPU limit of %s of %s is NOT kept: %s.", limitOf(j), name, j.Why)
+		}
+	}
 	switch {
+	case most == nil && slices.ContainsFunc(list, func(j Judgement) bool { return j.Case == unlimited }):
+		return name + " has no CPU limit that can be seen."
 	case most == nil:
-		return name + ": no CPU limit was seen at work."
+		return "Nothing can be said of the CPU limit of " + name + "."
 	case throttledShare(*most) == 0:
 		return fmt.Sprintf("%s never reaches its CPU limit of %s: it uses %s of a CPU.", name, limitOf(*most), most.Got)
 	}
@@ -171,6 +182,9 @@ func watchTrust(f *sample.File, list []Judgement) string {
 		wall = max(wall, j.Figures["wall-ns"])
 	}
 	text := fmt.Sprintf("Trust: watched for %v, only read.", time.Duration(wall).Round(100*time.Millisecond))
+	if wall == 0 {
+		text = "Trust: read once."
+	}
 	if f.End.Why != "" && f.End.Why != "done" {
 		text = strings.TrimSuffix(text, ".") + "; " + f.End.Why + "."
 	}
