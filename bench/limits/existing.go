@@ -29,6 +29,7 @@ type Existing struct {
 	Name   string // what a person calls it: "web-7f9c", "stress (4711)"
 	Hidden string // why there may be limits that cannot be seen; empty: there are none
 	Levels []Level
+	Able   bool // the group or one above it has the CPU controller, so that it could have a limit
 	host   *cgroup.Host
 	group  string
 }
@@ -142,6 +143,7 @@ func (e *Existing) climb() error {
 		if err := level.read(); err != nil {
 			return err
 		}
+		e.Able = e.Able || level.Period > 0
 		if level.Quota > 0 {
 			e.Levels = append(e.Levels, level)
 		}

@@ -44,7 +44,11 @@ func (v *verification) watch() error {
 		err = v.writer.NotMeasured("Watch/limit=cpu.max/rank=hidden", found.Hidden)
 	}
 	if len(found.Levels) == 0 && err == nil {
-		err = v.writer.NotMeasured("Watch/limit=cpu.max/rank=none", "no group on the way up to the root has a CPU limit")
+		none := "no group on the way up to the root has a CPU limit"
+		if !found.Able {
+			none = "the CPU controller is not enabled for the group, nor for any above it (cgroup.subtree_control), so there can be no limit"
+		}
+		err = v.writer.NotMeasured("Watch/limit=cpu.max/rank=none", none)
 	}
 	if eerr := v.end(why, before, timesErr); err == nil {
 		err = eerr

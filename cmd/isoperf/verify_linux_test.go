@@ -1,0 +1,354 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"isoperf/bench/sample"
+	"isoperf/reports/limits"
+	"isoperf/runtime/cgroup"
+)
+
+// verifyProcess is this test's binary, which is isoperf when it is called so.
+func verifyProcess(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = "isoperf"
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// ran runs it to its end.
+func ran(t *testing.T, cmd *exec.Cmd) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, fault bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &fault
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), fault.String()
+}
+
+// mayLimit skips the test where no group with limits can be made.
+func mayLimit(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 && os.Getenv("ISOPERF_VM") != "1" {
+		skip(t, "groups with limits take root, or systemd's delegation")
+	}
+}
+
+// ownGroups are the groups that a process has made, anywhere.
+func ownGroups(t *testing.T, pid int) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "isoperf-") && strings.Contains(d.Name()+"-", "-"+strconv.Itoa(pid)+"-") {
+			list = append(list, path)
+		}
+		return nil // what has just gone is no matter
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Every wrong command line has status 2, and leaves no file.
+func TestVerifyRefuses(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, args := range []string{
+		"cpu.mx", "nonsense", "--quota 0.5%", "--period 2s", "--period 500us", "--period=-1ms", "--period soon", "--quota abc", "--quota=-5%", "--quota inf",
+		"--threads 1000", "--threads=-1", "--max-error x", "--not-judged=maybe", "--quotas 5%", "--pid 1 --cgroup /", "--pid 1 --unit x --cgroup /", "cpu.max --pid 1",
+		"--pid 1 --quota 5%", "--for 60s", "--pid 1 --for 0s", "--pid 1 --for 2h", "--pid 1 --user", "--pid 0", "--pid=-3", "--cgroup no/where", "--pid 4194305",
+		"--unit no-such-unit-here", "--json no/such/x", "--out no/such/x", "--json - --metrics -",
+	} {
+		var out, fault bytes.Buffer
+		code := run(context.Background(), append([]string{"verify"}, strings.Fields(args)...), strings.NewReader(""), &out, &fault)
+		if code != exitUsage || fault.Len() == 0 || out.Len() != 0 {
+			t.Errorf("%q: status %d, %q, %q", args, code, out.String(), fault.String())
+		}
+	}
+	if list, err := os.ReadDir("."); err != nil || len(list) > 0 {
+		t.Errorf("files are left: %v, %v", list, err)
+	}
+}
+
+func TestVerifyStatus(t *testing.T) {
+	for _, c := range []struct {
+		verdicts  []limits.Verdict
+		notJudged string
+		want      int
+	}{
+		{[]limits.Verdict{limits.Accurate, limits.Within}, "", 0},
+		{[]limits.Verdict{limits.Accurate, limits.Within}, "fail", 0},
+		{[]limits.Verdict{limits.Accurate, limits.NotJudged}, "", 3},
+		{[]limits.Verdict{limits.Accurate, limits.NotJudged}, "pass", 0},
+		{[]limits.Verdict{limits.Accurate, limits.NotJudged}, "fail", 1},
+		{[]limits.Verdict{limits.Inaccurate, limits.NotJudged}, "", 1},
+		{[]limits.Verdict{limits.Inaccurate, limits.NotJudged}, "pass", 1},
+		{nil, "", 3},
+	} {
+		var list []limits.Judgement
+		for _, v := range c.verdicts {
+			list = append(list, limits.Judgement{Case: "CpuMax/x", Verdict: v})
+		}
+		v := verification{flags: verifyFlags{notJudged: c.notJudged}}
+		if got := v.status(list); got != c.want {
+			t.Errorf("%v, %q: %d, want %d", c.verdicts, c.notJudged, got, c.want)
+		}
+	}
+}
+
+// A whole run: the text, the files for programs, and nothing left behind.
+func TestVerify(t *testing.T) {
+	mayLimit(t)
+	cmd := verifyProcess(t, "verify", "--quick", "--trust-host", "--quota", "20%", "--out", "r.txt", "--json", "j", "--junit", "x", "--metrics", "m")
+	code, stdout, stderr := ran(t, cmd)
+	// The machine may be too busy to tell; what the kernel does is right.
+	if code != exitDone && code != exitNotJudged {
+		t.Fatalf("status %d\n%s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"20 % / 100 ms", "Trust: ", "nothing left behind", "1 sample -> r.txt", "Next: "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing:\n%s", want, stdout)
+		}
+	}
+	if !strings.Contains(stderr, "cpu-max/quota=20%") {
+		t.Errorf("no progress: %s", stderr)
+	}
+	text, err := os.ReadFile(filepath.Join(cmd.Dir, "j"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said struct {
+		Schema     string
+		Exit       limits.Exit
+		Judgements []limits.Judgement
+	}
+	if err := json.Unmarshal(text, &said); err != nil || said.Schema != limits.Schema || said.Exit.Status != code || said.Exit.Why != "done" || len(said.Judgements) != 1 {
+		t.Errorf("%v: %s", err, text)
+	}
+	for file, want := range map[string]string{"x": "<testcase ", "m": "# EOF\n"} {
+		if text, err := os.ReadFile(filepath.Join(cmd.Dir, file)); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %v: %s", file, err, text)
+		}
+	}
+	if left := ownGroups(t, cmd.Process.Pid); len(left) > 0 {
+		t.Errorf("groups are left: %q", left)
+	}
+}
+
+// A signal ends the run: what was measured stays, every group goes.
+func TestVerifyInterrupted(t *testing.T) {
+	mayLimit(t)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cmd := verifyProcess(t, "verify", "--quick", "--trust-host", "--quota", "50%,100%", "--out", "r.txt", "--json", "j")
+			var text bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &text, &text
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(cmd.Dir, "r.txt")
+			during := false
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				data, _ := os.ReadFile(file)
+				if bytes.Contains(data, []byte("\nBenchmark")) && len(ownGroups(t, cmd.Process.Pid)) > 0 && !bytes.Contains(data, []byte("quota=100%")) {
+					during = true
+					break
+				}
+			}
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !during {
+				t.Fatalf("status %d, sent while a group was there: %v\n%s", code, during, text.String())
+			}
+			f, err := sample.ReadFile(file)
+			if err != nil || f.End.Why != "interrupted" || f.Cases[0].N() != 1 {
+				t.Errorf("the file: %+v, %v", f, err)
+			}
+			if data, err := os.ReadFile(filepath.Join(cmd.Dir, "j")); err != nil || !bytes.Contains(data, []byte(`"status": 130`)) {
+				t.Errorf("JSON: %v: %s", err, data)
+			}
+			// Systemd takes a user's scope away a little later.
+			var left []string
+			for n := 0; n < 200; n++ {
+				if left = ownGroups(t, cmd.Process.Pid); len(left) == 0 {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			if len(left) > 0 {
+				t.Errorf("groups are left: %q", left)
+			}
+		})
+	}
+}
+
+// Who may not make groups is told so.
+func TestVerifyOrdinary(t *testing.T) {
+	if os.Geteuid() != 0 {
+		skip(t, "it takes root to become somebody without a session")
+	}
+	bin := isoperf(t)
+	cmd := exec.Command(bin, "verify", "--quick", "--quota", "20%", "--out", filepath.Join(filepath.Dir(bin), "r.txt"))
+	const nobody = 65534
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	code, stdout, stderr := ran(t, cmd)
+	if code != exitNotJudged || !strings.Contains(stdout, "Nothing can be said of cpu.max here") || !strings.Contains(stdout, "(1) ") {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// limited is a group of 20 % below one of 50 %, with a process in it.
+func limited(t *testing.T, command string) (dir string, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		skip(t, "a limited group beside the tests' own takes root")
+	}
+	h, err := cgroup.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu := func(quota int64) *specs.LinuxResources {
+		period := uint64(100000)
+		return &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: &quota, Period: &period}}
+	}
+	plan, err := h.Plan(cgroup.Options{ID: "watched", Resources: cpu(50000), Also: []string{"cpu", "cpuacct"}, Always: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outer, err := plan.Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := outer.Child("web", cpu(20000))
+	if err != nil {
+		t.Fatal(errors.Join(err, outer.Remove()))
+	}
+	cmd = exec.Command("/bin/sh", "-c", "read x; "+command)
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		err = inner.Attach(cmd.Process.Pid)
+	}
+	t.Cleanup(func() {
+		if err := inner.Kill(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Log(err) // it may be gone already; Remove tells
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		for _, g := range []*cgroup.Group{inner, outer} {
+			if err := g.Remove(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "go\n"); err != nil {
+		t.Fatal(err)
+	}
+	if dir = inner.Dir("cpu"); dir == "" {
+		dir = inner.Dir("v2")
+	}
+	return dir, cmd
+}
+
+// A busy process in a limited group: its limit is kept, the one above it is never
+// reached; by its group, and by itself.
+func TestVerifyWatch(t *testing.T) {
+	dir, load := limited(t, "while :; do :; done")
+	for _, target := range [][]string{{"--cgroup", dir}, {"--pid", strconv.Itoa(load.Process.Pid)}} {
+		cmd := verifyProcess(t, append([]string{"verify", "--for", "2s", "--out", "w.txt", "--json", "j"}, target...)...)
+		code, stdout, stderr := ran(t, cmd)
+		if code != exitDone && !(code == exitNotJudged && strings.Contains(stdout, "kept from running")) {
+			t.Errorf("%q: status %d\n%s%s", target, code, stdout, stderr)
+		}
+		for _, want := range []string{"is throttled in ", "Effective limit: 20 %, that of ", "\n50 % ", "never reached", "Longest wait "} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%q: %q is missing:\n%s", target, want, stdout)
+			}
+		}
+		f, err := sample.ReadFile(filepath.Join(cmd.Dir, "w.txt"))
+		if err != nil || len(f.Family("Watch")) != 2 || f.End.Why != "done" {
+			t.Errorf("the file: %+v, %v", f, err)
+		}
+	}
+}
+
+// A load that wants little says nothing of its limit.
+func TestVerifyWatchIdle(t *testing.T) {
+	dir, _ := limited(t, "exec sleep 60")
+	for flag, want := range map[string]int{"--verbose": exitNotJudged, "--not-judged=pass": exitDone, "--not-judged=fail": exitFailed} {
+		code, stdout, stderr := ran(t, verifyProcess(t, "verify", "--for", "1s", "--cgroup", dir, flag))
+		if code != want || !strings.Contains(stdout, "web never reaches its CPU limit of 20 %") {
+			t.Errorf("%s: status %d\n%s%s", flag, code, stdout, stderr)
+		}
+	}
+}
+
+// A group that goes away during the watch is an error; what was seen is said.
+func TestVerifyWatchVanished(t *testing.T) {
+	dir, load := limited(t, "while :; do :; done")
+	cmd := verifyProcess(t, "verify", "--for", "50s", "--cgroup", dir, "--out", "w.txt")
+	removed := make(chan error, 1)
+	go func() {
+		for n := 0; n < 1000; n++ {
+			if _, err := os.Stat(filepath.Join(cmd.Dir, "w.txt")); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		err := load.Process.Kill()
+		_, _ = load.Process.Wait()
+		for n := 0; err == nil && n < 500; n++ {
+			if err = os.Remove(dir); errors.Is(err, syscall.EBUSY) {
+				err = nil
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			break
+		}
+		removed <- err
+	}()
+	code, stdout, stderr := ran(t, cmd)
+	if err := <-removed; err != nil {
+		t.Fatal(err)
+	}
+	if code != exitUsage || !strings.Contains(stderr, "the group has vanished") || !strings.Contains(stdout, "\n20 % ") {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// An interrupted watch says what it has seen.
+func TestVerifyWatchInterrupted(t *testing.T) {
+	dir, _ := limited(t, "while :; do :; done")
+	cmd := verifyProcess(t, "verify", "--for", "50s", "--cgroup", dir, "--out", "w.txt")
+	time.AfterFunc(3*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
+	code, stdout, stderr := ran(t, cmd)
+	if code != exitInterrupted || !strings.Contains(stdout, "interrupted") || !strings.Contains(stdout, "\n20 % ") {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
