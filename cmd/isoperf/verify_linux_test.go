@@ -53,6 +53,19 @@ func mayLimit(t *testing.T) {
 	}
 }
 
+// takesRoot skips the test for an ordinary user. The machine of scripts/vm runs it
+// as root too, so there it is no loss.
+func takesRoot(t *testing.T, why string) {
+	t.Helper()
+	switch {
+	case os.Geteuid() == 0:
+	case os.Getenv("ISOPERF_VM") == "1":
+		t.Skip(why)
+	default:
+		skip(t, why)
+	}
+}
+
 // ownGroups are the groups that a process has made, anywhere.
 func ownGroups(t *testing.T, pid int) (list []string) {
 	t.Helper()
@@ -204,9 +217,7 @@ func TestVerifyInterrupted(t *testing.T) {
 
 // Who may not make groups is told so.
 func TestVerifyOrdinary(t *testing.T) {
-	if os.Geteuid() != 0 {
-		skip(t, "it takes root to become somebody without a session")
-	}
+	takesRoot(t, "it takes root to become somebody without a session")
 	bin := isoperf(t)
 	cmd := exec.Command(bin, "verify", "--quick", "--quota", "20%", "--out", filepath.Join(filepath.Dir(bin), "r.txt"))
 	const nobody = 65534
@@ -220,9 +231,7 @@ func TestVerifyOrdinary(t *testing.T) {
 // limited is a group of 20 % below one of 50 %, with a process in it.
 func limited(t *testing.T, command string) (dir string, cmd *exec.Cmd) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		skip(t, "a limited group beside the tests' own takes root")
-	}
+	takesRoot(t, "a limited group beside the tests' own takes root")
 	h, err := cgroup.Detect()
 	if err != nil {
 		t.Fatal(err)
@@ -349,6 +358,42 @@ func TestVerifyWatchInterrupted(t *testing.T) {
 	time.AfterFunc(3*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
 	code, stdout, stderr := ran(t, cmd)
 	if code != exitInterrupted || !strings.Contains(stdout, "interrupted") || !strings.Contains(stdout, "\n20 % ") {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// A unit of systemd's is found by its name, by root and by an ordinary user, the
+// user's own and the machine's. Systemd runs on the machine of scripts/vm.
+func TestUnifiedVerifyUnit(t *testing.T) {
+	if os.Getenv("ISOPERF_VM") != "1" {
+		t.Log("this is not the machine of scripts/vm")
+		return
+	}
+	const unit = "isoperf-test-web"
+	var user []string
+	if os.Geteuid() != 0 {
+		user = []string{"--user"}
+	}
+	systemctl := func(program string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(program, append(user, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v: %s", program, args, err, out)
+		}
+	}
+	systemctl("systemd-run", "--unit="+unit, "-p", "CPUQuota=20%", "-p", "MemoryMax=64M", "-p", "TasksMax=9", "sh", "-c", "while :; do :; done")
+	t.Cleanup(func() { systemctl("systemctl", "stop", unit) })
+	args := append([]string{"verify", "--unit", unit, "--for", "3s", "--verbose"}, user...)
+	code, stdout, stderr := ran(t, verifyProcess(t, args...))
+	if code != exitDone && !(code == exitNotJudged && strings.Contains(stdout, "kept from running")) {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{unit + ".service is throttled in ", "\n20 % ", "memory.max: ", " of 64 MiB", "pids.max: 1 of 9"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing:\n%s", want, stdout)
+		}
+	}
+	code, stdout, stderr = ran(t, verifyProcess(t, append([]string{"verify", "--unit", "no-such-unit"}, user...)...))
+	if code != exitUsage || !strings.Contains(stderr, "it is not there, or it does not run") {
 		t.Errorf("status %d\n%s%s", code, stdout, stderr)
 	}
 }
