@@ -85,7 +85,7 @@ group that was made is removed. What the verdicts mean: isoperf help limits.`,
   isoperf verify all --quick                        everything, in a minute
   isoperf verify --max-error 1% --json out.json --junit out.xml    for CI
   isoperf verify --pid 4711 --for 60s               a container that runs
-  isoperf verify --unit nginx | --cgroup /sys/fs/cgroup/system.slice/x.service`,
+  isoperf verify --unit nginx                       a service, read only`,
 		ValidArgs: append(verifiableNames(), everything),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.verifyAsked(cmd, args, o)
