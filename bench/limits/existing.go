@@ -56,7 +56,7 @@ func Find(ctx context.Context, t Target) (*Existing, error) {
 	case t.Unit != "":
 		err = e.ofUnit(ctx, t)
 	default:
-		err = e.at(t.Cgroup)
+		e.at(t.Cgroup)
 	}
 	if err != nil {
 		return nil, err
@@ -111,13 +111,12 @@ func (e *Existing) ofUnit(ctx context.Context, t Target) error {
 	return nil
 }
 
-func (e *Existing) at(given string) error {
+func (e *Existing) at(given string) {
 	group, ok := e.host.GroupAt(given)
 	if !ok {
 		group = path.Clean("/" + given)
 	}
 	e.group, e.Name = group, path.Base(group)
-	return nil
 }
 
 // climb collects the limits. A group without one is passed over.
@@ -126,17 +125,17 @@ func (e *Existing) climb() error {
 	if err != nil {
 		return err
 	}
+	if cpu.Hidden {
+		e.Hidden = "ancestors are hidden: this is a container, whose root is not the machine's; run it on the host"
+	}
 	usage := cpu
-	if !cpu.V2 {
+	if !cpu.V2 && len(cpu.Groups) > 0 {
 		if usage, err = e.host.Lineage("cpuacct", e.group); err != nil {
 			return err
 		}
 		if len(usage.Groups) != len(cpu.Groups) {
 			return fmt.Errorf("find group %q: the hierarchies of cpu and cpuacct are mounted from different groups", e.group)
 		}
-	}
-	if cpu.Hidden {
-		e.Hidden = "ancestors are hidden: this is a container, whose root is not the machine's; run it on the host"
 	}
 	for i, g := range cpu.Groups {
 		level := Level{Group: g.Name, place: place{g.Dir, usage.Groups[i].Dir, cpu.V2}}

@@ -161,8 +161,8 @@ func (w watched) values(l Level, steal float64) []sample.Value {
 
 // stays says whether the group itself is still there.
 func (e *Existing) stays() bool {
-	l, err := e.host.Lineage("cpu", e.group)
-	return err == nil && len(l.Groups) > 0
+	_, err := e.host.Lineage("cpu", e.group)
+	return err == nil
 }
 
 // tellStates hands on the limits that are read once.

@@ -306,9 +306,28 @@ func TestVerifyWatch(t *testing.T) {
 	}
 }
 
+// In a cgroup namespace nobody can say what the limits above are.
+func TestVerifyWatchHidden(t *testing.T) {
+	dir, _ := limited(t, "exec sleep 60")
+	script := "echo $$ >" + dir + "/cgroup.procs && exec unshare --cgroup " + isoperf(t) + " verify --for 1s --pid $$"
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = t.TempDir()
+	code, stdout, stderr := ran(t, cmd)
+	if code != exitNotJudged || !strings.Contains(stdout, "ancestors are hidden") {
+		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
+
 // A load that wants little says nothing of its limit.
 func TestVerifyWatchIdle(t *testing.T) {
-	dir, _ := limited(t, "exec sleep 60")
+	dir, load := limited(t, "exec sleep 60")
+	for n := 0; n < 1000; n++ { // what its start takes is over
+		if comm, err := os.ReadFile("/proc/" + strconv.Itoa(load.Process.Pid) + "/comm"); err == nil && string(comm) == "sleep\n" {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
 	for flag, want := range map[string]int{"--verbose": exitNotJudged, "--not-judged=pass": exitDone, "--not-judged=fail": exitFailed} {
 		code, stdout, stderr := ran(t, verifyProcess(t, "verify", "--for", "1s", "--cgroup", dir, flag))
 		if code != want || !strings.Contains(stdout, "web never reaches its CPU limit of 20 %") {

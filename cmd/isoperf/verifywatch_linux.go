@@ -43,7 +43,7 @@ func (v *verification) watch() error {
 	if found.Hidden != "" {
 		err = v.writer.NotMeasured("Watch/limit=cpu.max/rank=hidden", found.Hidden)
 	}
-	if len(found.Levels) == 0 && err == nil {
+	if len(found.Levels) == 0 && found.Hidden == "" && err == nil {
 		none := "no group on the way up to the root has a CPU limit"
 		if !found.Able {
 			none = "the CPU controller is not enabled for the group, nor for any above it (cgroup.subtree_control), so there can be no limit"

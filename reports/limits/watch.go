@@ -24,6 +24,9 @@ const unlimited = "Watch/limit=cpu.max/rank=none"
 // held back by bursts.
 const fully = 0.9
 
+// widest is the budget up to which throttled periods say anything.
+const widest = 0.25
+
 // watch is the rule of a limit whose load is not ours: judged are the periods at
 // whose end the group was stopped.
 func watch() rule {
@@ -59,6 +62,8 @@ func judgeWatch(c *sample.Case, v map[string]float64, facts map[string]string, o
 	j.Worst = table.Duration(v["stall-ns"])
 	cpus, _ := strconv.ParseFloat(facts["cpus"], 64)
 	switch over := v["of-limit-ratio"] - 1; {
+	case v["held-count"] > 0 && j.Budget > widest && max(j.Error, -j.Error) <= j.Budget:
+		j.Verdict, j.Why = NotJudged, fmt.Sprintf("reached in too few periods (%.0f): could be off by %s", v["held-count"], table.Percent(j.Budget))
 	case v["held-count"] > 0:
 		if j.Verdict = tell(j.Error, j.Budget, o.tolerance()); j.Verdict == Inaccurate {
 			j.Why = "stopped, it had got too much: the limit leaks"

@@ -15,7 +15,8 @@ type Lineage struct {
 	V2     bool
 	Groups []Placed // the group first, then its parent, up to the topmost that can be seen
 	// Hidden: the topmost is not the root of its hierarchy, so there are more above
-	// it, with limits of theirs: it is so in a container.
+	// it, with limits of theirs: it is so in a container. There may be none at all that
+	// can be seen.
 	Hidden bool
 }
 
@@ -29,10 +30,10 @@ func (h *Host) Lineage(controller, group string) (Lineage, error) {
 	if err != nil {
 		return Lineage{}, err
 	}
-	if !strings.HasPrefix(group, "/..") { // how a group outside of the namespace is called
-		group = filepath.Clean("/" + group)
+	if outside(group) || outside(tree.root) {
+		return Lineage{V2: tree.v2, Hidden: true}, nil
 	}
-	dir, err := tree.dir(group)
+	dir, err := tree.dir(filepath.Clean("/" + group))
 	if err != nil {
 		return Lineage{}, err
 	}
@@ -52,6 +53,10 @@ func (h *Host) Lineage(controller, group string) (Lineage, error) {
 	l.Hidden = tree.v2 && exists(dir+"/cgroup.events") || !tree.v2 && !exists(dir+"/release_agent")
 	return l, nil
 }
+
+// outside says whether a group's name is that of one outside of this process's
+// cgroup namespace; a mount made before the namespace has one too.
+func outside(name string) bool { return name == "/.." || strings.HasPrefix(name, "/../") }
 
 func (h *Host) treeWith(name string) (*hierarchy, error) {
 	i := slices.IndexFunc(controllers(), func(c *controller) bool { return c.name == name })
