@@ -111,6 +111,9 @@ func (b *Bench) tellLevel(e *Existing, w *levelWatch, m machine, steal float64, 
 	if strings.HasPrefix(m.env.SchedExt, "enabled") {
 		checked.Doubts = append(checked.Doubts, "a BPF scheduler runs ("+m.env.SchedExt+"), which enforces CPU limits as it likes")
 	}
+	if emulated(m.env) {
+		checked.Facts["emulated"] = "yes"
+	}
 	read, err := w.place.cpuMax()
 	switch {
 	case errors.Is(err, errVanished):

@@ -83,6 +83,36 @@ func TestWatchedOf(t *testing.T) {
 	}
 }
 
+// A timer that ran late counts two periods and gives the quota of one; that is no
+// error of the limit.
+func TestWatchedLate(t *testing.T) {
+	const ms = time.Millisecond
+	l := Level{Quota: 20 * ms, Period: 100 * ms}
+	m := machine{cpus: 1, tick: 4 * ms, env: environment.Environment{BandwidthSliceUS: 5000}}
+	list := played(l, repeated(20, 100*ms), 0)
+	for i := range list {
+		if list[i].periods >= 10 {
+			list[i].periods++
+			list[i].throttled++
+		}
+	}
+	w := watchedOf(list, l, m)
+	if math.Abs(w.failure) > 0.01 || w.held < 15 || w.held > 18 || w.periods != 21 {
+		t.Errorf("%+v", w)
+	}
+	// Without the readings in which the last period ends, its use is not known.
+	held := watchedOf(list, l, m)
+	var sparse []reading
+	for _, r := range list {
+		if in := time.Duration(r.at) % l.Period; in < 10*ms || in > 95*ms {
+			sparse = append(sparse, r)
+		}
+	}
+	if w := watchedOf(sparse, l, m); math.Abs(w.failure) > w.budget+0.01 || w.budget <= held.budget {
+		t.Errorf("sparse: %+v, dense: %+v", w, held)
+	}
+}
+
 func TestTightest(t *testing.T) {
 	got := tightest([]Level{{Group: "a", Quota: 2, Period: 1}, {Group: "b", Quota: 1, Period: 2}, {Group: "c", Quota: 1, Period: 2}})
 	if got[0].Group != "b" || got[1].Group != "c" || got[2].Group != "a" {

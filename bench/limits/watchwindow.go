@@ -26,6 +26,7 @@ type stretch struct {
 	from  reading // the last before the run began
 	still bool    // the group was stopped then, so the run owes nothing to the period before
 	doubt int64   // how long after that reading it may have begun
+	after float64 // by how much its use may be off at its end
 }
 
 // watchedOf reads the readings in order. Cpus are how many can run at once.
@@ -47,11 +48,18 @@ func watchedOf(list []reading, l Level, m machine) (w watched) {
 			if begin != nil {
 				w.uses = append(w.uses, [2]float64{float64(b.at - w.first.at), float64(a.usage-begin.from.usage) / float64(l.Quota*time.Duration(d))})
 			}
-			if b.throttled-a.throttled == d && begin != nil {
+			// Several periods at once: the kernel's timer ran late, and gave the quota of
+			// one (do_sched_cfs_period_timer).
+			if b.throttled-a.throttled == 1 && d == 1 && begin != nil {
 				if run == nil {
 					run = begin
 					off += l.slack(m, run)
 				}
+				off -= run.after
+				if run.after = 0; !still { // it may have run after the last reading
+					run.after = float64(m.cpus) * float64(b.at-a.at)
+				}
+				off += run.after
 				used += float64(a.usage - begin.from.usage)
 				w.held += d
 				if still && edge > 0 {

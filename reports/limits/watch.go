@@ -80,6 +80,15 @@ func judgeWatch(c *sample.Case, v map[string]float64, facts map[string]string, o
 	default:
 		j.Verdict, j.Why = NotJudged, "never reached"
 	}
+	if j.Verdict == Inaccurate && j.Error < 0 {
+		// A period whose timer ran late gets no more quota for it.
+		switch {
+		case v["steal-ratio"] > mostSteal:
+			j.Verdict, j.Why = NotJudged, fmt.Sprintf("it got too little, but the host took %s of the CPU time", percent(v["steal-ratio"]))
+		case facts["emulated"] != "":
+			j.Verdict, j.Why = NotJudged, "it got too little, but this machine is emulated, so the time that its host takes cannot be seen"
+		}
+	}
 	return j
 }
 
