@@ -68,7 +68,7 @@ func watchedOf(list []reading, l Level, m machine) (w watched) {
 			} else {
 				run = nil
 			}
-			begin, edge = &stretch{a, still, b.at - a.at}, a.at+(b.at-a.at)/2
+			begin, edge = &stretch{from: a, still: still, doubt: b.at - a.at}, a.at+(b.at-a.at)/2
 		}
 		if b.throttledNS > a.throttledNS && b.throttled >= a.throttled && moved < a.at {
 			w.stall = max(w.stall, min(b.at-moved, b.throttledNS-a.throttledNS))
