@@ -18,6 +18,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"isoperf/bench/harness"
 	"isoperf/bench/sample"
 	"isoperf/reports/limits"
 	"isoperf/runtime/cgroup"
@@ -435,5 +436,34 @@ func TestUnifiedVerifyUnit(t *testing.T) {
 	code, stdout, stderr = ran(t, verifyProcess(t, append([]string{"verify", "--unit", "no-such-unit"}, user...)...))
 	if code != exitUsage || !strings.Contains(stderr, "it is not there, or it does not run") {
 		t.Errorf("status %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// instant is a case that takes no time.
+type instant struct{}
+
+func (instant) Sample(_ int, emit func([]sample.Value, error)) {
+	emit([]sample.Value{{Unit: "achieved-ratio", Value: 1}}, nil)
+}
+func (instant) Close() error { return nil }
+
+// A limit for which there was no time is said to be not judged.
+func TestVerifyNoTime(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var out, fault bytes.Buffer
+	v := verification{cli: &cli{ctx: context.Background(), stdout: &out, stderr: &fault}, flags: verifyFlags{out: "r.txt"}}
+	if err := v.open("verify", []string{"verify"}); err != nil {
+		t.Fatal(err)
+	}
+	c := harness.Case{Name: "CpuMax/quota=20%/period=100ms/threads=1/load=spin", Samples: 1, Run: 1, Long: true, Ballast: true, Open: func() (harness.Sampler, error) { return instant{}, nil }}
+	if _, err := v.take([]harness.Case{c}, harness.Options{Time: 1}); err != nil {
+		t.Fatal(err)
+	}
+	err := v.conclude("the time was up", func(w io.Writer, f *sample.File, list []limits.Judgement) error {
+		return limits.Write(w, f, list, limits.Printing{})
+	})
+	var s status
+	if !errors.As(err, &s) || s.code != exitNotJudged || !strings.Contains(out.String(), "there was no time left") || !strings.Contains(out.String(), "the time was up") {
+		t.Errorf("%v\n%s%s", err, out.String(), fault.String())
 	}
 }
