@@ -45,13 +45,13 @@ host: h
 `
 
 // line is a sample of a CPU limit, and what was checked about it.
-func line(name, asked, got, failure, budget, throttled string, doubts ...string) string {
+func line(name, asked, got, failure, budget string, doubts ...string) string {
 	list, _ := json.Marshal(doubts)
 	if doubts == nil {
 		list = []byte("[]")
 	}
-	return fmt.Sprintf("Benchmark%s 1 0.2 entitled-ratio %s error-ratio %s budget-ratio 0.001 accounted-ratio %s throttled-ratio 81000000 stall-ns 0 steal-ratio 0 others-ratio %s periods-error-ratio %s achieved-ratio\n"+
-		"# checked {\"case\":%q,\"sample\":0,\"limit\":\"cpu.max\",\"asked\":%q,\"read\":%q,\"doubts\":%s}\n", name, failure, budget, throttled, failure, got, name, asked, asked, list)
+	return fmt.Sprintf("Benchmark%s 1 0.2 entitled-ratio %s error-ratio %s budget-ratio 0.001 accounted-ratio 1 throttled-ratio 81000000 stall-ns 0 steal-ratio 0 others-ratio %s periods-error-ratio %s achieved-ratio\n"+
+		"# checked {\"case\":%q,\"sample\":0,\"limit\":\"cpu.max\",\"asked\":%q,\"read\":%q,\"doubts\":%s}\n", name, failure, budget, failure, got, name, asked, asked, list)
 }
 
 func read(t *testing.T, text string) *sample.File {
@@ -67,16 +67,16 @@ const doubtful = "when it ended, thread 4711 of the load was not in the group"
 
 // mixed has every verdict.
 func mixed(t *testing.T) *sample.File {
-	return read(t, line("CpuMax/quota=20%/period=100ms/threads=1/load=spin", "20000 100000", "0.20030", "0.0015", "0.0045", "1")+
-		line("CpuMax/quota=5%/period=100ms/threads=1/load=spin", "5000 100000", "0.0510", "0.02", "0.05", "1")+
-		line("CpuMax/quota=50%/period=10ms/threads=1/load=spin", "5000 10000", "0.7", "0.4", "0.01", "1")+
-		line("CpuMax/quota=30%/period=10ms/threads=1/load=spin", "3000 10000", "0.3", "0", "0.01", "1", doubtful)+
+	return read(t, line("CpuMax/quota=20%/period=100ms/threads=1/load=spin", "20000 100000", "0.20030", "0.0015", "0.0045")+
+		line("CpuMax/quota=5%/period=100ms/threads=1/load=spin", "5000 100000", "0.0510", "0.02", "0.05")+
+		line("CpuMax/quota=50%/period=10ms/threads=1/load=spin", "5000 10000", "0.7", "0.4", "0.01")+
+		line("CpuMax/quota=30%/period=10ms/threads=1/load=spin", "3000 10000", "0.3", "0", "0.01", doubtful)+
 		`# not-measured {"case":"CpuMax/quota=40%/period=10ms/threads=1/load=spin","why":"no <groups> & \"nothing\""}`+"\n"+
 		`# end {"why":"done","steal_ratio":0}`+"\n")
 }
 
 func TestWrite(t *testing.T) {
-	good := read(t, line("CpuMax/quota=20%/period=100ms/threads=1/load=spin", "20000 100000", "0.20030", "0.0015", "0.0045", "1")+
+	good := read(t, line("CpuMax/quota=20%/period=100ms/threads=1/load=spin", "20000 100000", "0.20030", "0.0015", "0.0045")+
 		`# end {"why":"done","steal_ratio":0}`+"\n")
 	for name, f := range map[string]*sample.File{"good": good, "mixed": mixed(t)} {
 		var b bytes.Buffer
