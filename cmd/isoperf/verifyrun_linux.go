@@ -168,8 +168,11 @@ func (v *verification) conclude(why string, write func(io.Writer, *sample.File, 
 	}
 	list := limits.Judge(f, v.options)
 	exit := limits.Exit{Status: v.status(list), Why: why}
-	if why == "interrupted" {
+	switch why {
+	case "interrupted":
 		exit.Status = exitInterrupted
+	case vanished:
+		exit.Status = exitUsage
 	}
 	if !v.silent() {
 		err = write(v.stdout, f, list)
@@ -188,6 +191,9 @@ func (v *verification) conclude(why string, write func(io.Writer, *sample.File, 
 	}
 	return status{code: exit.Status}
 }
+
+// vanished is why a watch ended whose group was removed meanwhile.
+const vanished = "the group has vanished"
 
 // exitInterrupted is the shell's status of what SIGINT ended.
 const exitInterrupted = 130

@@ -36,7 +36,7 @@ func (v *verification) watch() error {
 	case enforce.Interrupted(seen):
 		why = "interrupted"
 	case enforce.Vanished(seen):
-		why = "the group has vanished"
+		why = vanished
 	case seen != nil:
 		return cannot(seen)
 	}

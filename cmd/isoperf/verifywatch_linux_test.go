@@ -131,7 +131,7 @@ func TestVerifyWatchIdle(t *testing.T) {
 // A group that goes away during the watch is an error; what was seen is said.
 func TestVerifyWatchVanished(t *testing.T) {
 	dir, load := limited(t, "while :; do :; done")
-	cmd := verifyProcess(t, "verify", "--for", "50s", "--cgroup", dir, "--out", "w.txt")
+	cmd := verifyProcess(t, "verify", "--for", "50s", "--cgroup", dir, "--out", "w.txt", "--json", "j")
 	removed := make(chan error, 1)
 	go func() {
 		for n := 0; n < 1000; n++ {
@@ -156,6 +156,9 @@ func TestVerifyWatchVanished(t *testing.T) {
 	code, stdout, stderr := ran(t, cmd)
 	if err := <-removed; err != nil {
 		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(cmd.Dir, "j")); err != nil || !strings.Contains(string(text), `"status": 2`) {
+		t.Errorf("JSON: %v: %s", err, text)
 	}
 	if code != exitUsage || !strings.Contains(stderr, "the group has vanished") || !strings.Contains(stdout, "\n20 % ") {
 		t.Errorf("status %d\n%s%s", code, stdout, stderr)
