@@ -44,7 +44,7 @@ func newGround(ctx context.Context) (*ground, error) {
 	}
 	g := &ground{host: h}
 	if h.Mode() == "v2" && systemd.Manages() {
-		if err := g.delegate(ctx); err != nil {
+		if err := g.scope(ctx); err != nil {
 			return nil, errors.Join(harness.NotMeasured{Why: err.Error()}, g.close())
 		}
 	}

@@ -17,6 +17,9 @@
 // began and when it ended, and if the group's counter agrees with the CPU clock of
 // the load's process, which no group has a say in.
 //
+// A group that something else made is only read: Find ─► Existing ─► Watch, which
+// follows the counters of every limit on the way up to the root.
+//
 // Sources: Documentation/scheduler/sched-bwc.rst, admin-guide/cgroup-v2.rst,
 // cgroup-v1; kernel/sched/fair.c, mm/memcontrol.c.
 package limits

@@ -94,6 +94,11 @@ func (w *worker) strays(dir string, v2 bool) ([]int, error) {
 	if v2 {
 		file = dir + "/cgroup.threads"
 	}
+	// A thread that is made between the two readings, or has ended, is no stray.
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.proc.Pid()))
+	if err != nil {
+		return nil, fmt.Errorf("list the threads of load %d: %w", w.proc.Pid(), err)
+	}
 	inside, err := numbers(file)
 	if errors.Is(err, unix.EOPNOTSUPP) { // version 2, no threads of its own: by process
 		inside, err = numbers(dir + "/cgroup.procs")
@@ -105,14 +110,12 @@ func (w *worker) strays(dir string, v2 bool) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.proc.Pid()))
-	if err != nil {
-		return nil, fmt.Errorf("list the threads of load %d: %w", w.proc.Pid(), err)
-	}
 	var strays []int
 	for _, e := range entries {
 		if tid, err := strconv.Atoi(e.Name()); err == nil && !slices.Contains(inside, tid) {
-			strays = append(strays, tid)
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", w.proc.Pid(), tid)); err == nil {
+				strays = append(strays, tid)
+			}
 		}
 	}
 	return strays, nil

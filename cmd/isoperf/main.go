@@ -6,11 +6,13 @@
 //	             ─► doctor   what can be measured here          (Linux)
 //	             ─► list     the cases, by name                 (Linux)
 //	             ─► bench    cases ─► samples ─► result file    (Linux)
+//	             ─► verify   limits ─► samples ─► verdicts      (Linux)
 //	             └► report   result files ─► tables and plots   (anywhere)
 //
 // One file a subcommand, all over run(ctx, args, stdin, stdout, stderr) int.
 // The answer goes to standard output, progress and warnings to standard
-// error. Exit status: 0 done, 1 a check failed, 2 usage or cannot run at all.
+// error. Exit status: 0 done, 1 a check failed, 2 usage or cannot run at all;
+// verify: 3 something is not judged.
 package main
 
 import (
@@ -109,6 +111,7 @@ It also runs commands in containers, and shows each step of their start.`,
   isoperf run -- bash               a shell in namespaces of its own
   isoperf run --profile -- true     where the time of a container's start goes
   isoperf trace -- runc run x       where the time of any runtime goes
+  isoperf verify                    are CPU limits kept, and how exactly
   isoperf doctor                    what can be measured here, and what not
   isoperf list sweep                the cases whose names begin with sweep
   isoperf report FILE --dir out     tables and pictures of a result file`,
@@ -138,7 +141,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic())
 	return root
 }
 

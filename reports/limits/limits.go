@@ -1,8 +1,8 @@
 // Package limits judges: it reads what was measured of control groups' limits and
 // says of each whether the kernel keeps it.
 //
-//	result file ──Judge──► judgements ──► table in words, JSON, JUnit, OpenMetrics
-//	 samples, Checked       one a case
+//	result file ──Judge──► judgements ──► Write, WriteWatch: words and a table
+//	 samples, Checked       one a case └► JSON, JUnit, Metrics: for programs
 //
 // A judgement is absolute. The error of a limit is held against a tolerance, and
 // against a budget: by how much the kernel may be off by its own constants in so
@@ -59,6 +59,7 @@ type Judgement struct {
 	Case    string  `json:"case"`             // its name in the result file
 	Limit   string  `json:"limit"`            // as version 2 calls it: "cpu.max"
 	Asked   string  `json:"asked"`            // the limit in words: "20 % / 100 ms"
+	Where   string  `json:"where,omitempty"`  // the group that has the limit, of one that was there already
 	Got     string  `json:"got,omitempty"`    // what it came to: "20.03 %"; empty: nothing was measured
 	Error   float64 `json:"error"`            // relative to what was entitled, where Unit is empty
 	Budget  float64 `json:"budget"`           // by how much Error may be off, although the kernel is right
@@ -82,6 +83,9 @@ type rule struct {
 	judge  func(c *sample.Case, counted map[string]float64, facts map[string]string, o Options) Judgement
 	// columns are the heads of the table's columns between "asked" and "verdict".
 	columns []column
+	words   int // how many of the first columns hold words: they keep to the left
+	// word is the verdict in the table; nil: the verdict itself.
+	word func(Judgement) string
 }
 
 // column is one of a limit's table.
@@ -92,7 +96,7 @@ type column struct {
 
 // rules are all, in the order of the tables.
 func rules() []rule {
-	return []rule{cpuMax()}
+	return []rule{cpuMax(), watch()}
 }
 
 // Judge judges every case of a file that has a rule, and what could not be
@@ -101,11 +105,13 @@ func Judge(f *sample.File, o Options) []Judgement {
 	var list []Judgement
 	for _, r := range rules() {
 		for _, c := range f.Family(r.family) {
-			list = append(list, r.one(f, c, o))
+			if c.N() > 0 || !noted(f, c.Name) {
+				list = append(list, r.one(f, c, o))
+			}
 		}
 		for _, n := range f.NotMeasured {
 			family, _, _ := strings.Cut(n.Case, "/")
-			if family == r.family && f.Case(n.Case) == nil {
+			if family == r.family && (f.Case(n.Case) == nil || f.Case(n.Case).N() == 0) {
 				c := &sample.Case{Name: n.Case}
 				j := r.judge(c, nil, nil, o)
 				j.Case, j.Limit, j.Verdict, j.Why = n.Case, r.limit, NotJudged, n.Why
@@ -114,6 +120,11 @@ func Judge(f *sample.File, o Options) []Judgement {
 		}
 	}
 	return list
+}
+
+// noted says whether the file says why a case could not be measured.
+func noted(f *sample.File, name string) bool {
+	return slices.ContainsFunc(f.NotMeasured, func(n sample.Note) bool { return n.Case == name })
 }
 
 // one judges a case: the medians of the samples that nobody doubts.
@@ -190,6 +201,34 @@ func median(list []float64, want func(int) bool) float64 {
 		return (some[n/2-1] + some[n/2]) / 2
 	}
 	return some[len(some)/2]
+}
+
+// Overall is what is said of all: the worst. Of a group that was there already
+// the limits are not judged that it never reached; one that is kept is enough.
+func Overall(list []Judgement) Verdict {
+	worst, kept := Accurate, false
+	order := []Verdict{Accurate, Within, NotJudged, Inaccurate}
+	watched := len(list) > 0
+	for _, j := range list {
+		watched = watched && j.family() == watchFamily
+		kept = kept || j.Verdict == Accurate || j.Verdict == Within
+		if slices.Index(order, j.Verdict) > slices.Index(order, worst) {
+			worst = j.Verdict
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return NotJudged
+	case worst == NotJudged && watched && kept:
+		return Accurate
+	}
+	return worst
+}
+
+// family is the first part of the case's name.
+func (j Judgement) family() string {
+	family, _, _ := strings.Cut(j.Case, "/")
+	return family
 }
 
 // tell is the verdict of an error that is relative, or in points.

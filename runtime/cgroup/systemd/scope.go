@@ -6,6 +6,7 @@
 // it has not made, and the limits with them.
 //
 //	Scope ──D-Bus──► systemd: StartTransientUnit(NAME.scope, Delegate, PIDs) ──► directory, for cgroup.Options.Parent
+//	Unit ───D-Bus──► the property ControlGroup of a unit that runs
 //
 // Sources: org.freedesktop.systemd1(5), systemd.scope(5),
 // https://systemd.io/CGROUP_DELEGATION.
@@ -18,6 +19,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
@@ -46,7 +48,9 @@ func Scope(ctx context.Context, name string, pid int) (dir string, stop func() e
 	if err != nil {
 		return fail(err)
 	}
-	conn, err := connect(ctx)
+	// The connection would end with the context, and the scope is to be ended after
+	// an interruption too.
+	conn, err := connect(context.WithoutCancel(ctx))
 	if err != nil {
 		return fail(err)
 	}
@@ -70,8 +74,15 @@ func Scope(ctx context.Context, name string, pid int) (dir string, stop func() e
 	if dir, err = host.Unified(path); err != nil {
 		return fail(err)
 	}
-	return dir, func() error { return end(ctx, conn, name, pid) }, nil
+	return dir, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		return end(ctx, conn, name, pid)
+	}, nil
 }
+
+// patience is how long systemd may take to end a scope.
+const patience = 30 * time.Second
 
 // connect connects root to the machine's systemd, others to their own.
 func connect(ctx context.Context) (*dbus.Conn, error) {
