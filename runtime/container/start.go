@@ -158,6 +158,7 @@ func (c *Container) complete() error {
 		return nil
 	}
 	start := program.Now()
+	c.plan.proceed = c.process.Continue
 	if err := c.plan.complete(); err != nil {
 		return err
 	}
