@@ -69,8 +69,9 @@ func handlers(null *os.File) error {
 		if err := b.Check(); err != nil {
 			return err
 		}
-		if _, err := Run(b, Options{In: null, Out: null, Err: null, Final: c.final}); (err != nil) != c.fails {
-			return fmt.Errorf("run %+v: %v", c, err)
+		_, err := Run(b, Options{In: null, Out: null, Err: null, Final: c.final})
+		if failed := err != nil; failed != c.fails {
+			return errors.Join(fmt.Errorf("run %+v failed: %v", c, failed), err)
 		}
 		var now action
 		if err := sigaction(int(unix.SIGTERM), nil, &now); err != nil {
