@@ -69,7 +69,7 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
-	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
 		p, err := foreground.Prepare(c, o)

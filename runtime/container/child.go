@@ -15,6 +15,7 @@ import (
 	"isoperf/runtime/network/loopback"
 	"isoperf/runtime/program"
 	"isoperf/runtime/rootfs"
+	"isoperf/runtime/seccomp"
 	"isoperf/runtime/spec"
 )
 
@@ -61,6 +62,17 @@ func (pl *Plan) birth() error {
 	return nil
 }
 
+// further lets a child that runs go on with what is planned so far, up to one
+// more gate.
+func (pl *Plan) further() error {
+	reached := pl.ahead
+	pl.ahead = pl.program.Wait("rest of the program")
+	if pl.proceed == nil {
+		return nil
+	}
+	return pl.proceed(reached)
+}
+
 // build writes what the child does then.
 func (pl *Plan) build() error {
 	c, p := pl.spec, pl.program
@@ -90,6 +102,11 @@ func (pl *Plan) build() error {
 	}
 	if c.Connected {
 		pl.connected = p.Wait("network connected")
+	}
+	if l := c.Linux; l.Seccomp != nil {
+		if pl.filter, err = seccomp.Assemble(l.Seccomp); err != nil {
+			return err
+		}
 	}
 	if err := pl.attributes(); err != nil {
 		return err
@@ -236,6 +253,9 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
 		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
+	}
+	if pl.ahead != 0 && pl.mapped == 0 { // gates open in their order
+		o.Further = pl.further
 	}
 	if l.RootfsPropagation != "" {
 		bits, ok := rootfs.Propagation(l.RootfsPropagation)

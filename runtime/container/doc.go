@@ -10,7 +10,11 @@
 //
 // Start, which the commands use, does not plan all of it first: the child is made
 // as soon as it is clear how, and waits at a gate for its next ops, which are
-// planned while it enters the stub.
+// planned while it enters the stub. Each mount is handed to it when it is planned,
+// behind a gate of its own, so that it is made while the next one is planned; not
+// where the child first has to wait for its id maps, since gates open in their
+// order. What turns out to be wrong then is found after some mounts were made,
+// which are gone with the child.
 //
 // # The order of the child's ops, and why
 //

@@ -36,8 +36,8 @@ type Options struct {
 	// Spare says to take namespaces that this process has ready; see
 	// program.Spare.
 	Spare bool
-	// Ahead plans as Start does: the child waits once for the rest of its
-	// program.
+	// Ahead plans as Start does: the child waits for the rest of its program,
+	// part by part.
 	Ahead bool
 	// OldTime enters a time namespace as kernels before Linux 6.2 need it.
 	OldTime bool
@@ -55,8 +55,11 @@ type Plan struct {
 	filter  *seccomp.Filter // nil: none
 	program *program.Program
 	spare   *program.Spare
+	// proceed lets a child pass a gate with what was added since; nil: there is
+	// no child yet.
+	proceed func(program.Gate) error
 
-	ahead     program.Gate // where the child waits for the rest of its program; 0: nowhere
+	ahead     program.Gate // where the child waits for the next part of its program; 0: nowhere
 	done      bool         // the program is complete
 	mapped    program.Gate // 0: no user namespace
 	mounted   program.Tell // 0: no limits that are written after the birth
@@ -113,13 +116,6 @@ func (pl *Plan) complete() error {
 		return nil
 	}
 	pl.done = true
-	if l := pl.spec.Linux; l.Seccomp != nil {
-		filter, err := seccomp.Assemble(l.Seccomp)
-		if err != nil {
-			return err
-		}
-		pl.filter = filter
-	}
 	return pl.build()
 }
 

@@ -288,6 +288,36 @@ func TestTimeOffsets(t *testing.T) {
 	})
 }
 
+// The child gets its program in parts, except where that would open the gate of
+// the id maps.
+func TestParts(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		b := quick(t, k)
+		b.options.Ahead = true
+		plan, err := b.plan()
+		must(t, err)
+		defer plan.spare.Close()
+		gates, last, others := 0, 0, 0
+		for i, op := range plan.Program().Ops() {
+			if op.Name == "rest of the program" {
+				gates, last = gates+1, i
+			}
+		}
+		for _, op := range plan.Program().Ops()[:last] {
+			if strings.HasPrefix(op.Text, "wait ") && op.Name != "rest of the program" {
+				others++
+			}
+		}
+		want := 1
+		if !k.user() {
+			want = 2 + len(b.Mounts)
+		}
+		if gates != want || others != 0 {
+			t.Errorf("%d gates for parts, want %d, and %d others before the last of them, want none", gates, want, others)
+		}
+	})
+}
+
 // What turns out to be wrong while the rest is planned, when the child is there
 // already, leaves neither the child nor its group.
 func TestStartFails(t *testing.T) {

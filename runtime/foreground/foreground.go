@@ -41,6 +41,9 @@ type Options struct {
 	// Timed looks when the command's execution is over, which takes a wake-up of
 	// the launcher more.
 	Timed bool
+	// Final says that this process ends when Run has returned without an error:
+	// the signals' handlers stay then, which are many.
+	Final bool
 }
 
 // Result is how it went.
@@ -73,7 +76,7 @@ func ownPts(c *spec.Container) bool {
 
 // Run starts the container, stands for it, and returns when it has ended. The
 // calling goroutine must be locked to a thread; see container.Plan.Start.
-func Run(c *spec.Container, o Options) (Result, error) {
+func Run(c *spec.Container, o Options) (_ Result, err error) {
 	o.Container.Stdio = [3]int{int(o.In.Fd()), int(o.Out.Fd()), int(o.Err.Fd())}
 	t, err := openTerminal(c, &o)
 	if err != nil {
@@ -90,7 +93,11 @@ func Run(c *spec.Container, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer signals.stop()
+	defer func() {
+		if err != nil || !o.Final {
+			signals.stop()
+		}
+	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	watching := make(chan struct{})
 	if o.Connect == nil {

@@ -120,51 +120,6 @@ func partStand(args []string) error {
 	return err
 }
 
-// partAgain runs containers one after the other in one process, and says when
-// its descriptors or threads grow.
-func partAgain([]string) error {
-	runtime.LockOSThread()
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	count := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			return -1
-		}
-		return len(entries)
-	}
-	before := 0
-	for i := range 40 {
-		c := box(i%4 == 3, "exit", "0")
-		c.Init = i%2 == 0
-		if err := c.Check(); err != nil {
-			return err
-		}
-		result, err := Run(c, Options{In: null, Out: null, Err: null})
-		if err != nil || !result.Status.Success() {
-			return errors.Join(err, fmt.Errorf("run %d ended with %v", i, result.Status))
-		}
-		result.Container.Release()
-		if i == 7 {
-			before = count()
-		}
-	}
-	if after := count(); after > before {
-		return fmt.Errorf("%d descriptors, then %d", before, after)
-	}
-	// The handlers are as they were: the default of SIGUSR1 ends a process.
-	var old action
-	if err := sigaction(int(unix.SIGTERM), nil, &old); err != nil {
-		return err
-	}
-	if old.handler == handlerEntry() {
-		return errors.New("SIGTERM is still caught")
-	}
-	return nil
-}
-
 func partExit(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -372,16 +327,6 @@ func TestIgnoredStaysIgnored(t *testing.T) {
 	p.send(unix.SIGTERM)
 	p.line("terminated")
 	p.status()
-}
-
-// TestAgain: a process can run many containers, and keeps nothing of them.
-func TestAgain(t *testing.T) {
-	requireContainers(t)
-	cmd := exec.Command("/proc/self/exe", "again")
-	cmd.Env = append(os.Environ(), helperEnv+"=1", noSleep)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
 }
 
 // TestExitCode: what failed is told apart as a shell does.

@@ -50,10 +50,10 @@ func (p *Process) Continue(g Gate) error {
 	if !img.partial {
 		return fmt.Errorf("continue process %d: its program was complete when it began", p.Pid())
 	}
-	if err := img.program.check(); err != nil {
+	known, ops := img.ops.len(), img.ops
+	if err := img.program.check(known - img.extra()); err != nil {
 		return err
 	}
-	known, ops := img.ops.len(), img.ops
 	ops.rest = img.program.ops[img.program.early:]
 	if n := ops.len(); n > img.room {
 		return fmt.Errorf("load program: it has %d ops, the most is %d", n, img.room)

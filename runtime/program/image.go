@@ -172,7 +172,7 @@ func Load(p *Program) (*Image, error) { return loadInto(p, 0, 0) }
 // loadInto leaves room for more ops, in an arena of at least size bytes; 0: as many
 // and as large as there are.
 func loadInto(p *Program, room int, size uintptr) (*Image, error) {
-	if err := p.check(); err != nil {
+	if err := p.check(0); err != nil {
 		return nil, err
 	}
 	if err := setUp(); err != nil {

@@ -55,6 +55,9 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	}
 	dev := false
 	for _, m := range o.Mounts {
+		if err := b.further(); err != nil {
+			return tty, err
+		}
 		if err := b.mount(m); err != nil {
 			return tty, err
 		}
@@ -74,11 +77,22 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if err := b.sysctls(); err != nil {
 		return tty, err
 	}
+	if err := b.further(); err != nil {
+		return tty, err
+	}
 	b.masks()
 	if o.Root != "" {
 		b.pivot()
 	}
 	return b.tty, nil
+}
+
+// further says that what was added so far can be executed.
+func (b *builder) further() error {
+	if b.o.Further == nil {
+		return nil
+	}
+	return b.o.Further()
 }
 
 // addNamed adds an op under the name that a person knows it by.

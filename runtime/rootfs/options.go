@@ -46,6 +46,9 @@ type Options struct {
 	// Look says what a path inside Root is, before anything is mounted; nil:
 	// look on the disk.
 	Look func(path string) Kind
+	// Further is called where the ops that were added so far are complete in
+	// themselves, so that they can be executed; nil: not.
+	Further func() error
 }
 
 // Hierarchy is one mount of control groups on the host.

@@ -216,6 +216,36 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestFurther: the parts that can be executed before all is planned lead nowhere
+// outside of what was there, and an error ends the planning.
+func TestFurther(t *testing.T) {
+	for name, change := range plans() {
+		o := bundle()
+		change(&o)
+		p := program.New(program.Stub, unix.CLONE_NEWNS)
+		var parts []int
+		o.Further = func() error { parts = append(parts, len(p.Ops())); return nil }
+		if _, err := Build(p, o); err != nil {
+			t.Fatal(err)
+		}
+		if want := len(o.Mounts) + 1; len(parts) != want {
+			t.Errorf("%s: %d parts come before the last one, want one for each mount, and the first: %d", name, len(parts), want)
+		}
+		for _, end := range parts {
+			for i, op := range p.Ops()[:end] {
+				if to := i + 1 + max(op.Skip, op.Zero); to > end {
+					t.Errorf("%s: op %d (%s) leads to op %d, behind the end of its part, %d", name, i+1, op.Name, to+1, end)
+				}
+			}
+		}
+		calls := 0
+		o.Further = func() error { calls++; return unix.ECHILD }
+		if _, err := Build(program.New(program.Stub, unix.CLONE_NEWNS), o); err != unix.ECHILD || calls != 1 {
+			t.Errorf("%s: asked to end, it gave %v after %d calls", name, err, calls)
+		}
+	}
+}
+
 // TestOptions: words become attributes for both calls, the last one counts, and
 // the rest is the file system's.
 func TestOptions(t *testing.T) {

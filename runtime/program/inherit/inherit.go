@@ -23,6 +23,8 @@
 //     in the control groups' files, and no switch keeps it from that. Where one
 //     of the three is closed it opens /dev/null, for which there is room.
 //   - A coarse timer: the runtime's monitor otherwise wakes up every 20 us.
+//   - No profile of memory: the runtime otherwise samples its very first
+//     allocation, for which it makes a table and walks the stack.
 //   - "run" as the first argument: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, and ends. Who
@@ -35,7 +37,10 @@
 // and timer by Restore, before a child is made.
 package inherit
 
-import "unsafe"
+import (
+	"runtime"
+	"unsafe"
+)
 
 // birth is what entry wrote down. The assembly uses its offsets.
 type birth struct {
@@ -56,6 +61,9 @@ type birth struct {
 type spare struct{ done, net, uts, ipc int64 }
 
 var born birth
+
+// profiled is where the runtime reads whether to profile its memory.
+var profiled = &runtime.MemProfileRate
 
 // entry is where the process begins when the linker was told so.
 func entry()

@@ -44,6 +44,8 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	ADD  $birth_at, R20, R1
 	MOVD $113, R8             // clock_gettime
 	SVC
+	MOVD ·profiled(SB), R0
+	MOVD ZR, (R0)
 	MOVD 0(RSP), R0
 	CMP  $2, R0
 	BLT  timer

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ type seen struct {
 	Net, UTS, IPC string // the links of the namespaces in the descriptors
 	Children      string // that are left
 	Stdin         string // what descriptor 0 is
+	Profiled      int    // bytes between two samples of memory; 0: none is taken
 }
 
 func TestMain(m *testing.M) {
@@ -48,6 +50,7 @@ func look() (s seen) {
 	inherit.Restore()
 	_ = unix.SchedGetaffinity(0, &set)
 	s.CPUs, s.Slack = fmt.Sprint(set), slack()
+	s.Profiled = runtime.MemProfileRate
 	s.Stdin, _ = os.Readlink("/proc/self/fd/0")
 	if pid := inherit.Maker(); pid != 0 {
 		s.Maker = true
@@ -134,6 +137,9 @@ func TestEntry(t *testing.T) {
 	}
 	if s.Stdin != "/dev/null" {
 		t.Errorf("a closed standard input became %q, want Go's /dev/null", s.Stdin)
+	}
+	if s.Profiled != 0 {
+		t.Errorf("memory is sampled every %d bytes, want never", s.Profiled)
 	}
 	if s.Maker || s.Made || s.Children != "" {
 		t.Errorf("namespaces were made for a command that is not run: %+v", s)
