@@ -4,6 +4,7 @@
 //	result file ──► clone table ──► headline
 //	            ├─► trust (clock, null case, failures, steal, load) ──► warnings
 //	            ├─► runtimes side by side ──► headline, last sentence
+//	            ├─► limits: verdicts ──► headline
 //	            ├─► one table for every other family
 //	            └─► not measured, failed, where the samples are
 //
@@ -19,6 +20,7 @@ import (
 
 	"isoperf/bench/sample"
 	"isoperf/reports/curve"
+	"isoperf/reports/limits"
 	"isoperf/reports/startup"
 	"isoperf/reports/table"
 )
@@ -101,6 +103,8 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			p.tables(pivotTable(f))
 		case family == "Attach":
 			p.tables(attachTables(f))
+		case limits.Judged(family):
+			p.tables(limits.Tables(f, family))
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:
@@ -137,6 +141,9 @@ func headline(f *sample.File, c *cloneView) string {
 	}
 	if text := mountHeadline(f); text != "" {
 		return text
+	}
+	if found := limits.Findings(f); len(found) > 0 {
+		return strings.Join(found, " ")
 	}
 	measured := 0
 	var slowest *sample.Case

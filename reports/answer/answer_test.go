@@ -146,7 +146,7 @@ func TestPreview(t *testing.T) {
 
 func TestGrades(t *testing.T) {
 	for _, c := range []struct {
-		limits limits
+		limits thresholds
 		value  float64
 		want   grade
 	}{

@@ -24,31 +24,31 @@ const (
 
 func (g grade) String() string { return [...]string{"good", "fair", "poor"}[g] }
 
-// limits are the thresholds of one quantity: above warn it is mentioned, from
+// thresholds are those of one quantity: above warn it is mentioned, from
 // fair and poor on it lowers the grade.
-type limits struct{ warn, fair, poor float64 }
+type thresholds struct{ warn, fair, poor float64 }
 
 var (
 	// Half the width of the null case's 95 % interval, over its median. What
 	// is smaller than this cannot be told from no cost.
-	repeatLimits = limits{warn: math.Inf(1), fair: 0.05, poor: 0.15}
+	repeatLimits = thresholds{warn: math.Inf(1), fair: 0.05, poor: 0.15}
 
 	// How far the null case moved from the first half of the run to the
 	// second, over its median.
-	driftLimits = limits{warn: 0.05, fair: 0.10, poor: 0.30}
+	driftLimits = thresholds{warn: 0.05, fair: 0.10, poor: 0.30}
 
 	// Failed operations over all operations.
-	failureLimits = limits{warn: math.Inf(1), fair: 0, poor: 0.05}
+	failureLimits = thresholds{warn: math.Inf(1), fair: 0, poor: 0.05}
 
 	// Steal time over CPU time: the hypervisor ran somebody else.
-	stealLimits = limits{warn: 0.01, fair: 0.05, poor: 0.20}
+	stealLimits = thresholds{warn: 0.01, fair: 0.05, poor: 0.20}
 
 	// Load average over one minute at the start, per CPU.
-	loadLimits = limits{warn: 0.50, fair: 0.50, poor: 1.50}
+	loadLimits = thresholds{warn: 0.50, fair: 0.50, poor: 1.50}
 )
 
 // grade of a value; equal to a limit is still on the better side.
-func (l limits) grade(v float64) grade {
+func (l thresholds) grade(v float64) grade {
 	switch {
 	case v > l.poor:
 		return poor

@@ -9,6 +9,7 @@ import (
 
 	"isoperf/bench/sample"
 	"isoperf/reports/curve"
+	"isoperf/reports/limits"
 	"isoperf/reports/plot"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
@@ -25,6 +26,9 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 	}
 	for _, line := range startupFindings(f) {
 		say(line)
+	}
+	for _, line := range limits.Findings(f) {
+		say("**Are limits kept?** " + escape(line))
 	}
 	burst, paced := priceList(f, "burst"), priceList(f, "paced")
 	say(burst.dearest())

@@ -63,6 +63,7 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			sweepMounts, sweepNetns, sweepMemory, sweepGap, sweepCreators,
 			startupRuntimes, startupVariants, startupPhases, startupTimeline, startupAtOnce, startupOpen,
 			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap,
+			limitsCPU, limitsUse, limitsThrottle, limitsLatency, limitsHigh, limitsOOM,
 			engineParts, controls,
 		} {
 			fig, ok, err := tryBuild(build, f)

@@ -42,6 +42,10 @@ func pool(into, f *sample.File) {
 			into.Units = append(into.Units, u)
 		}
 	}
+	before := map[string]int{} // samples of each case
+	for _, c := range into.Cases {
+		before[c.Name] = c.N()
+	}
 	for _, c := range f.Cases {
 		to := into.Case(c.Name)
 		if to == nil {
@@ -65,6 +69,14 @@ func pool(into, f *sample.File) {
 		if into.Seen(o.Case).Case == "" {
 			into.Observed = append(into.Observed, o)
 		}
+	}
+	for _, k := range f.Checked {
+		k.Sample += before[k.Case]
+		into.Checked = append(into.Checked, k)
+	}
+	for _, s := range f.Series {
+		s.Sample += before[s.Case]
+		into.Series = append(into.Series, s)
 	}
 	into.Timelines = append(into.Timelines, f.Timelines...)
 	into.Notes = append(into.Notes, f.Notes...)
