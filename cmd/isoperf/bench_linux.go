@@ -14,6 +14,7 @@ import (
 	"isoperf/bench/control"
 	"isoperf/bench/environment"
 	"isoperf/bench/harness"
+	enforce "isoperf/bench/limits"
 	"isoperf/bench/sample"
 	"isoperf/bench/startup"
 	"isoperf/reports/answer"
@@ -28,6 +29,7 @@ type benchFlags struct {
 	samples int
 	labels  []string
 	verbose bool
+	trusted bool
 
 	runtimes       []string
 	bundle, rootfs string
@@ -80,6 +82,7 @@ are marked and are not compared with root's.`,
 	f.StringVarP(&o.bundle, "bundle", "b", "", "startup: the container of this OCI bundle, a `DIR`, instead of the usual one")
 	f.StringVar(&o.rootfs, "rootfs", "", "startup: a container with this `DIR` as its root")
 	f.StringVar(&o.exec, "exec", "", "startup: run `CMD` in it, which must be there, instead of the payload that stamps its start")
+	f.BoolVar(&o.trusted, "trust-host", false, "limits: the host of this emulated machine runs nothing else")
 	cmd.MarkFlagsMutuallyExclusive("bundle", "rootfs")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
@@ -112,7 +115,13 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	config.Context = c.ctx
 	config.Timeline = func(t sample.Timeline) error { return writer.Timeline(t) }
 	starts := startup.New(config)
-	selected, err := choose(starts, extent, patterns)
+	limits := enforce.New(enforce.Config{
+		Context: c.ctx, Trusted: o.trusted,
+		Checked:  func(k sample.Checked) error { return writer.Checked(k) },
+		Series:   func(s sample.Series) error { return writer.Series(s) },
+		Timeline: func(t sample.Timeline) error { return writer.Timeline(t) },
+	})
+	selected, err := choose(benches{starts, limits}, extent, patterns)
 	if err != nil {
 		return err
 	}
@@ -294,6 +303,7 @@ func units() []sample.Unit {
 		"ready-ns", "total-ns", "user-ns", "sys-ns", "peak-B", "plain-ns", "residual-ns", "late-ns", "response-ns",
 		"bind-ns", "remount-ns", "open-tree-ns", "setattr-ns", "move-mount-ns", "fsopen-ns", "create-ns", "fsmount-ns",
 		"umount-ns", "pivot-ns", "detach-ns", "move-ns", "chroot-ns", "find-home-ns", "enter-ns", "leave-ns",
+		"abs-error-ratio", "stall-ns", "mean-stall-ns",
 	} {
 		list = append(list, sample.Unit{Name: name, Better: "lower"})
 	}

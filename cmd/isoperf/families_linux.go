@@ -10,6 +10,7 @@ import (
 	"isoperf/bench/clone"
 	"isoperf/bench/control"
 	"isoperf/bench/harness"
+	enforce "isoperf/bench/limits"
 	"isoperf/bench/mount"
 	"isoperf/bench/startup"
 )
@@ -21,8 +22,20 @@ type family struct {
 	cases func(harness.Extent) []harness.Case
 }
 
+// benches are what measures families whose cases share something.
+type benches struct {
+	starts *startup.Bench
+	limits *enforce.Bench
+}
+
+// unmeasured are benches whose cases are only named.
+func unmeasured() benches {
+	return benches{startup.New(startup.Config{}), enforce.New(enforce.Config{})}
+}
+
 // families is the table of all that bench can measure, in the order of list.
-func families(b *startup.Bench) []family {
+func families(all benches) []family {
+	b, l := all.starts, all.limits
 	return []family{
 		{"clone", "namespaces: clone, unshare, setns and teardown of each", clone.Cases},
 		{"sweep-creators", "clone against the number of threads that create at once", clone.Creators},
@@ -37,6 +50,7 @@ func families(b *startup.Bench) []family {
 		{"sweep-peers", "a bind against the namespaces it reaches", mount.Peers},
 		{"sweep-mounters", "mount against the threads that mount at once", mount.Mounters},
 		{"attach", "into a control group, against the pause before", attach.Cases},
+		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
 		{"startup-spans", "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},
@@ -83,7 +97,7 @@ type chosen struct {
 // choose returns the cases that the patterns name; all for no pattern. A
 // pattern may be a family's name, which stands for all of its cases. A pattern
 // that names nothing exactly is taken as a plain prefix.
-func choose(b *startup.Bench, e harness.Extent, patterns []string) ([]chosen, error) {
+func choose(b benches, e harness.Extent, patterns []string) ([]chosen, error) {
 	var all, some []chosen
 	named := map[string]bool{}
 	for _, f := range families(b) {
@@ -136,7 +150,7 @@ func distinct(list []chosen) []chosen {
 // unknownPattern names what could have been meant.
 func unknownPattern(p string) error {
 	var names []string
-	for _, f := range families(startup.New(startup.Config{})) {
+	for _, f := range families(unmeasured()) {
 		names = append(names, f.name)
 	}
 	names = append(names, "unshare", "setns", "teardown")

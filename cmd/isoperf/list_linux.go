@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"isoperf/bench/harness"
-	"isoperf/bench/startup"
 )
 
 func (c *cli) list() *cobra.Command {
@@ -20,7 +19,7 @@ the beginning of a name, or a glob.`,
   isoperf list clone/flag=net
   isoperf list 'clone/*/mode=fork'`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			all := startup.New(startup.Config{})
+			all := unmeasured()
 			cases, err := choose(all, harness.Full(), args)
 			if err != nil {
 				return err
