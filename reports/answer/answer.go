@@ -104,7 +104,7 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 		case family == "Attach":
 			p.tables(attachTables(f))
 		case limits.Judged(family):
-			p.tables(limits.Tables(f, family))
+			p.tables(limits.Tables(f, family, p.width))
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:

@@ -37,8 +37,8 @@ func Asked(c *sample.Case) string {
 }
 
 // Tables are the verdicts on a family's cases; none where it is not judged, or
-// not there.
-func Tables(f *sample.File, family string) []table.Table {
+// not there. Reasons that a line of width columns has no room for stand below.
+func Tables(f *sample.File, family string, width int) []table.Table {
 	for _, r := range rules() {
 		if r.family != family {
 			continue
@@ -48,7 +48,7 @@ func Tables(f *sample.File, family string) []table.Table {
 			return name != family
 		})
 		if len(mine) > 0 {
-			return []table.Table{r.table(mine)}
+			return []table.Table{r.table(mine, width)}
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 // first; what is not judged has the usual tables.
 func limitChapters() []chapter {
 	judged := func(c chapter) chapter {
-		c.own = func(f *sample.File) []table.Table { return limits.Tables(f, c.family) }
+		c.own = func(f *sample.File) []table.Table { return limits.Tables(f, c.family, 120) }
 		return c
 	}
 	return []chapter{
