@@ -155,7 +155,7 @@ func (w *world) weigh(f *found) (int64, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), f.setup.peer.bound())
 	defer cancel()
-	known, err := children()
+	known, err := adopted()
 	if err != nil {
 		return 0, err
 	}

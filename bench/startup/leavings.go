@@ -1,6 +1,7 @@
 package startup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,44 @@ import (
 // onClose has close run f, the last one that was given first. By then all that
 // runtimes have left running was ended; the scratch directory is still there.
 func (w *world) onClose(f func() error) { w.closers = append(w.closers, f) }
+
+// removal has a runtime remove a container that a start which failed has left;
+// that there is none is no error. When the run is interrupted it has a moment
+// more.
+func (w *world) removal(env, argv []string) func() error {
+	return func() error {
+		ctx, cancel := w.bounded(10 * time.Second)
+		defer cancel()
+		out, err := answerIn(ctx, env, nil, argv...)
+		if text := strings.ToLower(string(out)); err == nil || strings.Contains(text, "no such container") || strings.Contains(text, "does not exist") {
+			return nil
+		}
+		return fmt.Errorf("remove what a failed start has left: %w; remove it with %q", err, strings.Join(argv, " "))
+	}
+}
+
+// bounded is a context that ends after a time, or a moment after the run was
+// interrupted; its cause is what became of the command that ran.
+func (w *world) bounded(within time.Duration) (context.Context, context.CancelFunc) {
+	early, end := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithTimeoutCause(early, within, fmt.Errorf("it did not end within %v and was killed", within))
+	stop := context.AfterFunc(w.context(), func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(grace):
+			end(fmt.Errorf("the run was interrupted, and it did not end within %v more and was killed", grace))
+		}
+	})
+	return ctx, func() { stop(); cancel(); end(nil) }
+}
+
+// owe has close say what could not be removed. The failure of a start that was
+// interrupted is nobody's result, but what it has left is still there.
+func (w *world) owe(err error) {
+	w.debts.Lock()
+	defer w.debts.Unlock()
+	w.owed = errors.Join(w.owed, err)
+}
 
 // groupsAt is where control groups are mounted; see file-hierarchy(7).
 const groupsAt = "/sys/fs/cgroup"

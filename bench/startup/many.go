@@ -105,7 +105,7 @@ func (b *Bench) openCrowd(p peer, v variant, n, load int) (harness.Sampler, erro
 // Sample makes n starts in all. What they leave running is ended when all have
 // been: before, nobody knows whose it is.
 func (c *crowd) Sample(n int, emit func([]sample.Value, error)) {
-	known, err := children()
+	known, err := adopted()
 	if err != nil {
 		emit(nil, err)
 		return

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,35 +15,38 @@ import (
 // patience is how long what a runtime leaves running may take to end by itself.
 const patience = 3 * time.Second
 
-// children are those of this process.
-func children() ([]int, error) {
-	files, err := filepath.Glob("/proc/self/task/*/children")
+// comeTo lists the children of this process's first thread, to which orphans
+// come: of the reaper's threads the kernel takes the first one that has not
+// ended (kernel/exit.c, find_new_reaper), and Go never ends the one that it began
+// with. The children that other threads have started are not there: they are
+// somebody's, who waits for them.
+var comeTo = fmt.Sprintf("/proc/self/task/%d/children", os.Getpid())
+
+// adopted are the orphans that have come to this process, and whatever else its
+// first thread has started. This is looked at before and after each start, and
+// must not take long: while this process works, the machine forgets what starts
+// need, and the next one takes longer.
+func adopted() ([]int, error) {
+	text, err := os.ReadFile(comeTo)
 	if err != nil {
-		return nil, fmt.Errorf("list the children of this process: %w", err)
+		return nil, fmt.Errorf("list the orphans that have come to this process: %w", err)
 	}
 	var pids []int
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // the thread has ended
-		}
+	for _, word := range strings.Fields(string(text)) {
+		pid, err := strconv.Atoi(word)
 		if err != nil {
-			return nil, fmt.Errorf("list the children of this process: %w", err)
+			return nil, fmt.Errorf("list the orphans that have come to this process: %q in %q: %w", word, comeTo, err)
 		}
-		for _, word := range strings.Fields(string(text)) {
-			if pid, err := strconv.Atoi(word); err == nil {
-				pids = append(pids, pid)
-			}
-		}
+		pids = append(pids, pid)
 	}
 	return pids, nil
 }
 
-// awaitOrphans waits until the children that are not among known have ended,
+// awaitOrphans waits until the orphans that are not among known have ended,
 // and reaps them; left are those that have not after a while.
 func awaitOrphans(known []int, within time.Duration) (left []int, err error) {
 	for pause, start := 100*time.Microsecond, time.Now(); ; pause = min(2*pause, 5*time.Millisecond) {
-		if left, err = children(); err != nil {
+		if left, err = adopted(); err != nil {
 			return nil, err
 		}
 		left = slices.DeleteFunc(left, func(pid int) bool {
@@ -62,7 +64,7 @@ func awaitOrphans(known []int, within time.Duration) (left []int, err error) {
 }
 
 // endOrphans kills what is left of a start, again and again, since those whose
-// parent dies come to us. Known children are spared.
+// parent dies come to us. Known ones are spared.
 func endOrphans(known []int) error {
 	for range 200 {
 		left, err := awaitOrphans(known, 0)

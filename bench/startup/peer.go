@@ -149,7 +149,7 @@ func (p *peer) versionOf(path string) (string, error) {
 
 // versionLine is the first line that a binary prints for --version.
 func versionLine(path string, within time.Duration) (string, error) {
-	known, err := children()
+	known, err := adopted()
 	if err != nil {
 		return "", err
 	}
@@ -167,14 +167,19 @@ func versionLine(path string, within time.Duration) (string, error) {
 // answer is what a command prints, within a time. A command that fails is an
 // error with its last line. env is its environment; nil: that of this process.
 func answer(within time.Duration, env []string, in io.Reader, argv ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), within, fmt.Errorf("it did not end within %v and was killed", within))
 	defer cancel()
+	return answerIn(ctx, env, in, argv...)
+}
+
+// answerIn is the same until a context ends, whose cause is the error then.
+func answerIn(ctx context.Context, env []string, in io.Reader, argv ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Stdin = env, in
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		err = fmt.Errorf("it did not end within %v and was killed", within)
+		err = context.Cause(ctx)
 	}
 	if line := lastLine(out); err != nil && line != "" {
 		err = fmt.Errorf("%w: %s", err, line)

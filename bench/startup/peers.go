@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -66,23 +65,9 @@ func ociRun(w *world, s setup) (start, error) {
 		if err != nil {
 			return start{}, err
 		}
-		clean = func() error { return forceRemove(s.path, remove, env) }
+		clean = w.removal(env, append([]string{s.path}, remove...))
 	}
 	return start{argv: append(argv, "run", "-b", dir, s.id), clean: clean}, nil
-}
-
-// forceRemove has a runtime remove what a start that failed has left; that there is
-// nothing is no error.
-func forceRemove(path string, args, env []string) error {
-	cmd := exec.Command(path, args...)
-	cmd.Env = env
-	cmd.WaitDelay = time.Second
-	timer := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState == nil {
-		return fmt.Errorf("remove what a failed start has left: %w: %s", err, lastLine(out))
-	}
-	return nil
 }
 
 // runsc has a clock of its own inside, and a network of its own or none. It
@@ -109,7 +94,7 @@ func runsc(w *world, s setup) (start, error) {
 	if err != nil {
 		return start{}, err
 	}
-	return start{argv: append(argv, "run", "-bundle", dir, s.id), outside: true, takesInput: true, clean: func() error { return forceRemove(s.path, remove, env) }}, nil
+	return start{argv: append(argv, "run", "-bundle", dir, s.id), outside: true, takesInput: true, clean: w.removal(env, append([]string{s.path}, remove...))}, nil
 }
 
 // isoperfRun is the same container as a command line.

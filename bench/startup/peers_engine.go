@@ -89,7 +89,7 @@ func readyPodman(w *world, p *peer, path string) error {
 	if err != nil {
 		return err
 	}
-	known, err := children()
+	known, err := adopted()
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func podman(runtime string) func(w *world, s setup) (start, error) {
 			argv = append(argv, "--cgroups=disabled") // they are root's; runc leaves them out by itself
 		}
 		argv = append(append(argv, "--rootfs", root), s.args...)
-		return start{argv: argv, clean: removal(env, remove)}, nil
+		return start{argv: argv, clean: w.removal(env, remove)}, nil
 	}
 }
 
@@ -135,16 +135,6 @@ func (w *world) givenUp(s setup, why string) (string, error) {
 		return "", fmt.Errorf("start %s: it %s, so it cannot start in the root %q as that is; name the other runtimes with --runtime", s.peer.name, why, w.config.Rootfs)
 	}
 	return w.ownRoot(s)
-}
-
-// removal removes a container that is left; that there is none is no error.
-func removal(env, argv []string) func() error {
-	return func() error {
-		if out, err := answer(10*time.Second, env, nil, argv...); err != nil && !strings.Contains(strings.ToLower(string(out)), "no such container") {
-			return fmt.Errorf("remove what a failed start has left: %w", err)
-		}
-		return nil
-	}
 }
 
 // dockerVariables say which daemon is meant.
@@ -228,5 +218,5 @@ func docker(w *world, s setup) (start, error) {
 	}
 	argv := append([]string{s.path, "run", "--log-driver=none"}, confined(s)...)
 	argv = append(append(argv, w.images[s.peer.name]), s.args...)
-	return start{argv: argv, env: dockerEnv(), clean: removal(env, []string{s.path, "rm", "--force", s.id})}, nil
+	return start{argv: argv, env: dockerEnv(), clean: w.removal(env, []string{s.path, "rm", "--force", s.id})}, nil
 }

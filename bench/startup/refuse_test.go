@@ -1,6 +1,8 @@
 package startup
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -74,6 +76,7 @@ func TestRefusals(t *testing.T) {
 		sleeps bool
 	}{
 		"exits 3":                {version + "echo first; echo 'it cannot be' >&2; exit 3", []string{"exit status 3", "it cannot be"}, false},
+		"cannot be removed":      {"case \" $* \" in *' --version '*) echo fake 1; exit;; *' delete '*) echo 'it will not go' >&2; exit 5;; esac\nexit 3", []string{"exit status 3", "exit status 5: it will not go", "delete --force isoperf-"}, false},
 		"no stamp":               {version + "echo hello", []string{"fake", "hello"}, false},
 		"nothing written":        {version, []string{"fake"}, false},
 		"killed":                 {version + "echo 'a last word' >&2; kill -9 $$", []string{"killed", "a last word"}, false},
@@ -144,6 +147,51 @@ start "$@"
 	}
 	if _, err := os.Stat(filepath.Join(dir, "deleted")); err != nil {
 		t.Errorf("its container was not deleted: %v", err)
+	}
+}
+
+// A start that is interrupted is no result; that its container could not be
+// removed in time is said at the end, and what tried to is gone.
+func TestInterrupted(t *testing.T) {
+	config, dir := fake(t, `case " $* " in *' --version '*) echo fake 1; exit;; *' delete '*) echo $$ >>"$dir/pids"; exec sleep 300;; esac
+if [ $(number) = 3 ]; then `+sleepers+`fi
+start "$@"
+`)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config.Context, config.within = ctx, 0
+	b := New(config)
+	closed := false
+	defer func() {
+		if !closed {
+			b.Close()
+		}
+	}()
+	s, err := b.Cases(few)[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for text := []byte(nil); bytes.Count(text, []byte("\n")) < 3 && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+			text, _ = os.ReadFile(filepath.Join(dir, "pids"))
+		}
+		cancel()
+	}()
+	s.Sample(1, func(values []sample.Value, err error) {
+		t.Errorf("an interrupted start is a result: %v, %v", values, err)
+	})
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	closed = true
+	err = b.Close()
+	for _, word := range []string{"interrupted", "killed", "delete --force isoperf-"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%q is not in the error: %v", word, err)
+		}
+	}
+	if left := asleep(t, dir); len(left) > 0 {
+		t.Errorf("the processes %v are still there", left)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // starter starts one setup again and again: clone3 with shared memory, a
-// session of its own, descriptors, execve, by the engine's loop.
+// process group of its own, descriptors, execve, by the engine's loop.
 type starter struct {
 	w     *world
 	setup setup
@@ -122,7 +122,7 @@ func (s *starter) load(extra int) (*program.Image, error) {
 	}
 	// Ctrl-C is for this process. When it is killed, so is the runtime, but not
 	// what that has started.
-	p.Add(program.Setsid())
+	p.Add(ownGroup())
 	if v.rootless && os.Geteuid() == 0 {
 		p.Add(program.Setgroups(nil))
 		p.Add(program.Setresgid(s.w.gid(v)))
@@ -131,6 +131,14 @@ func (s *starter) load(extra int) (*program.Image, error) {
 	p.Add(dieWithUs())
 	p.Exec(s.start.argv[0], s.start.argv, env)
 	return program.Load(p)
+}
+
+// ownGroup makes a process group, as a shell does for each job. A session of its
+// own would keep the terminal's signals away as well, but where the scheduler
+// groups by sessions (sched(7), the autogroup feature) to make and free one is a
+// part of the start that no user has: 0.01 to 0.1 ms here.
+func ownGroup() program.Op {
+	return program.Op{Name: "process group", Call: unix.SYS_SETPGID, Args: [6]program.Arg{program.Int(0), program.Int(0)}, Text: "setpgid(0, 0)"}
 }
 
 // dieWithUs has the kernel kill the process when this one ends. The program
@@ -160,7 +168,7 @@ func (s *starter) run() (one, []byte, error) {
 	var known []int
 	if !s.shared {
 		var err error
-		if known, err = children(); err != nil {
+		if known, err = adopted(); err != nil {
 			return one{}, nil, err
 		}
 	}
@@ -243,7 +251,15 @@ func (s *starter) failed(known []int, err error, said, out []byte) error {
 		err = errors.Join(err, rerr, serr)
 	}
 	if s.start.clean != nil {
-		err = errors.Join(err, s.start.clean(), removeGroups(s.setup.id))
+		cerr := s.start.clean()
+		if !s.shared {
+			cerr = errors.Join(cerr, endOrphans(known)) // of what was to remove it
+		}
+		cerr = errors.Join(cerr, removeGroups(s.setup.id))
+		if s.w.context().Err() != nil {
+			s.w.owe(cerr)
+		}
+		err = errors.Join(err, cerr)
 	}
 	return fmt.Errorf("start %s: %w", s.setup.peer.name, err)
 }

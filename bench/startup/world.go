@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,8 @@ type world struct {
 	images  map[string]string // what docker calls its copy of the root, by the peer's name
 	podmans map[string]string // where podman keeps its state, by the peer's name
 	closers []func() error
+	debts   sync.Mutex
+	owed    error // what interrupted starts have left and could not be removed
 }
 
 // prefix begins the names of scratch directories; the number of the process
@@ -50,7 +53,7 @@ func newWorld(c Config) (w *world, err error) {
 		return nil, err
 	}
 	w = &world{config: c, trials: map[string]*found{}, begun: map[string]bool{}, images: map[string]string{}, podmans: map[string]string{}}
-	if w.known, err = children(); err != nil {
+	if w.known, err = adopted(); err != nil {
 		return nil, err
 	}
 	if w.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid())); err != nil {
@@ -103,6 +106,9 @@ func (w *world) close() error {
 	for _, f := range slices.Backward(w.closers) {
 		errs = append(errs, f())
 	}
+	w.debts.Lock()
+	errs = append(errs, w.owed)
+	w.debts.Unlock()
 	if w.empty != nil {
 		errs = append(errs, w.empty.Close())
 	}

@@ -33,6 +33,9 @@ func unmeasured() benches {
 	return benches{startup.New(startup.Config{}), enforce.New(enforce.Config{})}
 }
 
+// spansFamily has cases of our own runtime only.
+const spansFamily = "startup-spans"
+
 // families is the table of all that bench can measure, in the order of list.
 func families(all benches) []family {
 	b, l := all.starts, all.limits
@@ -52,7 +55,7 @@ func families(all benches) []family {
 		{"attach", "into a control group, against the pause before", attach.Cases},
 		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
-		{"startup-spans", "where the time of our own start goes", b.Spans},
+		{spansFamily, "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},
 		{"startup-at-once", "several starts at a time: containers per second", b.AtOnce},
 		{"startup-open", "starts at intended times: what a queue does to the ones behind", b.Open},
@@ -153,8 +156,14 @@ func unknownPattern(p string) error {
 	for _, f := range families(unmeasured()) {
 		names = append(names, f.name)
 	}
-	names = append(names, "unshare", "setns", "teardown")
 	head, _, _ := strings.Cut(p, "/")
+	switch {
+	case strings.ToLower(head) == spansFamily:
+		return usage("no case matches %q: only isorun tells where its time goes, so --runtime must not leave it out, and --exec has no part in it; see where the time of another goes with: isoperf trace -- runc run …", p)
+	case slices.Contains(names, strings.ToLower(head)):
+		return usage("no case matches %q with these flags (isoperf list %s shows those that there are)", p, strings.ToLower(head))
+	}
+	names = append(names, "unshare", "setns", "teardown")
 	if near := nearest(head, names); near != "" && near != head {
 		return usage("no case matches %q (did you mean %q? isoperf list shows all names)", p, near)
 	}

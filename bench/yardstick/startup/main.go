@@ -36,6 +36,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -105,10 +106,13 @@ func main() {
 // enter runs this program again in a private mount namespace, all threads of
 // it, and returns its exit status.
 func enter() int {
-	signal.Ignore(unix.SIGINT) // the other one has it too, and cleans up
+	// The other one has the signal too, and cleans up. Ignored, it would be for
+	// that one as well, and for all that it starts before it asks for it.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGINT)
+	runtime.LockOSThread() // for Pdeathsig
 	cmd := exec.Command("/proc/self/exe", append([]string{"-inside"}, os.Args[1:]...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGTERM}
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		fmt.Fprintf(os.Stderr, "startup: enter a private mount namespace: %v\n", err)
 		return 2
