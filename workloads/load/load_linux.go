@@ -114,6 +114,10 @@ func kinds() []kind {
 		{"spin", spin},
 		{"syscall", syscalls},
 		{"turns", turns},
+		{"anon", anon},
+		{"shmem", shmem},
+		{"file", file},
+		{"forks", forks},
 	}
 }
 

@@ -14,6 +14,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// command is a load whose board is in f.
+func command(s Spec, f *os.File) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", s.Args()...)
+	cmd.Env, cmd.ExtraFiles, cmd.Stderr = Env(3), []*os.File{f}, os.Stderr
+	return cmd
+}
+
 // started runs a load, and stops it at the end of the test.
 func started(t *testing.T, s Spec) (*Board, *exec.Cmd) {
 	t.Helper()
@@ -22,8 +29,7 @@ func started(t *testing.T, s Spec) (*Board, *exec.Cmd) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	cmd := exec.Command("/proc/self/exe", s.Args()...)
-	cmd.Env, cmd.ExtraFiles, cmd.Stderr = Env(3), []*os.File{f}, os.Stderr
+	cmd := command(s, f)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
