@@ -274,4 +274,3 @@ func (b *Bench) sampleOOM(s *memorySample) ([]sample.Value, error) {
 	}
 	return values, b.Timeline(t)
 }
-
