@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/bench/harness"
 	"isoperf/bench/sample"
 	"isoperf/runtime/program"
-	"isoperf/workloads/load"
 )
 
 // samplePids measures a limit of tasks once. When it is over, all that was forked
@@ -132,28 +132,26 @@ func (s *pidsSample) lower(ctx context.Context, limit int64) (low, now int64, er
 }
 
 // attach moves a process into the full group, which is allowed, and says by how
-// many tasks the count is off then. The load still cannot fork.
-func (s *pidsSample) attach(ctx context.Context, t trial) (int64, error) {
-	w, err := s.ground.start(nil, load.Spec{Kind: "spin"})
+// many tasks the count is off then. The load still cannot fork. The process has
+// one thread and makes none, for it could not.
+func (s *pidsSample) attach(ctx context.Context, t trial) (off int64, err error) {
+	p := program.New(program.Stub, 0)
+	p.DieWithParent()
+	p.Confirm()
+	p.Add(program.Pause())
+	idle, err := s.ground.launcher.Start(p)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("start a process to move: %w", err)
 	}
-	if err := os.WriteFile(s.place.dir+"/cgroup.procs", fmt.Appendln(nil, w.proc.Pid()), 0); err != nil {
-		return 0, fmt.Errorf("move process %d into the full group: %w", w.proc.Pid(), err)
+	defer func() { err = errors.Join(err, harness.End(idle)) }()
+	if err := os.WriteFile(s.place.dir+"/cgroup.procs", fmt.Appendln(nil, idle.Pid()), 0); err != nil {
+		return 0, fmt.Errorf("move process %d into the full group: %w", idle.Pid(), err)
 	}
 	if _, err := s.watch(ctx, t.limit, func() bool { return false }, fillFor); err != nil {
 		return 0, err
 	}
 	now, err := s.owner.number("pids.current")
-	if err != nil {
-		return 0, err
-	}
-	own, err := threadsOf(w.proc.Pid())
-	if err != nil {
-		return 0, err
-	}
-	_, err = w.stop()
-	return now - t.full - int64(own), err
+	return now - t.full - 1, err
 }
 
 func threadsOf(pid int) (int, error) {
