@@ -144,6 +144,7 @@ type memorySample struct {
 	name    string
 	cell    MemoryCell
 	place   memoryPlace
+	ground  *ground
 	group   *cgroup.Group
 	worker  *worker   // the one that wants memory
 	others  []*worker // in the same group, and idle
@@ -175,7 +176,7 @@ func (b *Bench) openMemory(name string, c MemoryCell, g *ground, one func(*memor
 	if err != nil {
 		return nil, err
 	}
-	s := &memorySample{name: name, cell: c, group: made, place: memoryOf(made), cpus: m.env.CPUs}
+	s := &memorySample{name: name, cell: c, ground: g, group: made, place: memoryOf(made), cpus: m.env.CPUs}
 	if s.worker, err = g.start(made, spec); err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (s *memorySample) follow(ctx context.Context) (f fate, err error) {
 		case now-begin > int64(patience):
 			return f, fmt.Errorf("measure %s: after %v the load has neither what it wants nor is it gone", s.name, patience)
 		}
-		if s.cell.killed() && slot.Count.Load()*page*4 > s.cell.Limit*3 {
+		if s.cell.killed() && slot.Count.Load()*page*2 > s.cell.Limit {
 			continue
 		}
 		looks = looks[:0]
