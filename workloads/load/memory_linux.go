@@ -54,8 +54,10 @@ func shmem(s Spec, b *Board) error {
 
 // touch writes to each page. Before it does, the slot says to which (Count, from
 // 0) and when (At): so the last words of a load that was killed are the touch
-// that killed it. A touch that took long is noted as a Gap whose value is the
-// page; Step bytes as a Step whose value is how many bytes there are then.
+// that killed it. A touch in which the thread did not run for long is noted as a
+// Gap of that length, up to its end, whose value is the page: what it did itself
+// meanwhile, such as looking for memory to reclaim, is not in it. Step bytes are
+// noted as a Step whose value is how many bytes there are then.
 func (s Spec) touch(text []byte, b *Board, thread int) {
 	slow := int64(s.Work)
 	if slow == 0 {
@@ -64,13 +66,17 @@ func (s Spec) touch(text []byte, b *Board, thread int) {
 	c, slot, page := newClock(), &b.Slots[thread], os.Getpagesize()
 	begun := c.now()
 	for at := 0; at < len(text) && !b.stopped(); at += page {
+		used := clockOf(unix.CLOCK_THREAD_CPUTIME_ID)
 		from := c.now()
 		slot.Count.Store(int64(at / page))
 		slot.At.Store(from)
 		text[at] = 1
 		to := c.now()
 		if to-from > slow {
-			b.Note(Event{From: from, To: to, Value: int64(at / page), Thread: int32(thread), Kind: Gap})
+			ran := clockOf(unix.CLOCK_THREAD_CPUTIME_ID) - used
+			if to-from-ran > slow {
+				b.Note(Event{From: from + ran, To: to, Value: int64(at / page), Thread: int32(thread), Kind: Gap})
+			}
 		}
 		if done := int64(at + page); s.Step > 0 && done%s.Step == 0 {
 			b.Note(Event{From: begun, To: to, Value: done, Thread: int32(thread), Kind: Step})
