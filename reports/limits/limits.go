@@ -81,6 +81,9 @@ type rule struct {
 	family string // of the case's name
 	limit  string // as version 2 calls it
 	judge  func(c *sample.Case, counted map[string]float64, facts map[string]string, o Options) Judgement
+	// curve looks at the series of the samples that count as well; nil: there is
+	// nothing in them to judge.
+	curve func(j Judgement, all []sample.Series, facts map[string]string) Judgement
 	// columns are the heads of the table's columns between "asked" and "verdict".
 	columns []column
 	words   int // how many of the first columns hold words: they keep to the left
@@ -96,7 +99,7 @@ type column struct {
 
 // rules are all, in the order of the tables.
 func rules() []rule {
-	return []rule{cpuMax(), watch()}
+	return []rule{cpuMax(), memoryMax(), oomKill(), memoryHigh(), pidsMax(), watch()}
 }
 
 // Judge judges every case of a file that has a rule, and what could not be
@@ -166,6 +169,15 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 	}
 	j := r.judge(c, counted, facts, o)
 	j.Case, j.Limit, j.Windows, j.Counted, j.Figures = c.Name, r.limit, c.N(), n, counted
+	if r.curve != nil && n > 0 {
+		var all []sample.Series
+		for _, x := range f.Series {
+			if x.Case == c.Name && checkedAndClear(doubts, x.Sample) {
+				all = append(all, x)
+			}
+		}
+		j = r.curve(j, all, facts)
+	}
 	switch {
 	case n == 0 && c.N() == 0 && len(c.Failures) > 0:
 		j.Verdict, j.Why = NotJudged, c.Failures[0]
