@@ -11,6 +11,7 @@ import (
 
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
+	"isoperf/reports/limits"
 	"isoperf/runtime/cgroup"
 )
 
@@ -80,6 +81,31 @@ func skipNotMeasured(t *testing.T, err error) {
 	}
 }
 
+// verdict is what is said of the sample in the end.
+func (got *taken) verdict() limits.Judgement {
+	c := &sample.Case{Name: got.checked.Case, Values: map[string][]float64{}}
+	for unit, n := range got.values {
+		c.Units, c.Values[unit] = append(c.Units, unit), []float64{n}
+	}
+	return limits.Judge(&sample.File{Cases: []*sample.Case{c}, Checked: []sample.Checked{got.checked}, Series: got.series}, limits.Options{})[0]
+}
+
+// caught wants a doubt with a word in it, and so no verdict.
+func (got *taken) caught(t *testing.T, word string) {
+	t.Helper()
+	if j := got.verdict(); j.Verdict != limits.NotJudged || !got.doubted(word) {
+		t.Errorf("%s: doubts %q, values %v", j.Verdict, got.checked.Doubts, got.values)
+	}
+}
+
+// kept wants the limit to be judged, and kept.
+func (got *taken) kept(t *testing.T) {
+	t.Helper()
+	if j := got.verdict(); j.Verdict != limits.Accurate && j.Verdict != limits.Within {
+		t.Errorf("%s: %s; values %v", j.Verdict, j.Why, got.values)
+	}
+}
+
 // doubted says whether one of the doubts has a word in it.
 func (got *taken) doubted(word string) bool {
 	return strings.Contains(strings.Join(got.checked.Doubts, "; "), word)
@@ -100,9 +126,7 @@ func TestMemoryMax(t *testing.T) {
 			b := collect(&got)
 			got.take(t, b.memoryCases("MemoryMax", harness.Extent{}, []MemoryCell{c}, b.sampleMemory)[0])
 			t.Logf("%v %+v", got.values, got.checked)
-			if len(got.checked.Doubts) > 0 {
-				t.Errorf("doubts: %q", got.checked.Doubts)
-			}
+			got.kept(t)
 			kills := 0.0
 			if c.killed() {
 				kills = 1
@@ -138,6 +162,9 @@ func TestOOM(t *testing.T) {
 			got.take(t, b.memoryCases("Oom", harness.Extent{}, []MemoryCell{c}, b.sampleOOM)[0])
 			v := got.values
 			t.Logf("%v", v)
+			if j := got.verdict(); j.Verdict != limits.Accurate && v["total-ns"] < 1e9 {
+				t.Errorf("%s: %s", j.Verdict, j.Why)
+			}
 			sum := 0.0
 			for _, part := range []string{"event-ns", "kill-ns", "exit-ns", "empty-ns"} {
 				if v[part] < -v["watch-ns"] {
@@ -211,9 +238,7 @@ func TestMemoryLies(t *testing.T) {
 				defer func() { s.others = others }()
 				return b.sampleMemory(s)
 			})[0])
-			if !got.doubted(lie.doubt) {
-				t.Errorf("doubts %q, values %v", got.checked.Doubts, got.values)
-			}
+			got.caught(t, lie.doubt)
 		})
 	}
 }
