@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ func (c HighCell) Check() error {
 }
 
 func (c HighCell) name() string {
-	return fmt.Sprintf("MemoryHigh/high=%s/to=%s%%", sizeName(c.High), strconv.FormatFloat(100*c.To, 'f', -1, 64))
+	return fmt.Sprintf("MemoryHigh/high=%s/to=%s%%", sizeName(c.High), strconv.FormatFloat(math.Round(1e4*c.To)/100, 'f', -1, 64))
 }
 
 // The load is slowed by the kernel, 64 s times the square of how far it is above
@@ -113,7 +114,11 @@ func openHigh(name string, c HighCell, g *ground) (*highSample, error) {
 	}
 	s := &highSample{cell: c, machine: m}
 	s.name, s.group, s.place, s.cpus = name, made, memoryOf(made), m.cpus
-	if s.worker, err = g.start(made, load.Spec{Kind: "anon", Bytes: int64(c.To * float64(c.High)), Work: leastDelay}); err != nil {
+	// It takes at once what the kernel charges at once. One page at a time, it is
+	// slowed down for each when others charge memory on its CPU while it sleeps:
+	// that drains what the CPU holds of the 64 pages.
+	batch := int64(chargeBatch * os.Getpagesize())
+	if s.worker, err = g.start(made, load.Spec{Kind: "anon", Extra: "batch", Step: batch, Bytes: int64(c.To*float64(c.High)) / batch * batch, Work: leastDelay}); err != nil {
 		return nil, err
 	}
 	s.checked = sample.Checked{Case: name, Limit: "memory.high", Asked: strconv.FormatInt(c.High, 10), Facts: map[string]string{
@@ -134,9 +139,8 @@ func (s *highSample) climb(ctx context.Context) ([]usage, error) {
 	var list []usage
 	var text [32]byte
 	atMost := 2*s.cell.cost() + 5*time.Second
-	// The file stays open: opening one is charged to this process's group, and a
-	// CPU that charges another group gives back what it holds of the load's 64
-	// pages, so that the load is slowed down at every page.
+	// The file stays open: opening one charges memory to this process's group,
+	// and so drains what a CPU holds of the load's.
 	current, err := os.Open(s.place.dir + "/memory.current")
 	if err != nil {
 		return nil, fmt.Errorf("open a group's usage: %w", err)

@@ -21,12 +21,17 @@ func until(t *testing.T, what string, done func() bool) {
 func TestMemory(t *testing.T) {
 	const pages = 512
 	page := int64(os.Getpagesize())
-	for _, kind := range []string{"anon", "shmem"} {
+	for _, kind := range []string{"anon", "shmem", "batch"} {
 		t.Run(kind, func(t *testing.T) {
-			b, cmd := started(t, Spec{Kind: kind, Bytes: pages * page, Step: 64 * page})
+			s := Spec{Kind: kind, Bytes: pages * page, Step: 64 * page}
+			at := int64(pages - 1) // the page that is touched last
+			if kind == "batch" {
+				s.Kind, s.Extra, at = "anon", kind, pages-64
+			}
+			b, cmd := started(t, s)
 			b.Go()
 			until(t, "all pages are touched", func() bool { return b.Phase.Load() == 1 })
-			if n, last := b.Slots[0].Loops.Load(), b.Slots[0].Count.Load(); n != pages || last != pages-1 {
+			if n, last := b.Slots[0].Loops.Load(), b.Slots[0].Count.Load(); n != pages || last != at {
 				t.Errorf("%d pages were touched, the last was %d", n, last)
 			}
 			steps := 0
