@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"isoperf/bench/harness"
+	"isoperf/bench/sample"
 	"isoperf/reports/limits"
 	"isoperf/workloads/load"
 )
@@ -66,5 +67,30 @@ func TestMemoryHigh(t *testing.T) {
 	t.Logf("%s %s; %v", j.Verdict, j.Why, j.Figures)
 	if j.Verdict == limits.Inaccurate || j.Verdict == limits.NotJudged && !strings.Contains(j.Why, "busy") {
 		t.Errorf("%s: %s", j.Verdict, j.Why)
+	}
+}
+
+// What lies about memory.high is doubted.
+func TestHighLies(t *testing.T) {
+	for _, lie := range []struct {
+		name, doubt string
+		tell        func(s *highSample)
+	}{
+		{"raised", "is in force", func(s *highSample) { write(t, s.place.dir+"/memory.high", 101*mib) }},
+		{"load outside", "is not in the group", func(s *highSample) {
+			write(t, memoryOf(elsewhere(t, s.ground)).dir+"/cgroup.procs", s.worker.proc.Pid())
+		}},
+	} {
+		t.Run(lie.name, func(t *testing.T) {
+			var got taken
+			b := collect(&got)
+			got.take(t, b.highCases(harness.Extent{}, []HighCell{{100 * mib, 1.03}}, func(s *highSample) ([]sample.Value, error) {
+				lie.tell(s)
+				return b.sampleHigh(s)
+			})[0])
+			if !got.doubted(lie.doubt) || got.verdict().Verdict != limits.NotJudged && got.verdict().Verdict != limits.Inaccurate {
+				t.Errorf("doubts %q, %+v", got.checked.Doubts, got.verdict())
+			}
+		})
 	}
 }

@@ -154,19 +154,22 @@ func (s *pidsSample) doubt(format string, args ...any) {
 	s.checked.Doubts = append(s.checked.Doubts, fmt.Sprintf(format, args...))
 }
 
+// pidsLimit is a limit of tasks; -1: none.
+func pidsLimit(n int64) *specs.LinuxResources {
+	return &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &n}}
+}
+
 func openPids(name string, c PidsCell, g *ground) (*pidsSample, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	limit := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &c.Max}}
-	made, err := g.group("pidsmax", limit)
+	made, err := g.group("pidsmax", pidsLimit(c.Max))
 	if err != nil {
 		return nil, err
 	}
 	s := &pidsSample{name: name, cell: c, ground: g, group: made, place: pidsOf(made), owner: pidsOf(made)}
 	if c.Kind == "nested" {
-		none := int64(-1)
-		if s.group, err = g.child(made, "inner", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &none}}); err != nil {
+		if s.group, err = g.child(made, "inner", pidsLimit(-1)); err != nil {
 			return nil, err
 		}
 		s.place = pidsOf(s.group)
