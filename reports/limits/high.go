@@ -11,19 +11,20 @@ import (
 	"isoperf/reports/table"
 )
 
-// HighTable is the kernel's own table of memory.high: with a limit of 100 MiB,
-// how long an allocation takes at a usage, milliseconds (mm/memcontrol.c, the
-// comment above MEMCG_DELAY_PRECISION_SHIFT, since Linux 5.8). It is what
-// HighDelay computes for HZ 1000, but for the delays of 10 ms and less, which
-// are never taken.
+// HighTable is the kernel's own table of memory.high: how long an allocation
+// takes, nanoseconds, at a usage, relative, above it (mm/memcontrol.c, the comment
+// above MEMCG_DELAY_PRECISION_SHIFT, since Linux 5.8; there for a limit of 100 MiB,
+// in MiB and ms). It is what HighDelay computes for HZ 1000, but for the delays
+// of 10 ms and less, which are never taken.
 //
 // What it is a table of is a charge of 64 pages (32 before Linux 6.1), 256 KiB of
 // pages of 4 KiB: a whole MiB takes four of them.
 func HighTable() [][2]float64 {
-	return [][2]float64{
-		{100, 0}, {101, 6}, {102, 25}, {103, 57}, {104, 102}, {105, 159}, {106, 230}, {107, 313}, {108, 409}, {109, 518}, {110, 639},
-		{111, 774}, {112, 921}, {113, 1081}, {114, 1254}, {115, 1439}, {116, 1638}, {117, 1849}, {118, 2000}, {119, 2000}, {120, 2000},
+	var list [][2]float64
+	for i, ms := range []float64{6, 25, 57, 102, 159, 230, 313, 409, 518, 639, 774, 921, 1081, 1254, 1439, 1638, 1849, 2000, 2000, 2000} {
+		list = append(list, [2]float64{float64(i+1) / 100, ms * 1e6})
 	}
+	return list
 }
 
 // HighDelay is how long the kernel has a task sleep that has charged a batch of

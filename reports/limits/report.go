@@ -70,6 +70,3 @@ func Findings(f *sample.File) []string {
 	}
 	return lines
 }
-
-// HighTable is replaced when the rule of memory.high is there.
-func HighTable() [][2]float64 { return nil }
