@@ -29,6 +29,9 @@ type verifiable struct {
 func verifiables() []verifiable {
 	return []verifiable{
 		{"cpu.max", (*enforce.Bench).CPUMax},
+		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }},
+		{"memory.high", (*enforce.Bench).MemoryHigh},
+		{"pids.max", (*enforce.Bench).PidsMax},
 	}
 }
 
