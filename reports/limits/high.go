@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"isoperf/bench/sample"
@@ -71,7 +72,7 @@ func memoryHigh() rule {
 }
 
 func judgeHigh(c *sample.Case, v map[string]float64, _ map[string]string, _ Options) Judgement {
-	j := Judgement{Asked: c.Param("high") + " up to " + c.Param("to")}
+	j := Judgement{Asked: strings.Replace(c.Param("high"), "MiB", " MiB", 1) + " up to " + strings.Replace(c.Param("to"), "%", " %", 1)}
 	if v == nil {
 		return j
 	}
