@@ -101,7 +101,8 @@ func judgeHighCurve(j Judgement, all []sample.Series, facts map[string]string) J
 	// Delays that there must be: one for each 64 pages, from the first that is taken.
 	first := math.Sqrt(float64(hz/100+1) / float64(hz) / 64)
 	charges := (j.Figures["reached-ratio"] - first) * j.Figures["high-B"] / (64 * page) * float64(len(all))
-	delayed := float64(f.n)/charges >= leastSteps
+	// A delay that nobody looked into is one all the same.
+	delayed := float64(f.n)+j.Figures["unseen-count"]*float64(len(all)) >= leastSteps*charges
 	j.Verdict, j.Why = Accurate, ""
 	busy := facts["emulated"] == "true" || j.Figures["unseen-count"] > 0.1*j.Figures["delay-count"]
 	switch {
