@@ -137,9 +137,9 @@ func (b *Bench) sampleCPU(s cpuSample) ([]sample.Value, error) {
 	}
 	late := list[min(len(list), indexFrom(list, begin)):]
 	w, ok := measure(late, s.limit)
-	if !ok {
+	if !ok { // nothing is recorded: a record belongs to figures
 		doubt("fewer than two periods were seen to end within %v", s.length)
-		return nil, errors.Join(b.record(checked), fmt.Errorf("measure %s: %s", s.name, strings.Join(checked.Doubts, "; ")))
+		return nil, fmt.Errorf("measure %s: %s", s.name, strings.Join(checked.Doubts, "; "))
 	}
 	gaps := s.gaps(known)
 	values := s.values(w, s.compare(before, after), gapsWithin(gaps, w.from.at, w.to.at))
@@ -351,6 +351,11 @@ func jain(list []float64) float64 {
 	return sum * sum / (float64(len(list)) * squares)
 }
 
+// noted says whether a load notes when its threads stood still.
+func (s *cpuSample) noted() bool {
+	return slices.ContainsFunc(s.workers, func(w *worker) bool { return w.board != nil && w.spec.Kind != "turns" })
+}
+
 // values are the figures of a sample.
 func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 	list := []sample.Value{
@@ -362,7 +367,6 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 		{Unit: "throttled-ratio", Value: w.throttled},
 		{Unit: "period-count", Value: float64(w.periods)},
 		{Unit: "mean-stall-ns", Value: float64(w.stall)},
-		{Unit: "stall-ns", Value: quantile(lengths(gaps), 1)},
 		{Unit: "steal-ratio", Value: x.steal},
 		{Unit: "others-ratio", Value: x.others},
 	}
@@ -380,8 +384,9 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 	if s.limit.binds() && s.limit.threads == 1 {
 		list = append(list, sample.Value{Unit: "throttle-sum-ratio", Value: w.throttling})
 	}
-	if len(gaps) > 0 {
+	if s.noted() {
 		list = append(list,
+			sample.Value{Unit: "stall-ns", Value: quantile(lengths(gaps), 1)},
 			sample.Value{Unit: "gap-p50-ns", Value: quantile(lengths(gaps), 0.5)},
 			sample.Value{Unit: "gap-p99-ns", Value: quantile(lengths(gaps), 0.99)})
 	}

@@ -114,6 +114,7 @@ func kinds() []kind {
 		{"spin", spin},
 		{"syscall", syscalls},
 		{"turns", turns},
+		{"pulse", pulse},
 	}
 }
 
