@@ -142,7 +142,9 @@ func (b *Bench) sampleCPU(s cpuSample) ([]sample.Value, error) {
 		return nil, fmt.Errorf("measure %s: %s", s.name, strings.Join(checked.Doubts, "; "))
 	}
 	gaps := s.gaps(known)
-	values := s.values(w, s.compare(before, after), gapsWithin(gaps, w.from.at, w.to.at))
+	x := s.compare(before, after)
+	w.strays(x.strays, s.limit)
+	values := s.values(w, x, gapsWithin(gaps, w.from.at, w.to.at))
 	err = b.record(checked, sample.Series{Name: "use per period", Y: "ratio", Points: indexed(w.uses)})
 	if b.Timeline != nil && b.taken[s.name] == 1 && len(gaps) > 0 {
 		err = errors.Join(err, b.Timeline(throttles(s.name, late, gaps, s.limit)))
@@ -299,6 +301,7 @@ type comparison struct {
 	steal     float64 // the share of all CPU time that the host took
 	others    float64 // CPUs that others were using
 	slots     float64 // CPU time of the threads' clocks / by the counter - 1; NaN: none was written down
+	strays    float64 // share of the CPU time that threads had which are not the load's work
 	fairness  float64 // between threads: Jain's index, 1 if all had the same
 	below     float64 // CPU time of the groups below / of the group - 1; NaN: there are none
 	most      float64 // what one of them used, of what it may; NaN: there are none
@@ -313,6 +316,7 @@ func (s *cpuSample) compare(a, b outside) comparison {
 	x.others = max(0, environment.Busy(a.all, b.all)*float64(s.machine.env.CPUs)-used/float64(b.at-a.at))
 	if had := differences(a.slots, b.slots); len(had) > 0 && used > 0 {
 		x.slots, x.fairness = total(had)/used-1, jain(had)
+		x.strays = max(0, 1-total(had)/float64(b.loads-a.loads))
 	}
 	if had := differences(a.below, b.below); len(had) > 0 && used > 0 {
 		x.below, x.most = total(had)/used-1, 0
@@ -374,6 +378,7 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 		list = append(list,
 			sample.Value{Unit: "periods-error-ratio", Value: w.byPeriods},
 			sample.Value{Unit: "late-period-count", Value: float64(w.late)},
+			sample.Value{Unit: "unused-ratio", Value: w.unused},
 			sample.Value{Unit: "use-p50-ratio", Value: quantile(w.uses, 0.5)},
 			sample.Value{Unit: "use-p99-ratio", Value: quantile(w.uses, 0.99)},
 			sample.Value{Unit: "use-max-ratio", Value: quantile(w.uses, 1)},

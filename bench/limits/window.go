@@ -39,6 +39,7 @@ type window struct {
 	from, to   reading
 	periods    int64
 	late       int64 // of the periods, those that were counted and not filled, see lost
+	unused     float64 // quota of the periods in which it was not throttled and used less, of all; see unused
 	wall       time.Duration
 	share      float64 // CPU time per time
 	failure    float64 // share / entitled - 1
@@ -147,7 +148,8 @@ func (w *window) between(b bandwidth) {
 	w.late = lateIn(w.edges)
 	w.byPeriods = byCount(first, last, b)
 	doubt := float64(max(first.doubt, last.doubt)) / float64(w.wall)
-	w.budget = doubt + float64(w.late)/float64(w.periods) + edgeBudget(b, w.periods, first.still && last.still)
+	w.unused = unused(w.edges, b) / float64(w.periods)
+	w.budget = doubt + w.unused + float64(w.late)/float64(w.periods) + edgeBudget(b, w.periods, first.still && last.still)
 	w.uses = perPeriod(w.edges, b)
 	w.burst = mostInPeriod(w.edges, b)
 	w.part = worstPart(w.edges, b)
@@ -183,6 +185,19 @@ func lateIn(all []edge) (n int64) {
 	return n
 }
 
+// unused is the quota that was not used in periods that ended without the group
+// being throttled, in quotas. Something else kept the load from it, others on its
+// CPUs, say; what a period leaves in the pool is gone when the next one fills it.
+func unused(all []edge, b bandwidth) (sum float64) {
+	for i := 1; i < len(all); i++ {
+		a, e := all[i-1], all[i]
+		if n := e.periods - a.periods; n == 1 && e.after.throttled == e.throttled {
+			sum += max(0, 1-float64(e.usage-a.usage)/float64(b.quota))
+		}
+	}
+	return sum
+}
+
 // edgeBudget is by how much the use of n periods may be off. At an end at which
 // the group was stopped, each CPU may owe up to one tick, which it overran
 // because time is charged at the tick, or keep minRuntime. At any other moment it
@@ -196,6 +211,26 @@ func edgeBudget(b bandwidth, n int64, still bool) float64 {
 	}
 	return (b.width()*(float64(b.tick)+float64(min(b.slice, b.quota))) + 2*float64(b.quota)) / whole
 }
+
+// stranded is by how much the use may be less because threads of the load that
+// are not its work, those of a language's runtime, wake for microseconds on other
+// CPUs; strays is their share of the CPU time. Each time such a CPU has used up
+// its minRuntime it takes a slice, or all that is left of the quota. When it
+// goes idle it gives back all but minRuntime, and less than a slice is handed to
+// nobody who is throttled already (return_cfs_rq_runtime starts the slack timer
+// only for more); when the next period fills the pool, it is gone. A quota of no
+// more than a slice can be taken at any time; of a larger one, only the last slice
+// of a period matters.
+func (b bandwidth) stranded(strays float64) float64 {
+	chance := 1.0
+	if b.quota > b.slice {
+		chance = min(1, float64(b.slice)/float64(b.period))
+	}
+	return max(0, strays) * chance * float64(b.strand()) / float64(minRuntime)
+}
+
+// strand is how much of a quota may be lost at once so.
+func (b bandwidth) strand() time.Duration { return max(0, min(b.slice, b.quota)-minRuntime) }
 
 // perPeriod is the use of each period, relative to the quota.
 func perPeriod(all []edge, b bandwidth) []float64 {
@@ -230,8 +265,18 @@ func mostInPeriod(all []edge, b bandwidth) (most float64) {
 
 // part is a stretch of a window.
 type part struct {
+	periods int64
 	failure float64 // by the count of periods
 	budget  float64
+}
+
+// strays widens the budgets by what threads that are not the load's work may
+// cost. In a short stretch that may happen twice more often than on the whole.
+func (w *window) strays(share float64, b bandwidth) {
+	w.budget += b.stranded(share)
+	if w.part.periods > 0 {
+		w.part.budget += b.stranded(share) + 2*float64(b.strand())/(float64(b.quota)*float64(w.part.periods))
+	}
 }
 
 // parts is into how many a window is cut.
@@ -249,7 +294,7 @@ func worstPart(all []edge, b bandwidth) (worst part) {
 		if n < 1 {
 			continue
 		}
-		p := part{byCount(first, last, b), edgeBudget(b, n, first.still && last.still) + float64(lateIn(some))/float64(n)}
+		p := part{n, byCount(first, last, b), edgeBudget(b, n, first.still && last.still) + (unused(some, b)+float64(lateIn(some)))/float64(n)}
 		if e := math.Abs(p.failure) - p.budget; e > excess {
 			worst, excess = p, e
 		}

@@ -179,6 +179,24 @@ func TestLostPeriods(t *testing.T) {
 	closeTo(t, "throttled", w.throttled, 1, 0)
 }
 
+// What the load left of periods in which nothing held it back is not the
+// limit's failure.
+func TestUnused(t *testing.T) {
+	list := play(of20, milli, append(append(repeat(20, 20*milli), 5*milli), repeat(19, 20*milli)...)...)
+	for i, r := range list {
+		if r.periods > 20 {
+			list[i].throttled--
+		}
+	}
+	w, _ := measure(list, of20)
+	closeTo(t, "unused", w.unused*float64(w.periods), 0.75, 1e-9)
+	closeTo(t, "failure", w.failure, -0.75/float64(w.periods), 0.005)
+	if math.Abs(w.failure) > w.budget {
+		t.Errorf("failure %v is beyond the budget %v", w.failure, w.budget)
+	}
+	closeTo(t, "of one that is kept", unused(edges(play(of20, milli, repeat(20, 5*milli)...), of20), of20), 0, 0)
+}
+
 // A limit that changes behind the meter's back shows in a quarter, or in a
 // period, where it does not on the whole.
 func TestUneven(t *testing.T) {
@@ -221,6 +239,20 @@ func TestEdgeBudget(t *testing.T) {
 	closeTo(t, "running", edgeBudget(of20, 100, false), (4+5+40)/2000.0, 1e-12)
 	closeTo(t, "two CPUs", edgeBudget(two, 100, true), 10.0/10000, 1e-12)
 	closeTo(t, "a quota below a slice", edgeBudget(small, 100, false), (4+2+4)/200.0, 1e-12)
+}
+
+// What stray threads may cost: of a small quota all but 1 ms at a time, of a
+// large one the last slice of a period.
+func TestStranded(t *testing.T) {
+	small := bandwidth{quota: 5 * milli, period: 10 * milli, threads: 1, cpus: 2, tick: 4 * milli, slice: 5 * milli}
+	closeTo(t, "small", small.stranded(0.01), 0.04, 1e-12)
+	closeTo(t, "large", of20.stranded(0.01), 0.01*4*0.05, 1e-12)
+	closeTo(t, "1 ms", bandwidth{quota: milli, period: milli, slice: 5 * milli}.stranded(0.5), 0, 0)
+	closeTo(t, "none", small.stranded(-0.01), 0, 0)
+	w := window{budget: 0.01, part: part{periods: 10, budget: 0.02}}
+	w.strays(0.01, small)
+	closeTo(t, "window", w.budget, 0.05, 1e-12)
+	closeTo(t, "part", w.part.budget, 0.02+0.04+8.0/50, 1e-12)
 }
 
 func TestQuantile(t *testing.T) {
