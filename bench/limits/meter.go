@@ -32,12 +32,13 @@ type meter struct {
 	stat, usage *os.File
 	v2          bool
 	buf         []byte
+	now         func() int64 // CLOCK_MONOTONIC
 }
 
 // newMeter opens the counters of a group: its directory in the cpu hierarchy
 // and, for version 1, in that of cpuacct.
 func newMeter(cpu, cpuacct string, v2 bool) (*meter, error) {
-	m := &meter{v2: v2, buf: make([]byte, 4096)}
+	m := &meter{v2: v2, buf: make([]byte, 4096), now: program.Now}
 	var err error
 	if m.stat, err = os.Open(cpu + "/cpu.stat"); err == nil && !v2 {
 		m.usage, err = os.Open(cpuacct + "/cpuacct.usage")
@@ -60,7 +61,7 @@ func (m *meter) close() {
 // read reads the counters once.
 func (m *meter) read() (reading, error) {
 	r := reading{bursts: -1}
-	before := program.Now()
+	before := m.now()
 	n, err := unix.Pread(int(m.stat.Fd()), m.buf, 0)
 	if err == nil && m.usage != nil {
 		var k int
@@ -69,7 +70,7 @@ func (m *meter) read() (reading, error) {
 			r.usage, err = strconv.ParseInt(strings.TrimSpace(string(text[:k])), 10, 64)
 		}
 	}
-	after := program.Now()
+	after := m.now()
 	if err != nil {
 		if err == unix.ENODEV {
 			err = errors.Join(errVanished, err)

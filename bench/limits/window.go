@@ -38,6 +38,8 @@ func (b bandwidth) binds() bool { return b.quota > 0 && b.entitled() < b.width()
 type window struct {
 	from, to   reading
 	periods    int64
+	late       int64   // of the periods, those that were counted and not filled, see lost
+	unused     float64 // quota of the periods in which it was not throttled and used less, of all; see unused
 	wall       time.Duration
 	share      float64 // CPU time per time
 	failure    float64 // share / entitled - 1
@@ -45,8 +47,11 @@ type window struct {
 	budget     float64 // by how much failure may be off, although the kernel is right
 	throttled  float64 // of the periods, those in which it was stopped
 	uses       []float64
+	burst      float64       // the most that a period used, of what one may use; see mostInPeriod
+	part       part          // the worst of the window's quarters
 	stall      time.Duration // the mean time for which it was stopped in a throttled period
-	throttling float64       // (throttled time + CPU time) / time, of one thread
+	throttling float64       // (throttled time + CPU time) / time: 1 of one thread
+	edges      []edge        // of all its periods
 }
 
 // edge is the last reading before a period ended, and when it ended: between
@@ -55,21 +60,39 @@ type edge struct {
 	reading
 	ended int64 // no later than
 	doubt int64 // by how much earlier it may have ended
-	still bool  // the group was stopped: its usage did not move since the reading before
+	after reading
+	still bool  // the group was stopped when it ended: on every CPU
+	lost  int64 // periods that ended with this one and whose quota was lost
 }
 
-// edges finds the ends of periods.
-func edges(list []reading) []edge {
+// edges finds the ends of periods. A CPU's use is charged at its tick, so a
+// group has stopped on all of them if its counter stood for a tick, and if the
+// kernel says that it was throttled when the period ended.
+func edges(list []reading, b bandwidth) []edge {
 	var found []edge
+	moved := 0 // the first reading that has the usage of list[i-1]
 	for i := 1; i < len(list); i++ {
-		a, b := list[i-1], list[i]
-		if b.periods == a.periods {
+		if i > 1 && list[i-1].usage != list[i-2].usage {
+			moved = i - 1
+		}
+		a, next := list[i-1], list[i]
+		if next.periods == a.periods {
 			continue
 		}
-		still := i > 1 && list[i-2].periods == a.periods && list[i-2].usage == a.usage
-		found = append(found, edge{a, b.at, b.at - a.at, still})
+		still := a.at-list[moved].at >= int64(b.tick) && next.throttled > a.throttled
+		found = append(found, edge{a, next.at, next.at - a.at, next, still, lost(a, next, b.period)})
 	}
 	return found
+}
+
+// lost is how many periods ended between two readings at once. The timer that
+// ends them was late then, because nothing ran on its CPU: the kernel counts
+// each period that has passed, and fills the quota up once
+// (sched_cfs_period_timer: nr_periods += overrun; runtime is at most quota +
+// burst). As many periods as the time between the readings has room for may
+// have ended in order.
+func lost(a, b reading, period time.Duration) int64 {
+	return max(0, b.periods-a.periods-1-(b.at-a.at)/int64(period))
 }
 
 // warmUp is how many periods pass before a window begins: the first ones give
@@ -86,24 +109,12 @@ func measure(list []reading, b bandwidth) (w window, ok bool) {
 		return w, false
 	}
 	w.byPeriods = math.NaN()
-	var doubt float64
 	if b.binds() {
-		all := edges(list)
-		if still := slices.DeleteFunc(slices.Clone(all), func(e edge) bool { return !e.still }); len(still)*2 > len(all) {
-			all = still
-		}
-		if len(all) < 2 {
+		w.edges = edges(list, b)
+		if len(w.edges) < 2 {
 			return w, false
 		}
-		first, last := all[0], all[len(all)-1]
-		w.from, w.to = first.reading, last.reading
-		w.periods = last.periods - first.periods
-		w.wall = time.Duration(last.ended - first.ended)
-		doubt = float64(max(first.doubt, last.doubt)) / float64(w.wall)
-		used := float64(w.to.usage - w.from.usage)
-		w.byPeriods = used/(float64(b.quota)*float64(w.periods)) - 1
-		w.budget = doubt + edgeBudget(b, w.periods, first.still && last.still)
-		w.uses = perPeriod(all, b)
+		w.between(b)
 	} else {
 		w.from, w.to = list[0], list[len(list)-1]
 		w.periods = w.to.periods - w.from.periods
@@ -127,6 +138,66 @@ func measure(list []reading, b bandwidth) (w window, ok bool) {
 	return w, true
 }
 
+// between measures from one end of a period to another.
+func (w *window) between(b bandwidth) {
+	w.edges = outermost(w.edges)
+	first, last := w.edges[0], w.edges[len(w.edges)-1]
+	w.from, w.to = first.reading, last.reading
+	w.periods = last.periods - first.periods
+	w.wall = time.Duration(last.ended - first.ended)
+	w.late = lateIn(w.edges)
+	w.byPeriods = byCount(first, last, b)
+	doubt := float64(max(first.doubt, last.doubt)) / float64(w.wall)
+	w.unused = unused(w.edges, b) / float64(w.periods)
+	w.budget = doubt + w.unused + float64(w.late)/float64(w.periods) + edgeBudget(b, w.periods, first.still && last.still)
+	w.uses = perPeriod(w.edges, b)
+	w.burst = mostInPeriod(w.edges, b)
+	w.part = worstPart(w.edges, b)
+}
+
+// outermost leaves out what is before the first end of a period at which the
+// group was stopped, and after the last; unless that is a fifth of all, or more.
+func outermost(all []edge) []edge {
+	still := func(e edge) bool { return e.still }
+	first := slices.IndexFunc(all, still)
+	last := len(all) - 1
+	for last > first && !all[last].still {
+		last--
+	}
+	if first < 0 || (last-first)*5 < (len(all)-1)*4 || last == first {
+		return all
+	}
+	return all[first : last+1]
+}
+
+// byCount is the error of what was used from one end of a period to another, by
+// the count of periods.
+func byCount(first, last edge, b bandwidth) float64 {
+	return float64(last.usage-first.usage)/(float64(b.quota)*float64(last.periods-first.periods)) - 1
+}
+
+// lateIn is how many periods were lost after the first end of one.
+func lateIn(all []edge) (n int64) {
+	// Periods that were counted with the last end come after the reading before it.
+	for _, e := range all[:len(all)-1] {
+		n += e.lost
+	}
+	return n
+}
+
+// unused is the quota that was not used in periods that ended without the group
+// being throttled, in quotas. Something else kept the load from it, others on its
+// CPUs, say; what a period leaves in the pool is gone when the next one fills it.
+func unused(all []edge, b bandwidth) (sum float64) {
+	for i := 1; i < len(all); i++ {
+		a, e := all[i-1], all[i]
+		if n := e.periods - a.periods; n == 1 && e.after.throttled == e.throttled {
+			sum += max(0, 1-float64(e.usage-a.usage)/float64(b.quota))
+		}
+	}
+	return sum
+}
+
 // edgeBudget is by how much the use of n periods may be off. At an end at which
 // the group was stopped, each CPU may owe up to one tick, which it overran
 // because time is charged at the tick, or keep minRuntime. At any other moment it
@@ -141,6 +212,26 @@ func edgeBudget(b bandwidth, n int64, still bool) float64 {
 	return (b.width()*(float64(b.tick)+float64(min(b.slice, b.quota))) + 2*float64(b.quota)) / whole
 }
 
+// stranded is by how much the use may be less because threads of the load that
+// are not its work, those of a language's runtime, wake for microseconds on other
+// CPUs; strays is their share of the CPU time. Each time such a CPU has used up
+// its minRuntime it takes a slice, or all that is left of the quota. When it
+// goes idle it gives back all but minRuntime, and less than a slice is handed to
+// nobody who is throttled already (return_cfs_rq_runtime starts the slack timer
+// only for more); when the next period fills the pool, it is gone. A quota of no
+// more than a slice can be taken at any time; of a larger one, only the last slice
+// of a period matters.
+func (b bandwidth) stranded(strays float64) float64 {
+	chance := 1.0
+	if b.quota > b.slice {
+		chance = min(1, float64(b.slice)/float64(b.period))
+	}
+	return max(0, strays) * chance * float64(b.strand()) / float64(minRuntime)
+}
+
+// strand is how much of a quota may be lost at once so.
+func (b bandwidth) strand() time.Duration { return max(0, min(b.slice, b.quota)-minRuntime) }
+
 // perPeriod is the use of each period, relative to the quota.
 func perPeriod(all []edge, b bandwidth) []float64 {
 	var uses []float64
@@ -150,6 +241,65 @@ func perPeriod(all []edge, b bandwidth) []float64 {
 		}
 	}
 	return uses
+}
+
+// mostInPeriod is the most that a period used, relative to what one may use: the
+// quota, what was saved, and on each CPU a tick and minRuntime. Where the group
+// was not stopped when the period began, each CPU may have brought along a slice,
+// and use that was not yet charged. What it used between the last reading and
+// the end is not known either. 1 is the most that the kernel's rules allow.
+func mostInPeriod(all []edge, b bandwidth) (most float64) {
+	for i := 1; i < len(all); i++ {
+		before, e := all[i-1], all[i]
+		if e.periods-before.periods != 1 {
+			continue
+		}
+		may := float64(b.quota+b.burst) + b.width()*float64(b.tick+minRuntime)
+		if !before.still {
+			may += b.width() * (float64(b.tick) + float64(min(b.slice, b.quota)) + float64(before.doubt))
+		}
+		most = max(most, float64(e.usage-before.usage)/may)
+	}
+	return most
+}
+
+// part is a stretch of a window.
+type part struct {
+	periods int64
+	failure float64 // by the count of periods
+	budget  float64
+}
+
+// strays widens the budgets by what threads that are not the load's work may
+// cost. In a short stretch that may happen twice more often than on the whole.
+func (w *window) strays(share float64, b bandwidth) {
+	w.budget += b.stranded(share)
+	if w.part.periods > 0 {
+		w.part.budget += b.stranded(share) + 2*float64(b.strand())/(float64(b.quota)*float64(w.part.periods))
+	}
+}
+
+// parts is into how many a window is cut.
+const parts = 4
+
+// worstPart cuts the window into quarters, and gives the one that is the
+// farthest beyond its budget: a limit that was too high for a while and too low
+// for another is right on the whole.
+func worstPart(all []edge, b bandwidth) (worst part) {
+	excess := math.Inf(-1)
+	for i := range parts {
+		some := all[i*(len(all)-1)/parts : (i+1)*(len(all)-1)/parts+1]
+		first, last := some[0], some[len(some)-1]
+		n := last.periods - first.periods
+		if n < 1 {
+			continue
+		}
+		p := part{n, byCount(first, last, b), edgeBudget(b, n, first.still && last.still) + (unused(some, b)+float64(lateIn(some)))/float64(n)}
+		if e := math.Abs(p.failure) - p.budget; e > excess {
+			worst, excess = p, e
+		}
+	}
+	return worst
 }
 
 // quantile is the q-th quantile, the nearest rank; 0 of nothing.

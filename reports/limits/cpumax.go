@@ -16,13 +16,17 @@ const (
 	mostSteal    = 0.01 // of all CPU time
 	leastStopped = 0.95 // of the periods: the load wanted more in each
 	mostDrift    = 0.02 // between the two ways to compute the error
-	mostUnbooked = 0.01 // between the counter and the processes' own clocks
+	mostUnbooked = 0.01 // between the counter and the processes' own clocks, and between a group and those below
+	mostLate     = 0.01 // of the periods: the quota of so many was lost
+	mostOthers   = 0.02 // of a CPU: less than that is this program and the kernel
+	leastFair    = 0.95 // Jain's index of the threads' CPU time
+	mostApart    = 0.03 // of the time, between it and what the group ran and was throttled
 )
 
 // cpuMax is the rule of CPU bandwidth.
 func cpuMax() rule {
 	return rule{
-		family: "CpuMax", limit: "cpu.max", judge: judgeCPUMax,
+		family: "CpuMax", limit: "cpu.max", judge: judgeCPUMax, each: true,
 		columns: []column{
 			{"got", func(j Judgement) string { return j.Got }},
 			{"error", func(j Judgement) string { return signed(j, j.Error) }},
@@ -32,41 +36,135 @@ func cpuMax() rule {
 	}
 }
 
-func judgeCPUMax(c *sample.Case, v map[string]float64, _ map[string]string, o Options) Judgement {
+func judgeCPUMax(c *sample.Case, v map[string]float64, facts map[string]string, o Options) Judgement {
 	j := Judgement{Asked: askedCPU(c)}
 	if v == nil {
 		return j
 	}
 	j.Got, j.Error, j.Budget = percent(v["achieved-ratio"]), v["error-ratio"], v["budget-ratio"]
-	j.Worst = table.Duration(v["stall-ns"])
+	if stall, ok := v["stall-ns"]; ok {
+		j.Worst = table.Duration(stall)
+	}
 	low, high := Selftest(v["entitled-ratio"])
 	j.Kernel = fmt.Sprintf("%.1f .. %.1f %%", 100*low, 100*high)
-	j.Verdict = tell(j.Error, j.Budget, o.tolerance())
-	byPeriods, binds := v["periods-error-ratio"]
-	booked := v["accounted-ratio"]
-	short := j.Error < -max(o.tolerance(), j.Budget)
+	j.Verdict, j.Note = tell(j.Error, j.Budget, o.tolerance()), cpuNote(v, facts)
+	if c.Param("load") == "turns" {
+		j.Verdict = stranded(j.Error, j.Budget)
+	}
+	for _, r := range cpuReasons() {
+		if why := r.why(v, max(o.tolerance(), j.Budget)); why != "" {
+			j.Verdict, j.Why = r.verdict, why
+			return j
+		}
+	}
 	switch {
-	case v["steal-ratio"] > mostSteal:
-		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the host took %s of the CPU time", percent(v["steal-ratio"]))
-	case math.Abs(booked) > max(mostUnbooked, j.Budget):
-		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("the group was charged %+.1f %% against what its processes used", 100*booked)
-	case binds && v["throttled-ratio"] < leastStopped && j.Error <= max(o.tolerance(), j.Budget):
-		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the load did not reach the limit: it was held back in %s of the periods%s", percent(v["throttled-ratio"]), beside(v["others-ratio"]))
-	case !binds && short && v["others-ratio"] > 0.02:
-		j.Verdict, j.Why = NotJudged, "the load did not get the CPUs that the limit leaves it"+beside(v["others-ratio"])
-	case binds && math.Abs(byPeriods-j.Error) > mostDrift:
-		j.Verdict, j.Why = NotJudged, fmt.Sprintf("by the count of periods the error is %+.1f %%: the periods are not as long as they say", 100*byPeriods)
-	case j.Verdict == Inaccurate && j.Error > 0:
+	case j.Verdict != Inaccurate:
+	case c.Param("load") == "turns" && j.Error < 0:
+		j.Why = "quota is stranded on CPUs that went idle, as before Linux 5.4"
+	case j.Error > 0:
 		j.Why = "it got too much: the limit leaks"
-	case j.Verdict == Inaccurate:
+	default:
 		j.Why = "it got too little: quota was lost"
 	}
 	return j
 }
 
+// stranded is the verdict of a load whose threads work in turns: its CPUs go
+// idle with a slice of quota, and before Linux 5.4 (commit de53fd7aedb1) such
+// slices expired, so that a half of the quota was lost.
+func stranded(failure, budget float64) Verdict {
+	switch {
+	case failure > max(Tolerance, budget) || failure < -0.20:
+		return Inaccurate
+	case failure < -0.05:
+		return Within
+	}
+	return Accurate
+}
+
+// cpuReason is why a figure is not what it seems.
+type cpuReason struct {
+	verdict Verdict
+	why     func(v map[string]float64, most float64) string // empty: it does not apply; most: the error that is allowed
+}
+
+// cpuReasons are all, the first that applies counts.
+func cpuReasons() []cpuReason {
+	return []cpuReason{
+		{NotJudged, func(v map[string]float64, _ float64) string {
+			return said(v["steal-ratio"] > mostSteal, "the host took %s of the CPU time", percent(v["steal-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, _ float64) string {
+			late, all := v["late-period-count"], v["period-count"]
+			return said(late > mostLate*all, "the kernel's timer came late: the quota of %.0f of %.0f periods was lost, since nothing ran on its CPU", late, all)
+		}},
+		{Inaccurate, func(v map[string]float64, _ float64) string {
+			booked := v["accounted-ratio"]
+			return said(math.Abs(booked) > max(mostUnbooked, v["budget-ratio"]), "the group was charged %+.1f %% against what its processes used", 100*booked)
+		}},
+		{Inaccurate, func(v map[string]float64, _ float64) string {
+			apart := v["children-ratio"]
+			return said(math.Abs(apart) > mostUnbooked, "the groups below were charged %+.1f %% against the group", 100*apart)
+		}},
+		{Inaccurate, func(v map[string]float64, most float64) string {
+			child, ok := v["child-most-ratio"]
+			return said(ok && child > 1+most, "a group below got %s of its limit", percent(child))
+		}},
+		{Inaccurate, func(v map[string]float64, _ float64) string {
+			burst, ok := v["burst-ratio"]
+			return said(ok && burst > 1, "in one period it used %s of the quota: more than that, a tick and 1 ms on each CPU", percent(v["use-max-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			stopped, binds := v["throttled-ratio"], binding(v)
+			return said(binds && stopped < leastStopped && v["error-ratio"] <= most, "the load did not reach the limit: it was held back in %s of the periods%s", percent(stopped), beside(v["others-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			short := v["error-ratio"] < -most && v["others-ratio"] > mostOthers
+			return said(!binding(v) && short, "the load did not get the CPUs that the limit leaves it%s", beside(v["others-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, _ float64) string {
+			byPeriods := v["periods-error-ratio"]
+			return said(binding(v) && math.Abs(byPeriods-v["error-ratio"]) > mostDrift, "by the count of periods the error is %+.1f %%: the periods are not as long as they say", 100*byPeriods)
+		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			part := v["part-error-ratio"]
+			uneven := math.Abs(v["error-ratio"]) <= most && math.Abs(part) > max(most, v["part-budget-ratio"])
+			return said(uneven, "it was not even: %+.1f %% in a quarter of the time, as if the limit had not been the same throughout%s", 100*part, beside(v["others-ratio"]))
+		}},
+	}
+}
+
+// binding says whether the limit is what kept the load from more.
+func binding(v map[string]float64) bool {
+	_, ok := v["periods-error-ratio"]
+	return ok
+}
+
+func said(applies bool, format string, args ...any) string {
+	if !applies {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// cpuNote is what a reader must know beside the verdict. What a group used and
+// for how long it was throttled add up to the time, for one thread. It may be
+// more: a thread of the load's runtime is stopped on another CPU. Since Linux
+// 6.18 tasks are throttled, not queues, and the sum is a rule no longer.
+func cpuNote(v map[string]float64, facts map[string]string) string {
+	var notes []string
+	if sum, ok := v["throttle-sum-ratio"]; ok && (sum < 1-mostApart || sum > 1+mostApart && facts["throttles"] != "tasks") {
+		notes = append(notes, fmt.Sprintf("what it used and for how long it was throttled add up to %s of the time", percent(sum)))
+	}
+	if fair, ok := v["fairness-ratio"]; ok && fair < leastFair {
+		notes = append(notes, fmt.Sprintf("its threads had unequal shares (Jain's index %.2f)", fair))
+	}
+	return strings.Join(notes, "; ")
+}
+
 // beside says what else ran.
 func beside(others float64) string {
-	if others < 0.02 {
+	if others < mostOthers {
 		return ""
 	}
 	return fmt.Sprintf("; others used %s of a CPU", percent(others))
@@ -78,6 +176,9 @@ func askedCPU(c *sample.Case) string {
 	words := strings.TrimSuffix(c.Param("quota"), "%") + " %"
 	if err == nil {
 		words += " / " + table.Duration(float64(period))
+	}
+	if shape := c.Param("shape"); shape != "" {
+		words += ", " + strings.ReplaceAll(shape, "-", " ")
 	}
 	if n := c.Param("threads"); n != "" && n != "1" {
 		words += ", " + n + " threads"

@@ -84,6 +84,9 @@ type rule struct {
 	// curve looks at the series of the samples that count as well; nil: there is
 	// nothing in them to judge.
 	curve func(j Judgement, all []sample.Series, facts map[string]string) Judgement
+	// each has every window that counts judged by itself too: a median would hide
+	// one that was not as the others.
+	each bool
 	// columns are the heads of the table's columns between "asked" and "verdict".
 	columns []column
 	words   int // how many of the first columns hold words: they keep to the left
@@ -168,6 +171,9 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 		counted[unit] = median(c.Values[unit], func(i int) bool { return n == 0 || checkedAndClear(doubts, i) })
 	}
 	j := r.judge(c, counted, facts, o)
+	if r.each && n > 1 && (j.Verdict == Accurate || j.Verdict == Within) {
+		r.windows(&j, c, doubts, facts, o)
+	}
 	j.Case, j.Limit, j.Windows, j.Counted, j.Figures = c.Name, r.limit, c.N(), n, counted
 	if r.curve != nil && n > 0 {
 		var all []sample.Series
@@ -186,10 +192,32 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 			why = []string{"there is no sample"}
 		}
 		j.Verdict, j.Why = NotJudged, strings.Join(why, "; ")
-	case n < c.N():
+	case len(c.Failures) > 0:
+		j.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d measurements failed: %s", j.Note, len(c.Failures), c.Failures[0]), "; ")
+	}
+	if n > 0 && n < c.N() {
 		j.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d of %d windows do not count: %s", j.Note, c.N()-n, c.N(), strings.Join(why, "; ")), "; ")
 	}
 	return j
+}
+
+// windows withdraws a good verdict when a window by itself is inaccurate.
+func (r rule) windows(j *Judgement, c *sample.Case, doubts map[int][]string, facts map[string]string, o Options) {
+	for i := range c.N() {
+		if !checkedAndClear(doubts, i) {
+			continue
+		}
+		v := map[string]float64{}
+		for _, unit := range c.Units {
+			if i < len(c.Values[unit]) {
+				v[unit] = c.Values[unit][i]
+			}
+		}
+		if one := r.judge(c, v, facts, o); one.Verdict == Inaccurate {
+			j.Verdict, j.Why = NotJudged, fmt.Sprintf("window %d of %d was inaccurate, others were not: %s", i+1, c.N(), one.Why)
+			return
+		}
+	}
 }
 
 func checkedAndClear(doubts map[int][]string, i int) bool {

@@ -134,10 +134,13 @@ func (c clock) now() int64 { return c.mono + int64(time.Since(c.base)) }
 
 func monotonic() int64 { return clockOf(unix.CLOCK_MONOTONIC) }
 
+// clockOf reads a clock, raw: around each call that Go knows of, its monitor
+// thread wakes hundreds of times a second, in the group that is measured: 4 % of
+// a limit of 20 % of a CPU, on another CPU.
 func clockOf(id int32) int64 {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(id, &ts); err != nil {
-		panic(err) // the kernel has had it since 2.6
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		panic(errno) // the kernel has had it since 2.6
 	}
 	return ts.Nano()
 }

@@ -118,6 +118,7 @@ func kinds() []kind {
 		{"shmem", shmem},
 		{"file", file},
 		{"forks", forks},
+		{"pulse", pulse},
 	}
 }
 

@@ -53,7 +53,7 @@ func started(t *testing.T, s Spec) (*Board, *exec.Cmd) {
 
 // Every thread of a CPU load works, and says how much.
 func TestCPU(t *testing.T) {
-	for _, kind := range []string{"spin", "syscall", "turns"} {
+	for _, kind := range []string{"spin", "syscall", "turns", "pulse"} {
 		t.Run(kind, func(t *testing.T) {
 			b, _ := started(t, Spec{Kind: kind, Threads: 3})
 			if b.Slots[0].Loops.Load() != 0 {
