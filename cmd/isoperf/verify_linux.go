@@ -13,6 +13,7 @@ import (
 	"isoperf/bench/harness"
 	enforce "isoperf/bench/limits"
 	"isoperf/reports/limits"
+	"isoperf/runtime/cgroup"
 )
 
 // exitNotJudged is the status when nothing is wrong that was seen, and not all
@@ -23,15 +24,16 @@ const exitNotJudged = 3
 type verifiable struct {
 	name  string // as version 2 calls its file
 	cases func(*enforce.Bench, harness.Extent) []harness.Case
+	v2    bool // version 1 has nothing like it
 }
 
 // verifiables is the table of them, in the order of the answer.
 func verifiables() []verifiable {
 	return []verifiable{
-		{"cpu.max", (*enforce.Bench).CPUMax},
-		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }},
-		{"memory.high", (*enforce.Bench).MemoryHigh},
-		{"pids.max", (*enforce.Bench).PidsMax},
+		{"cpu.max", (*enforce.Bench).CPUMax, false},
+		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }, false},
+		{"memory.high", (*enforce.Bench).MemoryHigh, true},
+		{"pids.max", (*enforce.Bench).PidsMax, false},
 	}
 }
 
@@ -71,7 +73,9 @@ func (c *cli) verify() *cobra.Command {
 		Long: `Make control groups with limits, have processes of our own press against them,
 and say of each limit whether the kernel keeps it: accurate, within budget,
 inaccurate, or not judged, and why. Every sample is kept in a file. Limits:
-` + strings.Join(verifiableNames(), ", ") + `, or all; without a word cpu.max, of 20 % and 100 %.
+` + strings.Join(verifiableNames(), ", ") + `, or all that
+the machine's version of control groups has; without a word cpu.max, of 20 % and
+100 %.
 
 With --cgroup, --pid or --unit nothing is made and nothing is written: the
 counters of a group that is there already are read for a while, and those of
@@ -178,7 +182,7 @@ func wantedLimits(words []string) ([]verifiable, error) {
 		i := slices.Index(names, w)
 		switch {
 		case w == everything:
-			return all, nil
+			return slices.DeleteFunc(all, func(v verifiable) bool { return v.v2 && !onlyV2() }), nil
 		case i < 0:
 			text := fmt.Sprintf("no limit that can be verified is called %q", w)
 			if near := nearest(w, append(names, everything)); near != "" {
@@ -190,6 +194,13 @@ func wantedLimits(words []string) ([]verifiable, error) {
 		}
 	}
 	return list, nil
+}
+
+// onlyV2 says whether the controllers are those of version 2. Where that cannot
+// be told, each limit says why it cannot be measured.
+func onlyV2() bool {
+	h, err := cgroup.Detect()
+	return err != nil || h.Mode() == "v2"
 }
 
 // parseShare reads "20%" or "0.2" as 0.2.
