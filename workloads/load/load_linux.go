@@ -114,6 +114,8 @@ func kinds() []kind {
 		{"spin", spin},
 		{"syscall", syscalls},
 		{"turns", turns},
+		{"io", direct},
+		{"idle", idle},
 	}
 }
 
