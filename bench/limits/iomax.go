@@ -38,7 +38,7 @@ func (b *Bench) IOMax(e harness.Extent) []harness.Case {
 		l := c.ioLimit(1, m)
 		length := b.Window
 		if length == 0 {
-			length = l.length(e.Wide)
+			length = l.length()
 		}
 		cases = append(cases, b.newCase(c.name(), e, length+ioSettling+ioControlLength+200*time.Millisecond, func(name string, g *ground) (func() ([]sample.Value, error), error) {
 			if err != nil {

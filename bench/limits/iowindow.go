@@ -97,13 +97,8 @@ func stops(list []load.Event) []load.Event {
 	return list[waits[0] : waits[len(waits)-1]+1]
 }
 
-// length is how long a limit is measured: 50 slices in a report, 20 in a look,
-// and ten requests at least.
-func (l ioLimit) length(wide bool) time.Duration {
-	length := 20 * throttleSlice
-	if wide {
-		length = 51 * throttleSlice
-	}
+// length is how long a limit is measured: 50 slices and ten requests at least.
+func (l ioLimit) length() time.Duration {
 	each := time.Duration(math.Ceil(float64(l.block) / l.rate * float64(time.Second)))
-	return max(length, 10*each+each/2)
+	return max(51*throttleSlice, 10*each+each/2)
 }

@@ -54,6 +54,7 @@ func families(all benches) []family {
 		{"sweep-mounters", "mount against the threads that mount at once", mount.Mounters},
 		{"attach", "into a control group, against the pause before", attach.Cases},
 		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
+		{"io-max", "is a limit on a block device kept: bytes and requests, small and large", l.IOMax},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
 		{spansFamily, "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},

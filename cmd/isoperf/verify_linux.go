@@ -29,6 +29,7 @@ type verifiable struct {
 func verifiables() []verifiable {
 	return []verifiable{
 		{"cpu.max", (*enforce.Bench).CPUMax},
+		{"io.max", (*enforce.Bench).IOMax},
 	}
 }
 

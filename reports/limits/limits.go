@@ -96,7 +96,7 @@ type column struct {
 
 // rules are all, in the order of the tables.
 func rules() []rule {
-	return []rule{cpuMax(), watch()}
+	return []rule{cpuMax(), ioMax(), watch()}
 }
 
 // Judge judges every case of a file that has a rule, and what could not be
