@@ -45,7 +45,7 @@ func (b *Bench) IOMax(e harness.Extent) []harness.Case {
 				return nil, err
 			}
 			if each := time.Duration(float64(c.Block) / l.rate * float64(time.Second)); each > longestRequest {
-				return nil, harness.NotMeasured{Why: fmt.Sprintf("one request of %s takes %v at %s: too few come to an end to say how many there are; give a higher limit", ioSize(c.Block), each, c.limitName())}
+				return nil, harness.NotMeasured{Why: fmt.Sprintf("one request of %s takes %v at %s a second: too few come to an end to say how many there are; give a higher limit", ioSize(c.Block), each, c.limitName())}
 			}
 			return b.openIOMax(name, c, m, g, length)
 		}))

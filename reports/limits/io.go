@@ -46,7 +46,7 @@ func judgeIOMax(c *sample.Case, v map[string]float64, _ map[string]string, o Opt
 		return j
 	}
 	limit, requests := ioLimit(c)
-	j.Got, j.Error, j.Budget = ioRate(limit*v["achieved-ratio"], requests), v["error-ratio"], v["budget-ratio"]
+	j.Got, j.Error, j.Budget = ioRate(limit*v["achieved-ratio"], limit, requests), v["error-ratio"], v["budget-ratio"]
 	j.Worst = table.Duration(v["stall-ns"])
 	j.Verdict = tell(j.Error, j.Budget, o.toleranceIO())
 	switch {
@@ -90,12 +90,12 @@ func ioLimit(c *sample.Case) (limit float64, requests bool) {
 	return 0, false
 }
 
-// ioRate is a rate in words.
-func ioRate(v float64, requests bool) string {
+// ioRate is a rate in words, in the unit of its limit.
+func ioRate(v, limit float64, requests bool) string {
 	switch {
 	case requests:
 		return strconv.FormatFloat(v, 'f', 1, 64) + "/s"
-	case v >= 1<<20:
+	case limit >= 1<<20:
 		return strconv.FormatFloat(v/(1<<20), 'f', 3, 64) + " MiB/s"
 	}
 	return strconv.FormatFloat(v/(1<<10), 'f', 2, 64) + " KiB/s"

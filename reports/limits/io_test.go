@@ -51,7 +51,7 @@ func TestAskedIO(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
-	if got := ioRate(1.5*(1<<20), false) + ioRate(2048, false) + ioRate(10, true); got != "1.500 MiB/s2.00 KiB/s10.0/s" {
+	if got := ioRate(0.5*(1<<20), 1<<20, false) + ioRate(2048, 1<<16, false) + ioRate(10, 16, true); got != "0.500 MiB/s2.00 KiB/s10.0/s" {
 		t.Errorf("%q", got)
 	}
 }
