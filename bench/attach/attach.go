@@ -73,6 +73,20 @@ func Cases(e harness.Extent) []harness.Case {
 	return cases
 }
 
+// Ends are the write and the birth, back to back and alone, where they differ
+// most: what a container's start needs of them.
+func Ends(e harness.Extent) []harness.Case {
+	var cases []harness.Case
+	for _, gap := range []time.Duration{0, 200 * time.Millisecond} {
+		for _, hierarchy := range []string{"v2", "pids"} {
+			for _, op := range []string{"write", "born"} {
+				cases = append(cases, newCase(op, hierarchy, gap, e))
+			}
+		}
+	}
+	return cases
+}
+
 func newCase(op, hierarchy string, gap time.Duration, e harness.Extent) harness.Case {
 	word := "0"
 	if gap > 0 {

@@ -53,11 +53,17 @@ func families(all benches) []family {
 		{"sweep-peers", "a bind against the namespaces it reaches", mount.Peers},
 		{"sweep-mounters", "mount against the threads that mount at once", mount.Mounters},
 		{"attach", "into a control group, against the pause before", attach.Cases},
+		{"cgroup-op", "each operation on a control group, and into one", func(e harness.Extent) []harness.Case {
+			return append(l.CgroupOps(e), attach.Ends(e)...)
+		}},
+		{"sweep-siblings", "operations on a control group against the groups beside it", l.Siblings},
+		{"sweep-depth", "operations on a control group against the groups above it", l.Depths},
 		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
 		{"memory-max", "does a group stay below its memory limit, and is what must be killed", l.MemoryMax},
 		{"oom", "a kill for memory, from the touch that went too far to the empty group", l.OOM},
 		{"memory-high", "how long memory.high delays, against the kernel's own table", l.MemoryHigh},
 		{"pids-max", "are tasks limited exactly: one by one, and in a storm of forks", l.PidsMax},
+		{"io-max", "is a limit on a block device kept: bytes and requests, small and large", l.IOMax},
 		{"startup", "a container, from the start of its runtime to its end, with every runtime that is here", b.Cases},
 		{spansFamily, "where the time of our own start goes", b.Spans},
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},

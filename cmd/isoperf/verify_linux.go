@@ -34,6 +34,7 @@ func verifiables() []verifiable {
 		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }, false},
 		{"memory.high", (*enforce.Bench).MemoryHigh, true},
 		{"pids.max", (*enforce.Bench).PidsMax, false},
+		{"io.max", (*enforce.Bench).IOMax, false},
 	}
 }
 

@@ -101,6 +101,8 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			p.tables(mountTable(f))
 		case family == "Pivot":
 			p.tables(pivotTable(f))
+		case family == "CgroupOp":
+			p.tables(groupTable(f))
 		case family == "Attach":
 			p.tables(attachTables(f))
 		case limits.Judged(family):
@@ -140,6 +142,9 @@ func headline(f *sample.File, c *cloneView) string {
 		return c.headline()
 	}
 	if text := mountHeadline(f); text != "" {
+		return text
+	}
+	if text := groupHeadline(f); text != "" {
 		return text
 	}
 	if found := limits.Findings(f); len(found) > 0 {

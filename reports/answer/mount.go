@@ -153,13 +153,16 @@ func attachTables(f *sample.File) []table.Table {
 			others.add(h, op+" "+gap, median(c, "op-ns"))
 		}
 	}
+	if len(swept.rows) == 0 {
+		others.title = "Attach: by the pause before it, medians"
+	}
 	var all []table.Table
 	for _, p := range []*pivot{&swept, &others} {
 		if len(p.rows) > 0 {
 			all = append(all, p.table())
 		}
 	}
-	if len(swept.rows) > 0 {
+	if len(all) > 0 {
 		all[0].Notes = []string{"write: the process's id to cgroup.procs. write-tasks: to tasks. write-self: the writer itself. " +
 			"born: cloned into the group (version 1: enter, clone, leave). clone: the same without a group."}
 	}

@@ -168,8 +168,11 @@ func cgroupWrite(f *sample.File) (Curve, bool) {
 			found.Text = "not seen here, " + found.Text
 			return found, true
 		}
-		if i := slices.IndexFunc(list, func(p point) bool { return p.sum.Median >= waits }); i > 0 {
+		if i := slices.IndexFunc(list, func(p point) bool { return p.sum.Median >= waits }); i > 0 && len(list) > 2 {
 			found.Text += fmt.Sprintf(", a wait for RCU that begins at pauses of %s", table.Duration(list[i].x))
+		}
+		if len(list) == 2 {
+			found.Text += ", a wait for RCU"
 		}
 		if born := points(f, "Attach", "op-ns", "gap", pause, "op=born", hierarchy); len(born) > 0 {
 			last := born[len(born)-1]

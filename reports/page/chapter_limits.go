@@ -53,8 +53,18 @@ func limitChapters() []chapter {
 			about: "`freeze-ns` and `thaw-ns` run from the write to the state reached, `kill-ns` to the last process gone.",
 		},
 		{
-			family: "CgroupOp", heading: "What an operation on a control group costs", row: "op",
-			about: "One operation, from the call entered to the call returned.",
+			family: "CgroupOp", heading: "What an operation on a control group costs", row: "op", more: []string{"threads", "hierarchy"},
+			about: "One operation, from the call entered to the call returned, by a child that is no member. create is mkdir, remove rmdir; configure and read open a file, write or read it, and close it; migrate writes the id of a process with so many threads to `cgroup.procs`. " +
+				"Of version 1 each hierarchy has its own groups, and a container pays in each; version 2 (v2) has one with all of its controllers, which are none where version 1 has them. Into a group at birth: see Attach.",
+			full: []string{"op-ns"},
+		},
+		{
+			family: "SweepSiblings", heading: "Sweep: control groups beside each other", row: "siblings",
+			about: "The same operations in a group that has so many others. `op-ns` as in CgroupOp.",
+		},
+		{
+			family: "SweepDepth", heading: "Sweep: control groups above each other", row: "depth",
+			about: "The same operations so many groups below this process's. `op-ns` as in CgroupOp.",
 		},
 	}
 }

@@ -62,8 +62,8 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			unshareMedians, setnsMedians, teardown,
 			sweepMounts, sweepNetns, sweepMemory, sweepGap, sweepCreators,
 			startupRuntimes, startupVariants, startupPhases, startupTimeline, startupAtOnce, startupOpen,
-			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap,
-			limitsCPU, limitsUse, limitsThrottle, limitsLatency, limitsHigh, limitsOOM,
+			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap, groupOps, sweepSiblings, sweepDepth,
+			limitsCPU, limitsUse, limitsThrottle, limitsLatency, limitsHigh, limitsOOM, limitsIO,
 			engineParts, controls,
 		} {
 			fig, ok, err := tryBuild(build, f)

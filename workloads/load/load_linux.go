@@ -119,6 +119,8 @@ func kinds() []kind {
 		{"file", file},
 		{"forks", forks},
 		{"pulse", pulse},
+		{"io", direct},
+		{"idle", idle},
 	}
 }
 
