@@ -119,6 +119,8 @@ func kinds() []kind {
 		{"file", file},
 		{"forks", forks},
 		{"pulse", pulse},
+		{"probe", probe},
+		{"task", task},
 	}
 }
 
