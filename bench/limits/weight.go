@@ -25,6 +25,10 @@ import (
 type WeightCell struct {
 	Weights string // cpu.weight: "100:200", "100:200(50:150)"
 	Threads []int  // of each leaf; nil: as many as CPUs, in each
+	// Free threads run where the kernel puts them; otherwise each keeps to a CPU
+	// of its own. The weights are shared out on each CPU, so where the kernel does
+	// not spread every group evenly, they are kept on each CPU and not in all.
+	Free bool
 }
 
 // The shapes of a weight's case: they are judged differently.
@@ -83,7 +87,23 @@ func (c WeightCell) name(cpus int) string {
 			threads = threads[:1]
 		}
 	}
-	return name + "/threads=" + strings.Join(threads, ":")
+	return name + "/threads=" + strings.Join(threads, ":") + "/place=" + c.place()
+}
+
+func (c WeightCell) place() string {
+	if c.Free {
+		return "free"
+	}
+	return "pinned"
+}
+
+// load is what runs in a leaf.
+func (c WeightCell) load(threads int) load.Spec {
+	s := load.Spec{Kind: "hog", Threads: threads, Extra: "pin"}
+	if c.Free {
+		s.Extra = ""
+	}
+	return s
 }
 
 // CPUWeight are the cases of weights: the kernel's own test first
@@ -92,11 +112,11 @@ func (b *Bench) CPUWeight(e harness.Extent) []harness.Case {
 	m, failed := readMachine()
 	cells := []WeightCell{{Weights: "50:100:150"}, {Weights: "100:300"}, {Weights: "100:200", Threads: []int{0, m.cpus}}}
 	if m.cpus > 1 {
-		cells = append(cells, WeightCell{Weights: "100:300", Threads: []int{m.cpus / 2, m.cpus / 2}})
+		cells = append(cells, WeightCell{Weights: "100:300", Threads: []int{m.cpus / 2, m.cpus / 2}, Free: true})
 	}
 	if e.Wide {
 		cells = append(cells, WeightCell{Weights: "100:100"}, WeightCell{Weights: "100:200"}, WeightCell{Weights: "1000:1000(5000:5000)"},
-			WeightCell{Weights: "100:200(50:150)"}, WeightCell{Weights: "100:10000"})
+			WeightCell{Weights: "100:200(50:150)"}, WeightCell{Weights: "100:10000"}, WeightCell{Weights: "50:100:150", Free: true}, WeightCell{Weights: "100:300", Free: true})
 	}
 	var cases []harness.Case
 	for _, c := range cells {
@@ -179,7 +199,7 @@ func (b *Bench) openWeight(name string, c WeightCell, m machine, g *ground) (*we
 	if s.top, err = g.meter(top); err != nil {
 		return nil, err
 	}
-	return s, s.grow(g, top, s.tree)
+	return s, s.grow(g, top, s.tree, c)
 }
 
 // meter opens the counters of a group until the ground is closed.
@@ -193,7 +213,7 @@ func (g *ground) meter(of *cgroup.Group) (*meter, error) {
 }
 
 // grow makes the groups below one, and starts the loads of the leaves.
-func (s *weighted) grow(g *ground, above *cgroup.Group, from *share) error {
+func (s *weighted) grow(g *ground, above *cgroup.Group, from *share, cell WeightCell) error {
 	for _, c := range from.children {
 		made, err := g.child(above, "w"+c.name, &specs.LinuxResources{Unified: map[string]string{"cpu.weight": strconv.FormatUint(c.weight, 10)}})
 		if err != nil {
@@ -201,7 +221,7 @@ func (s *weighted) grow(g *ground, above *cgroup.Group, from *share) error {
 		}
 		s.nodes = append(s.nodes, made)
 		if len(c.children) > 0 {
-			if err := s.grow(g, made, c); err != nil {
+			if err := s.grow(g, made, c, cell); err != nil {
 				return err
 			}
 			continue
@@ -211,7 +231,7 @@ func (s *weighted) grow(g *ground, above *cgroup.Group, from *share) error {
 			return err
 		}
 		if c.threads > 0 {
-			if l.worker, err = g.start(made, load.Spec{Kind: "spin", Threads: c.threads}); err != nil {
+			if l.worker, err = g.start(made, cell.load(c.threads)); err != nil {
 				return err
 			}
 		}

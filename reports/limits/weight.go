@@ -74,6 +74,8 @@ func judgeCPUWeight(c *sample.Case, v map[string]float64, facts map[string]strin
 		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the loads did not use the CPUs up: %+.1f %%", 100*v["total-error-ratio"])
 	case j.Verdict == Inaccurate && facts["shape"] == "a group is idle":
 		j.Why = "what an idle group leaves is not used up"
+	case j.Verdict == Inaccurate && j.Unit == "points" && c.Param("place") == "free":
+		j.Why = fmt.Sprintf("a group is %.1f %% off what its weight entitles it to: weights hold on each CPU, and the kernel did not spread the threads evenly if the pinned case is accurate", 100*v["relative-error-ratio"])
 	case j.Verdict == Inaccurate && j.Unit == "points":
 		j.Why = fmt.Sprintf("a group is %.1f %% off what its weight entitles it to", 100*v["relative-error-ratio"])
 	case j.Verdict == Inaccurate:
@@ -87,6 +89,9 @@ func askedWeight(c *sample.Case) string {
 	words := c.Param("weights")
 	if n := c.Param("threads"); n != "" {
 		words += ", " + n + " threads"
+	}
+	if c.Param("place") == "free" {
+		words += ", unpinned"
 	}
 	return words
 }

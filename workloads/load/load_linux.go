@@ -121,6 +121,7 @@ func kinds() []kind {
 		{"pulse", pulse},
 		{"probe", probe},
 		{"task", task},
+		{"hog", hog},
 	}
 }
 

@@ -1,8 +1,11 @@
 package load
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -78,6 +81,72 @@ func burn(b *Board, thread int, phase int64) {
 		}
 		last = now
 	}
+}
+
+// hog computes and does nothing else. With Extra "pin", each thread keeps to a CPU
+// of its own, the first to the first that it may use, and so on.
+//
+// The weight of a group is shared out among CPUs by what it wants on each. The
+// monitor thread of Go's runtime wakes a hundred times a second; where the CPUs
+// are busy it waits each time, which counts as much as if it wanted to compute,
+// and takes weight from the CPUs on which it is not: of a group that was to
+// have 25 %, 17 % were seen to be left. So the threads that do not compute get the
+// policy SCHED_IDLE, by which what they want counts 3 of 1024.
+func hog(s Spec, b *Board) error {
+	var cpus unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+		return err
+	}
+	var list []int
+	for i := range 64 * len(cpus) {
+		if cpus.IsSet(i) {
+			list = append(list, i)
+		}
+	}
+	return threads(s.Threads, b, func(i int) error {
+		if s.Extra == "pin" {
+			var one unix.CPUSet
+			one.Set(list[i%len(list)])
+			if err := unix.SchedSetaffinity(0, &one); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			if err := idleOthers(s.Threads, b); err != nil {
+				return err
+			}
+		}
+		for slot, n := &b.Slots[i], uint64(1); !b.stopped(); n++ {
+			if n%4096 == 0 {
+				slot.Loops.Store(n)
+			}
+		}
+		return nil
+	})
+}
+
+// idleOthers has the threads of this process that do not compute run only when
+// nobody else wants to; those that they make later do so, too.
+func idleOthers(threads int, b *Board) error {
+	computes := map[string]bool{}
+	for i := range threads {
+		computes[strconv.Itoa(int(b.Slots[i].Tid.Load()))] = true
+	}
+	list, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("list the threads of this load: %w", err)
+	}
+	for _, e := range list {
+		tid, err := strconv.Atoi(e.Name())
+		if err != nil || computes[e.Name()] {
+			continue
+		}
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("have thread %d run when nobody else wants to: %w", tid, err)
+		}
+	}
+	return nil
 }
 
 // sleepUntil sleeps until an instant of CLOCK_MONOTONIC. Go's own scheduler has
