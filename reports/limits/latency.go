@@ -65,8 +65,8 @@ func feels(f *sample.File, c *sample.Case) string {
 			text += fmt.Sprintf(" Still it was held back in %s of the periods.", percent(held))
 		}
 	} else {
-		text = fmt.Sprintf("What a request feels at %s: p50 %s, p99 %s, at most %s; without the limit p99 %s. %s of its delay is the limit's.",
-			atLimit(c), words("p50-ns"), words("p99-ns"), words("max-ns"), words("control-p99-ns"), percent(value("attributed-ratio")))
+		text = fmt.Sprintf("What a request feels at %s: p50 %s, p99 %s, at most %s; without the limit p99 %s. %.0f %% of its delay is the limit's.",
+			atLimit(c), words("p50-ns"), words("p99-ns"), words("max-ns"), words("control-p99-ns"), 100*value("attributed-ratio"))
 	}
 	if others := value("others-ratio"); others > mostOthers {
 		text += fmt.Sprintf(" Others used %s of a CPU meanwhile.", percent(others))
