@@ -124,14 +124,21 @@ func (s *pinned) open(g *ground) error {
 	if s.meter, err = g.meter(s.group); err != nil {
 		return err
 	}
-	s.sets = place{cpu: s.group.Dir("cpuset")}
-	if where := placeOf(s.group); s.sets.cpu == "" {
-		s.sets = where
-	} else if !where.v2 {
+	s.sets = homeOf(s.group, "cpuset")
+	if where := placeOf(s.group); !where.v2 {
 		s.percpu = where.cpuacct + "/cpuacct.usage_percpu"
 	}
-	s.worker, err = g.start(s.group, load.Spec{Kind: "spin", Threads: s.cell.Threads})
+	s.worker, err = g.start(s.group, load.Spec{Kind: "hog", Threads: s.cell.Threads})
 	return err
+}
+
+// homeOf is where a controller of the group is.
+func homeOf(g *cgroup.Group, controller string) place {
+	dir, v2 := g.Dir(controller), g.Dir("v2")
+	if dir == "" || dir == v2 {
+		return place{cpu: v2, v2: true}
+	}
+	return place{cpu: dir}
 }
 
 func cpusOf(list []int) *specs.LinuxResources {

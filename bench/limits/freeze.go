@@ -86,9 +86,8 @@ func (b *Bench) openFreeze(name string, c FreezeCell, m machine, g *ground) (*ic
 	if f.group, err = g.group("freeze", nil, "cpu", "freezer"); err != nil {
 		return nil, err
 	}
-	if f.dir, f.v2 = f.group.Dir("freezer"), false; f.dir == "" {
-		f.dir, f.v2 = f.group.Dir("v2"), true
-	}
+	home := homeOf(f.group, "freezer")
+	f.dir, f.v2 = home.cpu, home.v2
 	for range c.Tasks {
 		if b.Context.Err() != nil {
 			return nil, b.Context.Err()
