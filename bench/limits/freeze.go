@@ -165,7 +165,7 @@ func (f *icebox) moved(since []uint64) int {
 // and when the last.
 func (f *icebox) moves(since []uint64) (first, all int64, err error) {
 	n := 0
-	err = f.until("every task moves", func() (bool, error) {
+	err = f.until("every task moves", patience, func() (bool, error) {
 		if n = f.moved(since); n > 0 && first == 0 {
 			first = program.Now()
 		}
@@ -174,19 +174,23 @@ func (f *icebox) moves(since []uint64) (first, all int64, err error) {
 	return first, program.Now(), err
 }
 
+// mourning is how long killed processes may take to be gone; the kernel's own
+// tests give them a second.
+const mourning = 5 * time.Second
+
 // glance is the time between two looks at the group. All figures are exact to
 // it, and to how long this process waits for a CPU.
 const glance = 50 * time.Microsecond
 
 // until looks again and again, until something is so.
-func (f *icebox) until(what string, done func() (bool, error)) error {
+func (f *icebox) until(what string, bound time.Duration, done func() (bool, error)) error {
 	for begin := time.Now(); ; {
 		ok, err := done()
 		if ok || err != nil {
 			return err
 		}
-		if time.Since(begin) > patience {
-			return fmt.Errorf("wait until %s: it does not within %v", what, patience)
+		if time.Since(begin) > bound {
+			return fmt.Errorf("wait until %s: it does not within %v", what, bound)
 		}
 		if err := f.ctx.Err(); err != nil {
 			return err
@@ -213,7 +217,7 @@ func (f *icebox) turn(on bool) (begin, told, done int64, err error) {
 		return 0, 0, 0, fmt.Errorf("write %q to %s: %w", word, file, err)
 	}
 	told = program.Now()
-	err = f.until("the kernel says "+word, func() (bool, error) {
+	err = f.until("the kernel says "+word, patience, func() (bool, error) {
 		if f.v2 {
 			n, err := f.event("frozen")
 			return n == word, err
@@ -317,7 +321,7 @@ func (f *icebox) kill() (values []sample.Value, by, said string, err error) {
 	told := program.Now()
 	var gone, empty int64
 	rest := slices.Clone(f.workers)
-	err = f.until("all processes are gone", func() (bool, error) {
+	err = f.until("all processes are gone", mourning, func() (bool, error) {
 		if rest = slices.DeleteFunc(rest, (*worker).gone); len(rest) == 0 && gone == 0 {
 			gone = program.Now()
 		}

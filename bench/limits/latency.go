@@ -9,21 +9,21 @@ import (
 	"isoperf/workloads/load"
 )
 
-// stretch is a time in which a probe worked.
-type stretch struct{ from, to int64 }
+// span is a time in which a probe worked.
+type span struct{ from, to int64 }
 
-// without is the stretch but for its ends.
-func (s stretch) without(ends time.Duration) stretch {
-	return stretch{s.from + int64(ends), s.to - int64(ends)}
+// without is the span but for its ends.
+func (s span) without(ends time.Duration) span {
+	return span{s.from + int64(ends), s.to - int64(ends)}
 }
 
-// latencies are those of the requests that were due in stretches, from the
+// latencies are those of the requests that were due in spans, from the
 // moment at which they were due; sorted. A request that was served later than its
-// stretch counts: it was due in it.
-func latencies(events []load.Event, in []stretch) []float64 {
+// span counts: it was due in it.
+func latencies(events []load.Event, in []span) []float64 {
 	var list []float64
 	for _, e := range events {
-		if e.Kind == load.Request && slices.ContainsFunc(in, func(s stretch) bool { return e.Value >= s.from && e.Value < s.to }) {
+		if e.Kind == load.Request && slices.ContainsFunc(in, func(s span) bool { return e.Value >= s.from && e.Value < s.to }) {
 			list = append(list, float64(e.To-e.Value))
 		}
 	}
@@ -33,23 +33,23 @@ func latencies(events []load.Event, in []stretch) []float64 {
 
 // stops are the times in which a group stood still, by who used up what it got:
 // gaps that are as long as a stop may be.
-func stops(events []load.Event, least time.Duration) []stretch {
-	var list []stretch
+func stops(events []load.Event, least time.Duration) []span {
+	var list []span
 	for _, e := range events {
 		if e.Kind == load.Gap && e.To-e.From >= int64(least) {
-			list = append(list, stretch{e.From, e.To})
+			list = append(list, span{e.From, e.To})
 		}
 	}
-	slices.SortFunc(list, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
+	slices.SortFunc(list, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	return list
 }
 
 // attributed is the share of the time for which requests were late that falls into
 // stops; 0 when none was late. A request is late beyond its work.
-func attributed(events []load.Event, in, still []stretch, work time.Duration) float64 {
+func attributed(events []load.Event, in, still []span, work time.Duration) float64 {
 	var late, stopped float64
 	for _, e := range events {
-		if e.Kind != load.Request || !slices.ContainsFunc(in, func(s stretch) bool { return e.Value >= s.from && e.Value < s.to }) {
+		if e.Kind != load.Request || !slices.ContainsFunc(in, func(s span) bool { return e.Value >= s.from && e.Value < s.to }) {
 			continue
 		}
 		excess := e.To - e.Value - int64(work)
@@ -58,7 +58,7 @@ func attributed(events []load.Event, in, still []stretch, work time.Duration) fl
 		}
 		late += float64(excess)
 		overlap := int64(0)
-		i, _ := slices.BinarySearchFunc(still, e.Value, func(s stretch, at int64) int { return cmp.Compare(s.to, at) })
+		i, _ := slices.BinarySearchFunc(still, e.Value, func(s span, at int64) int { return cmp.Compare(s.to, at) })
 		for ; i < len(still) && still[i].from < e.To; i++ {
 			overlap += max(0, min(e.To, still[i].to)-max(e.Value, still[i].from))
 		}

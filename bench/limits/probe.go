@@ -108,7 +108,7 @@ type side struct {
 	worker *worker
 	place  place
 	meter  *meter
-	turns  []stretch
+	turns  []span
 	// periods passed in its turns, and it was stopped in some.
 	periods, throttled int64
 }
@@ -211,7 +211,7 @@ func (s *probed) turn(one *side) error {
 	if err != nil {
 		return err
 	}
-	one.turns = append(one.turns, stretch{from.at, to.at})
+	one.turns = append(one.turns, span{from.at, to.at})
 	one.periods, one.throttled = one.periods+to.periods-from.periods, one.throttled+to.throttled-from.throttled
 	return s.heard(one, board.Phase.Add(1))
 }
@@ -256,7 +256,7 @@ func (s *probed) look() (l glimpse, err error) {
 // last two, whose requests may have been served when nobody was beside them.
 func (s *probed) values(a, b glimpse, doubt func(string, ...any)) ([]sample.Value, []sample.Series) {
 	var sorted [2][]float64
-	var in [2][]stretch
+	var in [2][]span
 	for i, one := range s.sides {
 		wanted := 0
 		for _, turn := range one.turns {

@@ -19,11 +19,11 @@ func request(due, done int64) load.Event {
 // A request counts by when it was due, and is late from then.
 func TestLatencies(t *testing.T) {
 	events := []load.Event{request(5, 6), request(10, 30), request(19, 500), request(20, 21), {Kind: load.Gap, Value: 12, From: 12, To: 900}, request(45, 47)}
-	got := latencies(events, []stretch{{10, 20}, {40, 50}})
+	got := latencies(events, []span{{10, 20}, {40, 50}})
 	if len(got) != 3 || got[0] != 2 || got[1] != 20 || got[2] != 481 {
 		t.Errorf("%v", got)
 	}
-	if got := (stretch{0, 1000}).without(100); got != (stretch{100, 900}) {
+	if got := (span{0, 1000}).without(100); got != (span{100, 900}) {
 		t.Errorf("%v", got)
 	}
 }
@@ -35,10 +35,10 @@ func TestAttributed(t *testing.T) {
 		{Kind: load.Gap, From: 200, To: 300}, {Kind: load.Gap, From: 50, To: 60}, {Kind: load.Gap, From: 100, To: 180},
 	}
 	still := stops(events, 50)
-	if len(still) != 2 || still[0] != (stretch{100, 180}) {
+	if len(still) != 2 || still[0] != (span{100, 180}) {
 		t.Fatalf("%v", still)
 	}
-	in := []stretch{{0, 1000}}
+	in := []span{{0, 1000}}
 	for _, c := range []struct {
 		due, done int64
 		want      float64

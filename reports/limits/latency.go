@@ -8,9 +8,9 @@ import (
 	"isoperf/reports/table"
 )
 
-// mostOthers is how many CPUs others may use while it is measured what a request
+// worthSaying is how many CPUs others may use while it is measured what a request
 // feels, before it is said.
-const mostOthers = 0.05
+const worthSaying = 0.05
 
 // Feels says what requests feel under a CPU limit, a sentence for each case of
 // the family Latency: nothing here is judged, since the kernel owes no latency.
@@ -68,7 +68,7 @@ func feels(f *sample.File, c *sample.Case) string {
 		text = fmt.Sprintf("What a request feels at %s: p50 %s, p99 %s, at most %s; without the limit p99 %s. %.0f %% of its delay is the limit's.",
 			atLimit(c), words("p50-ns"), words("p99-ns"), words("max-ns"), words("control-p99-ns"), 100*value("attributed-ratio"))
 	}
-	if others := value("others-ratio"); others > mostOthers {
+	if others := value("others-ratio"); others > worthSaying {
 		text += fmt.Sprintf(" Others used %s of a CPU meanwhile.", percent(others))
 	}
 	if steal := value("steal-ratio"); steal > mostSteal {
