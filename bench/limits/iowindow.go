@@ -63,7 +63,7 @@ func measureIO(events []load.Event, l ioLimit, begin int64, length time.Duration
 	if len(inside) < 3 {
 		return w, false
 	}
-	inside = stops(inside)
+	inside = betweenWaits(inside)
 	first, last := inside[0], inside[len(inside)-1]
 	for i, e := range inside[1:] {
 		w.bytes += e.Value
@@ -81,10 +81,10 @@ func measureIO(events []load.Event, l ioLimit, begin int64, length time.Duration
 	return w, true
 }
 
-// stops leaves out what was done before the first and after the last completion
+// betweenWaits leaves out what was done before the first and after the last completion
 // that was followed by a wait of more than half a slice, if there are two: at both
 // the group had used all that it was allowed, and the slice was equally old.
-func stops(list []load.Event) []load.Event {
+func betweenWaits(list []load.Event) []load.Event {
 	var waits []int
 	for i := 1; i < len(list); i++ {
 		if list[i].To-list[i-1].To > int64(throttleSlice)/2 {

@@ -304,6 +304,8 @@ func units() []sample.Unit {
 		"bind-ns", "remount-ns", "open-tree-ns", "setattr-ns", "move-mount-ns", "fsopen-ns", "create-ns", "fsmount-ns",
 		"umount-ns", "pivot-ns", "detach-ns", "move-ns", "chroot-ns", "find-home-ns", "enter-ns", "leave-ns",
 		"abs-error-ratio", "stall-ns", "mean-stall-ns",
+		"abs-share-error-ratio", "freeze-ns", "thaw-ns", "all-run-ns", "kill-ns", "empty-ns", "migrate-ns",
+		"p50-ns", "p99-ns", "p999-ns", "max-ns",
 	} {
 		list = append(list, sample.Unit{Name: name, Better: "lower"})
 	}

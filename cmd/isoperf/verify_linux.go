@@ -31,6 +31,8 @@ type verifiable struct {
 func verifiables() []verifiable {
 	return []verifiable{
 		{"cpu.max", (*enforce.Bench).CPUMax, false},
+		{"cpu.weight", (*enforce.Bench).CPUWeight, false},
+		{"cpuset.cpus", (*enforce.Bench).Cpuset, false},
 		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }, false},
 		{"memory.high", (*enforce.Bench).MemoryHigh, true},
 		{"pids.max", (*enforce.Bench).PidsMax, false},

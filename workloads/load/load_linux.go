@@ -121,6 +121,9 @@ func kinds() []kind {
 		{"pulse", pulse},
 		{"io", direct},
 		{"idle", idle},
+		{"probe", probe},
+		{"task", task},
+		{"hog", hog},
 	}
 }
 
