@@ -30,7 +30,7 @@ type verifiable struct {
 // verifiables is the table of them, in the order of the answer.
 func verifiables() []verifiable {
 	return []verifiable{
-		{"cpu.max", (*enforce.Bench).CPUMax, false},
+		{"cpu.max", cpuMax, false},
 		{"cpu.weight", (*enforce.Bench).CPUWeight, false},
 		{"cpuset.cpus", (*enforce.Bench).Cpuset, false},
 		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }, false},
@@ -38,6 +38,17 @@ func verifiables() []verifiable {
 		{"pids.max", (*enforce.Bench).PidsMax, false},
 		{"io.max", (*enforce.Bench).IOMax, false},
 	}
+}
+
+// cpuMax are the CPU limits and, where there is time for it, what a request feels
+// under the first one that it can be measured at.
+func cpuMax(b *enforce.Bench, e harness.Extent) []harness.Case {
+	cases := b.CPUMax(e)
+	usual := func(c enforce.Cell) bool { return c.Quota == 0.2 && c.Period == 100*time.Millisecond }
+	if b.Window == 0 && slices.ContainsFunc(b.Cells, usual) {
+		cases = append(cases, b.Latency(e)[:1]...)
+	}
+	return cases
 }
 
 // everything is the word for all of them.

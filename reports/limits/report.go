@@ -54,7 +54,8 @@ func Tables(f *sample.File, family string, width int) []table.Table {
 	return nil
 }
 
-// Findings are the answers to what is judged in a file, one a limit.
+// Findings are the answers to what is judged in a file, one a limit, and what
+// requests feel.
 func Findings(f *sample.File) []string {
 	var lines []string
 	by := map[string][]Judgement{}
@@ -68,5 +69,5 @@ func Findings(f *sample.File) []string {
 	for _, limit := range order {
 		lines = append(lines, Answer(by[limit]))
 	}
-	return lines
+	return append(lines, Feels(f)...)
 }

@@ -32,6 +32,12 @@ func Write(w io.Writer, f *sample.File, list []Judgement, p Printing) error {
 	out.line(Answer(list))
 	out.line(Trust(f, list))
 	out.tables(list)
+	if felt := Feels(f); len(felt) > 0 {
+		out.gap()
+		for _, sentence := range felt {
+			out.line(sentence)
+		}
+	}
 	if slices.ContainsFunc(list, func(j Judgement) bool { return j.Windows > 0 }) {
 		out.gap()
 		text := "Limit read back, group membership checked at start and end"
