@@ -48,6 +48,13 @@ func judgeIOMax(c *sample.Case, v map[string]float64, _ map[string]string, o Opt
 	limit, requests := ioLimit(c)
 	j.Got, j.Error, j.Budget = ioRate(limit*v["achieved-ratio"], limit, requests), v["error-ratio"], v["budget-ratio"]
 	j.Worst = table.Duration(v["stall-ns"])
+	lost := 0.0
+	if requests {
+		lost = rounding(limit)
+	}
+	if -lost <= o.toleranceIO() {
+		j.Budget -= lost // what is more is no matter of a budget
+	}
 	j.Verdict = tell(j.Error, j.Budget, o.toleranceIO())
 	switch {
 	case v["steal-ratio"] > mostSteal:
@@ -58,7 +65,7 @@ func judgeIOMax(c *sample.Case, v map[string]float64, _ map[string]string, o Opt
 		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("the first second got %+.1f %%, and a slice more would be %+.1f %%", 100*v["burst-ratio"], 100*v["burst-budget-ratio"])
 	case j.Verdict == Inaccurate && j.Error > 0:
 		j.Why = "it got too much: the limit leaks"
-	case j.Verdict == Inaccurate && requests && rounding(limit) < 0 && j.Error-rounding(limit) > -max(j.Budget, o.toleranceIO()):
+	case j.Verdict == Inaccurate && lost < 0 && j.Error-lost > -max(j.Budget, o.toleranceIO()):
 		j.Why = fmt.Sprintf("it got too little: the kernel allows whole requests a slice, %.0f of %.1f", math.Floor(limit/slicesPerSecond), limit/slicesPerSecond)
 	case j.Verdict == Inaccurate:
 		j.Why = "it got too little"

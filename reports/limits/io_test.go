@@ -24,6 +24,7 @@ func TestJudgeIO(t *testing.T) {
 		{name: "a short look", of: bytes, failure: 0.04, budget: 0.055, verdict: Within},
 		{name: "a leak", of: bytes, failure: 0.1, budget: 0.02, verdict: Inaccurate, why: "leaks"},
 		{name: "whole requests a slice", of: requests, failure: -0.375, budget: 0.02, verdict: Inaccurate, why: "1 of 1.6"},
+		{name: "whole requests, of which nearly all is left", of: "IoMax/way=riops/limit=256/block=4KiB", failure: -0.0323, budget: 0.0213, verdict: Within},
 		{name: "more than that is lost", of: requests, failure: -0.6, budget: 0.02, verdict: Inaccurate, why: "too little"},
 		{name: "a burst", of: bytes, burst: 0.5, budget: 0.02, verdict: Inaccurate, why: "first second"},
 		{name: "a counter of its own mind", of: bytes, booked: 0.02, budget: 0.02, verdict: Inaccurate, why: "charged"},
