@@ -119,20 +119,19 @@ func (f *icebox) sample() ([]sample.Value, error) {
 	}
 	values := []sample.Value{{Unit: "thread-count", Value: float64(f.threads())}}
 	frozen, err := f.freeze()
-	if err != nil {
-		return nil, err
+	if err != nil { // a frozen process of version 1 cannot be killed
+		return nil, errors.Join(err, f.release())
 	}
 	values = append(values, frozen...)
 	thawed, err := f.thaw()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, f.release())
 	}
 	values = append(values, thawed...)
-	killed, by, empty, err := f.kill()
+	killed, empty, err := f.kill()
 	if err != nil {
 		return nil, err
 	}
-	checked.Facts["kill"] = by
 	checked.Read = "frozen, thawed, " + empty
 	// The main figure stands last.
 	values = append(values, killed...)
@@ -182,6 +181,9 @@ const mourning = 5 * time.Second
 // it, and to how long this process waits for a CPU.
 const glance = 50 * time.Microsecond
 
+// errLasts says that something did not come to be.
+var errLasts = errors.New("it is not so after")
+
 // until looks again and again, until something is so.
 func (f *icebox) until(what string, bound time.Duration, done func() (bool, error)) error {
 	for begin := time.Now(); ; {
@@ -190,7 +192,7 @@ func (f *icebox) until(what string, bound time.Duration, done func() (bool, erro
 			return err
 		}
 		if time.Since(begin) > bound {
-			return fmt.Errorf("wait until %s: it does not within %v", what, bound)
+			return fmt.Errorf("wait until %s: %w %v", what, errLasts, bound)
 		}
 		if err := f.ctx.Err(); err != nil {
 			return err
@@ -214,7 +216,7 @@ func (f *icebox) turn(on bool) (begin, told, done int64, err error) {
 	}
 	begin = program.Now()
 	if err := os.WriteFile(file, []byte(word), 0); err != nil {
-		return 0, 0, 0, fmt.Errorf("write %q to %s: %w", word, file, err)
+		return 0, 0, 0, fmt.Errorf("write %q to %s: %w; the group may have been removed by others", word, file, err)
 	}
 	told = program.Now()
 	err = f.until("the kernel says "+word, patience, func() (bool, error) {
@@ -226,6 +228,19 @@ func (f *icebox) turn(on bool) (begin, told, done int64, err error) {
 		return state == word, err
 	})
 	return begin, told, program.Now(), err
+}
+
+// release thaws the group, whatever became of the measurement. It is done here
+// and not by the group, whose own way of freezing is version 2's where both are.
+func (f *icebox) release() error {
+	file, word := f.dir+"/freezer.state", "THAWED"
+	if f.v2 {
+		file, word = f.dir+"/cgroup.freeze", "0"
+	}
+	if err := os.WriteFile(file, []byte(word), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("thaw what was frozen for a measurement: %w; write %s to %s", err, word, file)
+	}
+	return nil
 }
 
 // event is a value of version 2's cgroup.events.
@@ -302,74 +317,6 @@ func (f *icebox) thaw() ([]sample.Value, error) {
 		{Unit: "first-run-ns", Value: float64(first - begin)},
 		{Unit: "all-run-ns", Value: float64(all - begin)},
 	}, nil
-}
-
-// kill ends all processes: by one write in version 2 since Linux 5.14, by
-// signals otherwise. They are gone when the kernel says so of each, and the group
-// is empty when it says so of the group.
-func (f *icebox) kill() (values []sample.Value, by, said string, err error) {
-	begin := program.Now()
-	by = "cgroup.kill"
-	if !f.v2 || errors.Is(os.WriteFile(f.dir+"/cgroup.kill", []byte("1"), 0), os.ErrNotExist) {
-		by = "signals"
-		for _, w := range f.workers {
-			if err := w.proc.Signal(unix.SIGKILL); err != nil {
-				return nil, by, "", fmt.Errorf("kill task %d: %w", w.proc.Pid(), err)
-			}
-		}
-	}
-	told := program.Now()
-	var gone, empty int64
-	rest := slices.Clone(f.workers)
-	err = f.until("all processes are gone", mourning, func() (bool, error) {
-		if rest = slices.DeleteFunc(rest, (*worker).gone); len(rest) == 0 && gone == 0 {
-			gone = program.Now()
-		}
-		if empty == 0 {
-			none, err := f.empty()
-			if err != nil {
-				return false, err
-			}
-			if none {
-				empty = program.Now()
-			}
-		}
-		return gone > 0 && empty > 0, nil
-	})
-	if f.ctx.Err() != nil {
-		return nil, by, "", f.ctx.Err()
-	}
-	left, said := 0, "empty"
-	if err != nil { // bounded: who is left now is a finding, not a time
-		left, said = max(1, len(rest)), "not empty"
-	}
-	for _, w := range f.workers {
-		if slices.Contains(rest, w) {
-			continue
-		}
-		status, err := w.wait()
-		if err == nil && status.Signal != unix.SIGKILL {
-			err = fmt.Errorf("it ended otherwise: %v", status)
-		}
-		if err != nil {
-			return nil, by, said, fmt.Errorf("see task %d be killed: %w", w.proc.Pid(), err)
-		}
-	}
-	values = append(values, sample.Value{Unit: "kill-write-ns", Value: float64(told - begin)}, sample.Value{Unit: "left-count", Value: float64(left)})
-	if left == 0 {
-		values = append(values, sample.Value{Unit: "kill-ns", Value: float64(gone - begin)}, sample.Value{Unit: "empty-ns", Value: float64(empty - begin)})
-	}
-	return values, by, said, nil
-}
-
-// empty says whether the group has no process that lives.
-func (f *icebox) empty() (bool, error) {
-	if f.v2 {
-		n, err := f.event("populated")
-		return n == "0", err
-	}
-	list, err := numbers(f.dir + "/cgroup.procs")
-	return len(list) == 0, err
 }
 
 // threads is how many the processes have in all.

@@ -1,6 +1,9 @@
 package limits
 
 import (
+	"context"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +63,45 @@ func TestFreezeLeft(t *testing.T) {
 	}
 	if j := s.judged(t); j.Verdict != limits.NotJudged || !strings.Contains(j.Why, "not in the group") && len(s.failed) == 0 {
 		t.Errorf("%+v", j)
+	}
+}
+
+// A measurement that is interrupted while the group is frozen leaves nothing.
+func TestFreezeInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var s shown
+	c := caseNamed(t, s.bench(Config{Context: ctx}).Freezing(harness.Extent{Burst: 1}), "Freeze/tasks=1/load=spin")
+	var dir string
+	frozen := make(chan bool, 1)
+	s.sampleOf(t, c, func(g *ground) {
+		home := homeOf(g.groups[0], "freezer")
+		dir = home.cpu
+		file, word := dir+"/freezer.state", "FROZEN"
+		if home.v2 {
+			file, word = dir+"/cgroup.freeze", "1"
+		}
+		go func() {
+			for range 5000 {
+				if text, _ := os.ReadFile(file); strings.TrimSpace(string(text)) == word {
+					frozen <- true
+					cancel()
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+			frozen <- false
+			cancel()
+		}()
+	})
+	if !<-frozen {
+		t.Error("it was never frozen")
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("group %q is left: %v", dir, err)
+	}
+	if len(s.file.Checked) > 0 {
+		t.Errorf("it counts: %+v", s.file.Checked)
 	}
 }
 

@@ -18,6 +18,7 @@ func freeze() rule {
 			{"thawed in", lasting("thaw-ns")},
 			{"all run after", lasting("all-run-ns")},
 			{"killed in", lasting("kill-ns")},
+			{"by", killedBy},
 			{"empty in", lasting("empty-ns")},
 		},
 	}
@@ -33,7 +34,19 @@ func lasting(unit string) func(Judgement) string {
 	}
 }
 
-func judgeFreeze(c *sample.Case, v map[string]float64, facts map[string]string, _ Options) Judgement {
+// killedBy is how: version 1, and kernels before 5.14, have no cgroup.kill.
+func killedBy(j Judgement) string {
+	switch n := j.Figures["signal-count"]; n {
+	case 0:
+		return "one write"
+	case 1:
+		return "a signal"
+	default:
+		return fmt.Sprintf("%.0f signals", n)
+	}
+}
+
+func judgeFreeze(c *sample.Case, v map[string]float64, _ map[string]string, _ Options) Judgement {
 	verb := map[string]string{"spin": "computing", "sleep": "sleeping"}[c.Param("load")]
 	j := Judgement{Asked: fmt.Sprintf("%s, %s", c.Param("tasks"), verb), Unit: "count"}
 	if v == nil {
@@ -48,9 +61,6 @@ func judgeFreeze(c *sample.Case, v map[string]float64, facts map[string]string, 
 		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("%.0f processes outlived the kill", v["left-count"])
 	default:
 		j.Verdict = Accurate
-	}
-	if by := facts["kill"]; by == "signals" {
-		j.Note = "killed by signals, one after another: version 1 and kernels before 5.14 have no cgroup.kill"
 	}
 	return j
 }

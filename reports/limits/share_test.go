@@ -133,3 +133,17 @@ func TestFeels(t *testing.T) {
 		t.Errorf("%q of nothing", said)
 	}
 }
+
+// How a group was killed is in the table, and what was not reached is no time.
+func TestFreezeTable(t *testing.T) {
+	f := fileOf("Freeze/tasks=10/load=spin", nil, nil, map[string]float64{"freeze-ns": 443e3, "thaw-ns": 3e6, "all-run-ns": 15e6, "kill-ns": 5e6, "signal-count": 10})
+	var b strings.Builder
+	if err := Write(&b, f, Judge(f, Options{}), Printing{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"10, computing", "443 us", "10 signals", "never", "accurate"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
