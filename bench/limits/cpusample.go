@@ -367,6 +367,7 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 		{Unit: "error-ratio", Value: w.failure},
 		{Unit: "abs-error-ratio", Value: math.Abs(w.failure)},
 		{Unit: "budget-ratio", Value: w.budget},
+		{Unit: "over-budget-ratio", Value: w.over},
 		{Unit: "accounted-ratio", Value: x.accounted},
 		{Unit: "throttled-ratio", Value: w.throttled},
 		{Unit: "period-count", Value: float64(w.periods)},
