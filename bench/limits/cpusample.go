@@ -79,6 +79,7 @@ type cpuSample struct {
 	name, asked string
 	limit       bandwidth
 	machine     machine
+	group       *cgroup.Group
 	place       place
 	meter       *meter
 	workers     []*worker
@@ -277,6 +278,8 @@ func (s *cpuSample) outside() (o outside, err error) {
 			for i := range max(1, w.spec.Threads) {
 				o.slots = append(o.slots, w.board.Slots[i].CPU.Load())
 			}
+		} else {
+			o.slots = append(o.slots, int64(t))
 		}
 	}
 	for _, c := range s.children {
