@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -81,6 +82,11 @@ func (c Cell) limit() string {
 func (c Cell) name(cpus int) string {
 	return fmt.Sprintf("CpuMax/quota=%s%%/period=%v/threads=%d/load=%s",
 		strconv.FormatFloat(math.Round(1e4*c.Quota)/100, 'f', -1, 64), c.period(), c.threads(cpus), c.load())
+}
+
+// shaped is the name of a case that has a shape of its own.
+func (c Cell) shaped(shape string, cpus int) string {
+	return "CpuMax/shape=" + shape + strings.TrimPrefix(c.name(cpus), "CpuMax")
 }
 
 // length is how long the cell is measured: until what is unknown at both ends is

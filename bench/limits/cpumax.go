@@ -5,7 +5,6 @@ import (
 
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
-	"isoperf/workloads/load"
 )
 
 // CPUMax are the cells of a report: quotas and periods, wherever the quota is at
@@ -34,21 +33,12 @@ func (b *Bench) CPUMax(e harness.Extent) []harness.Case {
 
 // openCPUMax makes a group with the cell's limit and a load in it.
 func (b *Bench) openCPUMax(name string, c Cell, m machine, g *ground, length time.Duration) (func() ([]sample.Value, error), error) {
-	made, err := g.group("cpumax", c.resources(), "cpu", "cpuacct")
+	s, err := newCPUSample(name, c, m, g, length)
+	if err == nil {
+		err = s.load(g, s.group, c.load(), c.threads(m.cpus))
+	}
 	if err != nil {
 		return nil, err
 	}
-	w, err := g.start(made, load.Spec{Kind: c.load(), Threads: c.threads(m.cpus)})
-	if err != nil {
-		return nil, err
-	}
-	where := placeOf(made)
-	counters, err := newMeter(where.cpu, where.cpuacct, where.v2)
-	if err != nil {
-		return nil, err
-	}
-	g.onClose(func() error { counters.close(); return nil })
-	return func() ([]sample.Value, error) {
-		return b.sampleCPU(cpuSample{name: name, asked: c.limit(), limit: c.bandwidth(m), machine: m, place: where, meter: counters, workers: []*worker{w}, length: length})
-	}, nil
+	return func() ([]sample.Value, error) { return b.sampleCPU(*s) }, nil
 }

@@ -79,6 +79,7 @@ type cpuSample struct {
 	name, asked string
 	limit       bandwidth
 	machine     machine
+	group       *cgroup.Group
 	place       place
 	meter       *meter
 	workers     []*worker
@@ -277,6 +278,8 @@ func (s *cpuSample) outside() (o outside, err error) {
 			for i := range max(1, w.spec.Threads) {
 				o.slots = append(o.slots, w.board.Slots[i].CPU.Load())
 			}
+		} else {
+			o.slots = append(o.slots, int64(t))
 		}
 	}
 	for _, c := range s.children {
@@ -367,6 +370,7 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 		{Unit: "error-ratio", Value: w.failure},
 		{Unit: "abs-error-ratio", Value: math.Abs(w.failure)},
 		{Unit: "budget-ratio", Value: w.budget},
+		{Unit: "over-budget-ratio", Value: w.over},
 		{Unit: "accounted-ratio", Value: x.accounted},
 		{Unit: "throttled-ratio", Value: w.throttled},
 		{Unit: "period-count", Value: float64(w.periods)},

@@ -140,8 +140,9 @@ func (g *ground) close() error {
 type worker struct {
 	spec  load.Spec
 	group *cgroup.Group // nil: in the launcher's
-	board *load.Board
+	board *load.Board   // nil: it is not a load of ours
 	proc  *program.Process
+	hogs  []int // processes of its own that do its work, of one that is not ours
 	ended bool
 }
 
@@ -154,28 +155,44 @@ func (g *ground) start(in *cgroup.Group, s load.Spec) (w *worker, err error) {
 	}
 	defer file.Close()
 	w = &worker{spec: s, group: in, board: board, ended: true}
-	p := program.New(program.Stub, 0)
-	if in != nil {
-		p.Cgroup = in.FD()
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", os.DevNull, err), board.Close())
-	}
-	defer null.Close()
 	// By the child's own link it would be the stub.
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open this program: %w", err), board.Close())
 	}
 	defer self.Close()
+	err = g.exec(w, in, self, append([]string{"isoperf"}, s.Args()...), load.Env(int(file.Fd())), int(file.Fd()))
+	if err == nil {
+		err = w.awaitReady(max(1, s.Threads))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start load %q: %w", strings.Join(s.Args(), " "), err), w.close())
+	}
+	g.workers = append(g.workers, w)
+	return w, nil
+}
+
+// exec has the worker be a file, executed in a group; it has its inputs and
+// outputs, but for errors, from nowhere, and the descriptors that it is given.
+func (g *ground) exec(w *worker, in *cgroup.Group, file *os.File, argv, env []string, inherit ...int) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	defer null.Close()
+	p := program.New(program.Stub, 0)
+	if in != nil {
+		p.Cgroup = in.FD()
+	}
 	p.Stdio(int(null.Fd()), int(null.Fd()), 2)
-	p.Inherit(int(file.Fd()))
-	p.Keep(int(self.Fd()))
+	for _, fd := range inherit {
+		p.Inherit(fd)
+	}
+	p.Keep(int(file.Fd()))
 	p.DieWithParent()
 	alone := p.Tell("on its own")
 	gate := p.Wait("limits are in force")
-	p.ExecAt(program.Int(self.Fd()), append([]string{"isoperf"}, s.Args()...), load.Env(int(file.Fd())))
+	p.ExecAt(program.Int(file.Fd()), argv, env)
 	launch := func() (err error) { w.proc, err = program.Start(p); return err }
 	g.launcher.Do(func() {
 		if in == nil {
@@ -186,16 +203,9 @@ func (g *ground) start(in *cgroup.Group, s load.Spec) (w *worker, err error) {
 		err = in.Within(launch)
 	})
 	w.ended = w.proc == nil
-	if err == nil {
-		w.proc.Open(gate)
-		err = w.proc.WaitExec()
-	}
-	if err == nil {
-		err = w.awaitReady(max(1, s.Threads))
-	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start load %q: %w", strings.Join(s.Args(), " "), err), w.close())
+		return err
 	}
-	g.workers = append(g.workers, w)
-	return w, nil
+	w.proc.Open(gate)
+	return w.proc.WaitExec()
 }

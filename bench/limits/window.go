@@ -45,6 +45,7 @@ type window struct {
 	failure    float64 // share / entitled - 1
 	byPeriods  float64 // the same by the count of periods, without a clock; NaN: the limit does not bind
 	budget     float64 // by how much failure may be off, although the kernel is right
+	over       float64 // the same for more than was entitled: lost quota explains only less
 	throttled  float64 // of the periods, those in which it was stopped
 	uses       []float64
 	burst      float64       // the most that a period used, of what one may use; see mostInPeriod
@@ -121,6 +122,7 @@ func measure(list []reading, b bandwidth) (w window, ok bool) {
 		w.wall = time.Duration(w.to.at - w.from.at)
 		// The use of who runs is charged at the tick.
 		w.budget = 2 * b.width() * float64(b.tick) / (b.entitled() * float64(w.wall))
+		w.over = w.budget
 	}
 	if w.wall <= 0 {
 		return w, false
@@ -149,7 +151,8 @@ func (w *window) between(b bandwidth) {
 	w.byPeriods = byCount(first, last, b)
 	doubt := float64(max(first.doubt, last.doubt)) / float64(w.wall)
 	w.unused = unused(w.edges, b) / float64(w.periods)
-	w.budget = doubt + w.unused + float64(w.late)/float64(w.periods) + edgeBudget(b, w.periods, first.still && last.still)
+	w.over = doubt + edgeBudget(b, w.periods, first.still && last.still)
+	w.budget = w.over + w.unused + float64(w.late)/float64(w.periods)
 	w.uses = perPeriod(w.edges, b)
 	w.burst = mostInPeriod(w.edges, b)
 	w.part = worstPart(w.edges, b)

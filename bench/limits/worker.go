@@ -77,33 +77,47 @@ func (w *worker) close() error {
 	return err
 }
 
-// cpuTime is the CPU time of the load's process, by its own clock: what no group
-// has a say in. See clock_getcpuclockid(3).
-func (w *worker) cpuTime() (time.Duration, error) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^w.proc.Pid()<<3|2), &ts); err != nil {
-		return 0, fmt.Errorf("read the CPU clock of load %d: %w", w.proc.Pid(), err)
+// cpuTime is the CPU time of the load's processes, by their own clocks: what no
+// group has a say in. See clock_getcpuclockid(3).
+func (w *worker) cpuTime() (sum time.Duration, err error) {
+	for _, pid := range append([]int{w.proc.Pid()}, w.hogs...) {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|2), &ts); err != nil {
+			return 0, fmt.Errorf("read the CPU clock of load %d: %w", pid, err)
+		}
+		sum += time.Duration(ts.Nano())
 	}
-	return time.Duration(ts.Nano()), nil
+	return sum, nil
 }
 
 // strays are the threads of the load that are not in a directory's group; in
 // version 1 each thread can be somewhere else.
-func (w *worker) strays(dir string, v2 bool) ([]int, error) {
+func (w *worker) strays(dir string, v2 bool) (strays []int, err error) {
+	for _, pid := range append([]int{w.proc.Pid()}, w.hogs...) {
+		some, err := straysOf(pid, dir, v2)
+		if err != nil {
+			return nil, err
+		}
+		strays = append(strays, some...)
+	}
+	return strays, nil
+}
+
+func straysOf(pid int, dir string, v2 bool) ([]int, error) {
 	file := dir + "/tasks"
 	if v2 {
 		file = dir + "/cgroup.threads"
 	}
 	// A thread that is made between the two readings, or has ended, is no stray.
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.proc.Pid()))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
-		return nil, fmt.Errorf("list the threads of load %d: %w", w.proc.Pid(), err)
+		return nil, fmt.Errorf("list the threads of load %d: %w", pid, err)
 	}
 	inside, err := numbers(file)
 	if errors.Is(err, unix.EOPNOTSUPP) { // version 2, no threads of its own: by process
 		inside, err = numbers(dir + "/cgroup.procs")
-		if err == nil && !slices.Contains(inside, w.proc.Pid()) {
-			return []int{w.proc.Pid()}, nil
+		if err == nil && !slices.Contains(inside, pid) {
+			return []int{pid}, nil
 		}
 		return nil, err
 	}
@@ -113,7 +127,7 @@ func (w *worker) strays(dir string, v2 bool) ([]int, error) {
 	var strays []int
 	for _, e := range entries {
 		if tid, err := strconv.Atoi(e.Name()); err == nil && !slices.Contains(inside, tid) {
-			if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", w.proc.Pid(), tid)); err == nil {
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", pid, tid)); err == nil {
 				strays = append(strays, tid)
 			}
 		}

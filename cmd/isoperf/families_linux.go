@@ -59,6 +59,7 @@ func families(all benches) []family {
 		{"sweep-siblings", "operations on a control group against the groups beside it", l.Siblings},
 		{"sweep-depth", "operations on a control group against the groups above it", l.Depths},
 		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
+		{"cpu-shapes", "the same with other loads: turns, system calls, groups below, stress", l.CPUShapes},
 		{"cpu-weight", "who gets how much CPU time by weight", l.CPUWeight},
 		{"cpuset", "does a group keep to its CPUs, and how soon to others", l.Cpuset},
 		{"latency", "what a request feels under a CPU limit, and without it", l.Latency},

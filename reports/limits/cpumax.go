@@ -48,6 +48,9 @@ func judgeCPUMax(c *sample.Case, v map[string]float64, facts map[string]string, 
 	low, high := Selftest(v["entitled-ratio"])
 	j.Kernel = fmt.Sprintf("%.1f .. %.1f %%", 100*low, 100*high)
 	j.Verdict, j.Note = tell(j.Error, j.Budget, o.tolerance()), cpuNote(v, facts)
+	if j.Error > max(o.tolerance(), v["over-budget-ratio"]) { // what explains too little does not explain too much
+		j.Verdict = Inaccurate
+	}
 	if c.Param("load") == "turns" {
 		j.Verdict = stranded(j.Error, j.Budget)
 	}

@@ -23,7 +23,7 @@ const (
 // goodCPU are the figures of a limit of 20 % that is kept.
 func goodCPU() map[string]float64 {
 	return map[string]float64{
-		"entitled-ratio": 0.2, "error-ratio": 0.001, "abs-error-ratio": 0.001, "budget-ratio": 0.003, "accounted-ratio": 0.0001,
+		"entitled-ratio": 0.2, "error-ratio": 0.001, "abs-error-ratio": 0.001, "budget-ratio": 0.003, "over-budget-ratio": 0.003, "accounted-ratio": 0.0001,
 		"throttled-ratio": 1, "period-count": 99, "mean-stall-ns": 80e6, "stall-ns": 82e6, "steal-ratio": 0, "others-ratio": 0.01,
 		"periods-error-ratio": 0.001, "late-period-count": 0, "use-max-ratio": 1.05, "burst-ratio": 0.84, "part-error-ratio": 0.002,
 		"part-budget-ratio": 0.01, "throttle-sum-ratio": 1, "slots-ratio": -0.01, "fairness-ratio": 1, "achieved-ratio": 0.2002,
@@ -78,7 +78,9 @@ func TestJudgeCPUMax(t *testing.T) {
 		why, note   string
 	}{
 		{"kept", case20, nil, goodCPU(), Accurate, "", ""},
-		{"kept, short", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), Within, "", ""},
+		{"kept, short", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "over-budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), Within, "", ""},
+		{"less, as lost quota explains", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "error-ratio": -0.04, "periods-error-ratio": -0.04}), Within, "", ""},
+		{"more, which lost quota does not", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), Inaccurate, "it got too much", ""},
 		{"too much", case20, nil, withCPU(map[string]float64{"error-ratio": 0.03, "periods-error-ratio": 0.03}), Inaccurate, "it got too much", ""},
 		{"too little", case20, nil, withCPU(map[string]float64{"error-ratio": -0.03, "periods-error-ratio": -0.03}), Inaccurate, "quota was lost", ""},
 		{"too much, not even throttled", case20, nil, withCPU(map[string]float64{"error-ratio": 1, "periods-error-ratio": 1, "throttled-ratio": 0.5}), Inaccurate, "it got too much", ""},
