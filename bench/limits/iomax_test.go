@@ -17,21 +17,24 @@ import (
 	"isoperf/workloads/load"
 )
 
-// done are the completions of a load that gets so many requests at the beginning
+// begun is when the loads of these tests began.
+const begun = int64(1e12)
+
+// done are the completions of a load that gets so many requests of 4 KiB at the beginning
 // of each slice, from an instant on.
-func done(begin int64, slices, each int, block int64) []load.Event {
+func done(slices, each int) []load.Event {
 	var list []load.Event
 	for s := range slices {
 		for i := range each {
-			at := begin + int64(s)*int64(throttleSlice) + int64(i)*int64(10*time.Microsecond)
-			list = append(list, load.Event{From: at - 1000, To: at, Value: block, Kind: load.Step})
+			at := begun + int64(s)*int64(throttleSlice) + int64(i)*int64(10*time.Microsecond)
+			list = append(list, load.Event{From: at - 1000, To: at, Value: 4096, Kind: load.Step})
 		}
 	}
 	return list
 }
 
 func TestMeasureIO(t *testing.T) {
-	const begin, second = int64(1e12), 10 // slices
+	const second = 10 // slices
 	for _, c := range []struct {
 		name           string
 		events         []load.Event
@@ -39,16 +42,16 @@ func TestMeasureIO(t *testing.T) {
 		failure, burst float64
 		short          bool
 	}{
-		{"as asked", done(begin, 7*second, 25, 4096), ioLimit{rate: 250 * 4096, block: 4096, threads: 1}, 0, 0, false},
-		{"a tenth too much", done(begin, 7*second, 55, 4096), ioLimit{rate: 500 * 4096, block: 4096, threads: 1}, 0.1, 0.1, false},
-		{"one instead of 1.6 a slice", done(begin, 7*second, 1, 4096), ioLimit{rate: 16 * 4096, block: 4096, threads: 1}, -0.375, -0.375, false},
-		{"the first second has twice its share", append(done(begin, second, 25, 4096), done(begin, 7*second, 25, 4096)...), ioLimit{rate: 250 * 4096, block: 4096, threads: 1}, 0, 1, false},
-		{"too few requests", done(begin, second+2, 1, 4096), ioLimit{rate: 4096, block: 4096, threads: 1}, 0, 9, true},
+		{"as asked", done(7*second, 25), ioLimit{rate: 250 * 4096, block: 4096, threads: 1}, 0, 0, false},
+		{"a tenth too much", done(7*second, 55), ioLimit{rate: 500 * 4096, block: 4096, threads: 1}, 0.1, 0.1, false},
+		{"one instead of 1.6 a slice", done(7*second, 1), ioLimit{rate: 16 * 4096, block: 4096, threads: 1}, -0.375, -0.375, false},
+		{"the first second has twice its share", append(done(second, 25), done(7*second, 25)...), ioLimit{rate: 250 * 4096, block: 4096, threads: 1}, 0, 1, false},
+		{"too few requests", done(second+2, 1), ioLimit{rate: 4096, block: 4096, threads: 1}, 0, 9, true},
 		{"nothing", nil, ioLimit{rate: 4096, block: 4096, threads: 1}, 0, -1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			slices.Reverse(c.events) // threads note in any order
-			w, ok := measureIO(c.events, c.limit, begin, 5*time.Second)
+			w, ok := measureIO(c.events, c.limit, begun, 5*time.Second)
 			if ok == c.short {
 				t.Fatalf("ok is %v", ok)
 			}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,9 +54,13 @@ func direct(s Spec, b *Board) error {
 			if err == unix.EINTR {
 				continue
 			}
-			if err != nil || int64(n) != s.Step {
-				slot.Errno.Store(uint32(errnoOf(err)))
-				return fmt.Errorf("%s %d bytes of %q: %d came, %v", s.Extra, s.Step, s.Path, n, err)
+			if err == nil && int64(n) != s.Step {
+				err = unix.EIO
+			}
+			if err != nil {
+				errno, _ := errors.AsType[unix.Errno](err)
+				slot.Errno.Store(uint32(errno))
+				return fmt.Errorf("%s %d bytes of %q, of which %d came: %w; see the kernel's log", s.Extra, s.Step, s.Path, n, err)
 			}
 			next = (next + 1) % blocks
 			done += s.Step
@@ -71,14 +76,6 @@ func direct(s Spec, b *Board) error {
 		}
 		return nil
 	})
-}
-
-// errnoOf is EIO for a short transfer without an error.
-func errnoOf(err error) unix.Errno {
-	if errno, ok := err.(unix.Errno); ok {
-		return errno
-	}
-	return unix.EIO
 }
 
 // idle does nothing: threads that are there, for what moving them costs.
