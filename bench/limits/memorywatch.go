@@ -21,6 +21,7 @@ type fate struct {
 	exit  int64 // the load's pidfd was seen to be readable
 	empty int64 // the group was seen to have no process
 	slow  int64 // the longest time between two looks, from the touch on
+	again bool  // it was asked once more, after the load was seen to be gone
 
 	most    int64 // the highest usage that was seen
 	changed int64 // a limit that was seen and is not the one that was asked for; 0: none
@@ -90,8 +91,11 @@ func (s *memorySample) look(f *fate, notice int) (done bool, err error) {
 		f.event = now
 	}
 	if f.kill == 0 && events.kill > 0 {
+		if f.exit != 0 {
+			now = f.exit // seen late: it cannot have been after the end
+		}
 		f.kill = now
-		if f.event == 0 {
+		if f.event == 0 || f.event > now {
 			f.event = now
 		}
 	}
@@ -110,6 +114,10 @@ func (s *memorySample) look(f *fate, notice int) (done bool, err error) {
 			if err := s.halfway(); err != nil {
 				return false, err
 			}
+		}
+		if gone && !f.again {
+			f.again = true // all may have happened between the two questions
+			return false, nil
 		}
 		return gone || s.worker.board.Phase.Load() > 0, nil
 	}

@@ -113,13 +113,17 @@ func cpuReasons() []cpuReason {
 			child, ok := v["child-most-ratio"]
 			return said(ok && child > 1+most, "a group below got %s of its limit", percent(child))
 		}},
-		{Inaccurate, func(v map[string]float64, _ float64) string {
-			burst, ok := v["burst-ratio"]
-			return said(ok && burst > 1, "in one period it used %s of the quota: more than that, a tick and 1 ms on each CPU", percent(v["use-max-ratio"]))
-		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
 			stopped, binds := v["throttled-ratio"], binding(v)
 			return said(binds && stopped < leastStopped && v["error-ratio"] <= most, "the load did not reach the limit: it was held back in %s of the periods%s", percent(stopped), beside(v["others-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			short, free := v["error-ratio"] < -most, 1-v["throttled-ratio"]
+			return said(binding(v) && short && v["error-ratio"]+free >= -most, "in %s of the periods the load was not held back: it did not get all that the limit leaves it%s", percent(free), beside(v["others-ratio"]))
+		}},
+		{Inaccurate, func(v map[string]float64, _ float64) string {
+			burst, ok := v["burst-ratio"]
+			return said(ok && burst > 1, "in one period it used %s of the quota: more than that, a tick and 1 ms on each CPU", percent(v["use-max-ratio"]))
 		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
 			short := v["error-ratio"] < -most && v["others-ratio"] > mostOthers
