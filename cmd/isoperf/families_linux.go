@@ -60,6 +60,8 @@ func families(all benches) []family {
 		{"sweep-depth", "operations on a control group against the groups above it", l.Depths},
 		{"cpu-max", "is a CPU limit kept, and how exactly: quotas by periods", l.CPUMax},
 		{"cpu-shapes", "the same with other loads: turns, system calls, groups below, stress", l.CPUShapes},
+		{"cpu-converge", "how soon a CPU limit holds: moved into, raised, lowered", l.CPUConverge},
+		{"cpu-burst", "quota that is saved and used at once", l.CPUBurst},
 		{"cpu-weight", "who gets how much CPU time by weight", l.CPUWeight},
 		{"cpuset", "does a group keep to its CPUs, and how soon to others", l.Cpuset},
 		{"latency", "what a request feels under a CPU limit, and without it", l.Latency},

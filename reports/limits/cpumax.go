@@ -47,7 +47,7 @@ func judgeCPUMax(c *sample.Case, v map[string]float64, facts map[string]string, 
 	}
 	low, high := Selftest(v["entitled-ratio"])
 	j.Kernel = fmt.Sprintf("%.1f .. %.1f %%", 100*low, 100*high)
-	j.Verdict, j.Note = tell(j.Error, j.Budget, o.tolerance()), cpuNote(v, facts)
+	j.Verdict, j.Note = tell(j.Error, j.Budget, o.tolerance()), cpuNote(c, v, facts)
 	if j.Error > max(o.tolerance(), v["over-budget-ratio"]) { // what explains too little does not explain too much
 		j.Verdict = Inaccurate
 	}
@@ -158,12 +158,12 @@ func said(applies bool, format string, args ...any) string {
 // for how long it was throttled add up to the time, for one thread. It may be
 // more: a thread of the load's runtime is stopped on another CPU. Since Linux
 // 6.18 tasks are throttled, not queues, and the sum is a rule no longer.
-func cpuNote(v map[string]float64, facts map[string]string) string {
+func cpuNote(c *sample.Case, v map[string]float64, facts map[string]string) string {
 	var notes []string
 	if sum, ok := v["throttle-sum-ratio"]; ok && (sum < 1-mostApart || sum > 1+mostApart && facts["throttles"] != "tasks") {
 		notes = append(notes, fmt.Sprintf("what it used and for how long it was throttled add up to %s of the time", percent(sum)))
 	}
-	if fair, ok := v["fairness-ratio"]; ok && fair < leastFair {
+	if fair, ok := v["fairness-ratio"]; ok && fair < leastFair && c.Param("load") != "turns" {
 		notes = append(notes, fmt.Sprintf("its threads had unequal shares (Jain's index %.2f)", fair))
 	}
 	return strings.Join(notes, "; ")

@@ -102,7 +102,7 @@ type column struct {
 
 // rules are all, in the order of the tables.
 func rules() []rule {
-	return []rule{cpuMax(), cpuWeight(), cpuset(), memoryMax(), oomKill(), memoryHigh(), pidsMax(), ioMax(), freeze(), watch()}
+	return []rule{cpuMax(), cpuConverge(), cpuBurst(), cpuWeight(), cpuset(), memoryMax(), oomKill(), memoryHigh(), pidsMax(), ioMax(), freeze(), watch()}
 }
 
 // Judge judges every case of a file that has a rule, and what could not be
