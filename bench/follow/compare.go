@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,8 +56,23 @@ func (o Options) followed(ctx context.Context) (int64, program.Status, error) {
 	return r.Led - r.Start, r.Status, nil
 }
 
-// alone runs the command as followed does, without a filter and a tracer.
+// alone runs the command as followed does, without a filter and a tracer. Like
+// it, it stays until what went into the background has ended, so that it does
+// not run beside the next one.
 func (o Options) alone(ctx context.Context) (took int64, status program.Status, err error) {
+	left, err := adopt()
+	if err != nil {
+		return 0, status, err
+	}
+	defer func() { err = errors.Join(err, left.release()) }()
+	if took, status, err = o.untraced(ctx); err != nil {
+		return 0, status, errors.Join(err, left.wait(ctx, 0))
+	}
+	return took, status, left.wait(ctx, lingers)
+}
+
+// untraced is the command itself, from its execve to its end.
+func (o Options) untraced(ctx context.Context) (took int64, status program.Status, err error) {
 	p := program.New(program.Stub, 0)
 	p.Stdio(o.Stdio[0], o.Stdio[1], o.Stdio[2])
 	p.DieWithParent()

@@ -348,3 +348,52 @@ func TestCompare(t *testing.T) {
 		t.Errorf("a command that fails the second time: %v", err)
 	}
 }
+
+// TestCompareBackground: a run that is not followed is over when what it put
+// into the background is, and nothing stays.
+func TestCompareBackground(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	// Three generations; the last line is written half a second after the command's end.
+	o := command(t, "sh", "-c", `echo begun >>"$1"; (sh -c '(sleep 0.5; echo ended >>"$1") &' - "$1" &)`, "-", log)
+	for n := 1; n <= 2; n++ {
+		took, status, err := o.alone(bounded(t))
+		if err != nil || status.ExitCode() != 0 || took <= 0 {
+			t.Fatalf("run %d: %v, %v, %v", n, took, status, err)
+		}
+		text, err := os.ReadFile(log)
+		if want := strings.Repeat("begun\nended\n", n); err != nil || string(text) != want {
+			t.Fatalf("after run %d the log is %q (%v), want %q", n, text, err, want)
+		}
+	}
+}
+
+// TestCompareStays: a background that does not end is ended, and said.
+func TestCompareStays(t *testing.T) {
+	b, err := adopt()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.release(); err != nil {
+			t.Error(err)
+		}
+	}()
+	o := command(t, "sh", "-c", "(sleep 600 & sleep 600 &)")
+	if _, _, err := o.untraced(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.wait(bounded(t), 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), `it has left "sleep" running`) {
+		t.Errorf("%v", err)
+	}
+	if left, err := b.until(bounded(t)); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	ctx, cancel := context.WithCancel(bounded(t))
+	cancel()
+	if _, _, err := o.alone(ctx); err == nil {
+		t.Error("it was interrupted, and says nothing")
+	}
+	if left, err := b.until(bounded(t)); err != nil || len(left) > 0 {
+		t.Errorf("after an interruption: left %v, %v", left, err)
+	}
+}
