@@ -137,25 +137,45 @@ func (w *world) givenUp(s setup, why string) (string, error) {
 	return w.ownRoot(s)
 }
 
-// dockerVariables say which daemon is meant.
-var dockerVariables = []string{"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_API_VERSION"}
+// dockerVariables say which daemon is meant, and how it is spoken to (docker's
+// reference of its command line, "Environment variables").
+var dockerVariables = []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_API_VERSION", "DOCKER_CUSTOM_HEADERS"}
 
-// dockerEnv is what docker needs beside the environment of every runtime.
+// dockerEnv is what docker needs beside the environment of every runtime. Its
+// configuration, which names the user's context, is in the user's home: the
+// runtimes have another one.
 func dockerEnv() (env []string) {
 	for _, name := range dockerVariables {
 		if value := os.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
 	}
+	config := os.Getenv("DOCKER_CONFIG")
+	if home, err := os.UserHomeDir(); config == "" && err == nil {
+		config = filepath.Join(home, ".docker")
+	}
+	if _, err := os.Stat(config); err == nil {
+		env = append(env, "DOCKER_CONFIG="+config)
+	}
 	return env
+}
+
+// onThisMachine refuses a daemon of another one, whose clock is not ours. The
+// client knows which one it is: DOCKER_HOST comes before a context.
+func onThisMachine(p *peer, env []string, path string) error {
+	out, err := answer(min(10*time.Second, p.bound()), env, nil, path, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err != nil {
+		return harness.NotMeasured{Why: fmt.Sprintf("docker does not say which daemon is meant (see docker context ls): %v", err)}
+	}
+	if host := lastLine(out); !strings.HasPrefix(host, "unix://") {
+		return harness.NotMeasured{Why: fmt.Sprintf("docker's daemon is at %q, and only one on this machine has its clock; docker context use default chooses that", host)}
+	}
+	return nil
 }
 
 // readyDocker asks whether a daemon runs, and gives it the root as an image. It
 // starts none: a daemon changes routes and firewall rules of the machine.
 func readyDocker(w *world, p *peer, path string) error {
-	if host := os.Getenv("DOCKER_HOST"); host != "" && !strings.HasPrefix(host, "unix://") {
-		return harness.NotMeasured{Why: fmt.Sprintf("DOCKER_HOST is %q, and only a daemon on this machine has its clock", host)}
-	}
 	if w.config.Rootfs != "" || w.config.Bundle != "" {
 		return nil // launch says why it cannot be
 	}
@@ -164,6 +184,9 @@ func readyDocker(w *world, p *peer, path string) error {
 	}
 	env, err := w.environ(variant{}, dockerEnv())
 	if err != nil {
+		return err
+	}
+	if err := onThisMachine(p, env, path); err != nil {
 		return err
 	}
 	// The client alone answers --version.
