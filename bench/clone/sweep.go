@@ -11,7 +11,6 @@ import (
 
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
-	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
 )
 
@@ -231,68 +230,6 @@ func (t *thread) Close() error {
 	t.img.Close()
 	t.launcher.Close()
 	return nil
-}
-
-// Live are the cases with network namespaces that are alive. Below a thousand
-// what they add to the next one is lost among what else moves a time.
-func Live(e harness.Extent) []harness.Case {
-	var cases []harness.Case
-	for _, live := range []int{0, 10, 50, 100, 200, 500, 1000, 2000} {
-		cases = append(cases, harness.Case{
-			Name:    fmt.Sprintf("SweepNetns/live=%d/flag=net", live),
-			Samples: e.Burst, Run: 20, Ballast: true, Drops: true,
-			Cost: 2*time.Millisecond + time.Duration(live)*time.Millisecond/10,
-			Open: func() (harness.Sampler, error) { return openLive(live) },
-		})
-	}
-	return cases
-}
-
-// openLive makes network namespaces on a thread and holds each by a
-// descriptor. The thread stays in the last one: without privilege it could not
-// return to the first.
-func openLive(live int) (harness.Sampler, error) {
-	var held []int
-	drop := func() error {
-		for _, fd := range held {
-			if err := unix.Close(fd); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	net, _ := namespace.ByName("net")
-	s, err := openOnThread(net.Flag, func() error {
-		for range live {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("make network namespace %d: %w", len(held)+1, err)
-			}
-			fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return fmt.Errorf("hold network namespace %d: %w", len(held)+1, err)
-			}
-			held = append(held, fd)
-		}
-		return nil
-	})
-	if err != nil {
-		drop()
-		return nil, err
-	}
-	return withClose{s, drop}, nil
-}
-
-// withClose is a sampler with more to remove.
-type withClose struct {
-	harness.Sampler
-	more func() error
-}
-
-func (w withClose) Close() error {
-	if err := w.Sampler.Close(); err != nil {
-		return err
-	}
-	return w.more()
 }
 
 // Gaps are the cases with a pause before each operation.
