@@ -43,7 +43,7 @@ func families(all benches) []family {
 		{"clone", "namespaces: clone, unshare, setns and teardown of each", clone.Cases},
 		{"sweep-creators", "clone against the number of threads that create at once", clone.Creators},
 		{"sweep-mounts", "a mount namespace against the mounts that are there", clone.Mounts},
-		{"sweep-netns", "a network namespace against those that are alive", clone.Live},
+		{"sweep-netns", "a network namespace against those that are alive, empty or with a listener", clone.Live},
 		{"sweep-memory", "clone against the memory that the launcher has touched", clone.Memory},
 		{"sweep-gap", "clone against the pause before it", clone.Gaps},
 		{"mount", "each call that makes a container's mounts", mount.Cases},

@@ -33,6 +33,17 @@ func TestCurves(t *testing.T) {
 			add(f, "SweepNetns/live=0/flag=net", "clone-ns", 400e3)
 			add(f, "SweepNetns/live=500/flag=net", "clone-ns", 410e3)
 		}, "Network namespace creation slows with those alive: not seen here, 400 us with 0 live namespaces, 410 us with 500 live namespaces.", false},
+		{"hardly", func(f *sample.File) {
+			add(f, "SweepNetns/live=0/flag=net", "clone-ns", 404e3)
+			add(f, "SweepNetns/live=2000/flag=net", "clone-ns", 442e3)
+		}, "Network namespace creation slows with those alive: hardly, 404 us with 0 live namespaces, 442 us with 2,000 live namespaces (1.1x).", false},
+		{"those that listen", func(f *sample.File) {
+			for _, n := range []float64{0, 500, 1000, 2000} {
+				add(f, fmt.Sprintf("SweepNetns/live=%g/flag=net", n), "clone-ns", 400e3)
+				add(f, fmt.Sprintf("SweepNetns/live=%g/holds=listener/flag=net", n), "clone-ns", 400e3+300*n)
+			}
+		}, "Network namespace creation slows with those alive: not seen here, 400 us with 0 live namespaces, 400 us with 2,000 live namespaces; " +
+			"with a listener to network changes in each, such as who manages a network has, 400 us with 0 live namespaces, 999 us with 2,000 live namespaces; each further live namespace adds 300 ns.", true},
 		{"two points are no law", func(f *sample.File) {
 			add(f, "SweepPeers/propagation=shared/peers=1", "op-ns", 10e3)
 			add(f, "SweepPeers/propagation=private/peers=9", "op-ns", 10e3)

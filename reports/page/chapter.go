@@ -53,7 +53,7 @@ func chapters() []chapter {
 		},
 		{
 			family: "SweepNetns", heading: "Sweep: network namespaces alive", row: "live", rowName: "live namespaces",
-			about: "A network namespace is created while others live; their number is swept. `clone-ns` runs from clone3 entered to returned, `reap-ns` to waitid returned.",
+			about: "A network namespace is created while others live; their number is swept. They are empty, or (holds=listener) each has a socket that hears of changes to its links, addresses and routes, as a program that manages the network has: the kernel goes through those of all namespaces. `clone-ns` runs from clone3 entered to returned, `reap-ns` to waitid returned.",
 		},
 		{
 			family: "SweepMemory", heading: "Sweep: memory of the parent", row: "memory",

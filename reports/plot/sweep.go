@@ -162,17 +162,22 @@ func countSweep(f *sample.File, fig Figure, key, per, label string) (Figure, boo
 	var lines []line
 	var counts []int
 	for _, flag := range flags {
-		for _, u := range units {
-			steps := sweepSteps(f, u.unit, fig.Family, key, parseCount, "flag", flag)
-			if len(steps) < 2 {
-				continue
+		for _, holds := range append([]string{""}, distinct(f, fig.Family, "holds")...) {
+			for _, u := range units {
+				steps := sweepSteps(f, u.unit, fig.Family, key, parseCount, "flag", flag, "holds", holds)
+				if len(steps) < 2 {
+					continue
+				}
+				l := line{style: u.style, points: medians(steps), label: []string{u.words}}
+				if len(flags) > 1 {
+					l.style.ink, l.label[0] = flagStyle(flag).ink, flag+", "+u.words
+				}
+				if holds != "" {
+					l.style.dash, l.label[0] = dashed(), l.label[0]+", each with a "+holds
+				}
+				lines = append(lines, l)
+				counts = append(counts, stepCounts(steps)...)
 			}
-			l := line{style: u.style, points: medians(steps), label: []string{u.words}}
-			if len(flags) > 1 {
-				l.style.ink, l.label[0] = flagStyle(flag).ink, flag+", "+u.words
-			}
-			lines = append(lines, l)
-			counts = append(counts, stepCounts(steps)...)
 		}
 	}
 	if len(lines) == 0 {

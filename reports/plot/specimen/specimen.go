@@ -163,6 +163,9 @@ func (m *maker) sweeps() {
 		name := fmt.Sprintf("SweepNetns/live=%d/flag=net", live)
 		m.put(name, "clone-ns", (470+0.05*float64(live))*us, 0.05)
 		m.put(name, "reap-ns", (530+0.4*float64(live))*us, 0.05)
+		name = fmt.Sprintf("SweepNetns/live=%d/holds=listener/flag=net", live)
+		m.put(name, "clone-ns", (470+0.4*float64(live))*us, 0.05)
+		m.put(name, "reap-ns", (530+0.9*float64(live))*us, 0.05)
 	}
 }
 
