@@ -61,7 +61,7 @@ func (m *maker) mounts() {
 		for i, op := range []string{"tmpfs", "bind"} {
 			one := []float64{11, 4.3}[i]
 			name := fmt.Sprintf("SweepMounters/op=%s/n=%.0f", op, n)
-			m.put(name, "wall-ns", 3*one/math.Min(n, 2)*us, 0.05)
+			m.putRuns(name, "wall-ns", 3*one/math.Min(n, 2)*us, 0.05)
 			m.put(name, "op-ns", one*math.Sqrt(n)*us, 0.1)
 		}
 	}

@@ -212,7 +212,7 @@ func (m *maker) pace() {
 				}
 				name := fmt.Sprintf("SweepCreators/flag=%s/n=%.0f", p.flag, n)
 				m.put(name, "reap-ns", wall*n*us, 0.2)
-				m.put(name, "wall-ns", wall*us, 0.05)
+				m.putRuns(name, "wall-ns", wall*us, 0.05)
 			}
 		}
 	}
