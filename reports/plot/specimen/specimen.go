@@ -114,6 +114,13 @@ func (m *maker) put(name, unit string, median, spread float64) {
 	}
 }
 
+// putRuns is put for what a run of ten samples or more has one of.
+func (m *maker) putRuns(name, unit string, median, spread float64) {
+	m.put(name, unit, median, spread)
+	values := m.file.Case(name).Values
+	values[unit] = values[unit][:min(m.n, max(8, m.n/10))]
+}
+
 func (m *maker) clone() {
 	for _, p := range prices() {
 		for _, mode := range []string{"vm", "fork", "stub"} {
