@@ -24,7 +24,7 @@ func TestConvergence(t *testing.T) {
 		{"not for long enough", append(repeat(6, 40*milli), repeat(4, 20*milli)...), false, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, ok := convergence(play(of20, milli, append(repeat(5, 50*milli), c.after...)...), at, of20)
+			s, ok := convergence(play(of20, append(repeat(5, 50*milli), c.after...)...), at, of20)
 			if ok != c.ok || s.periods != c.periods {
 				t.Fatalf("%v, %d periods", ok, s.periods)
 			}
@@ -43,7 +43,7 @@ func TestConvergence(t *testing.T) {
 
 // A gap is throttling if a throttled period ended in it; lanes have no holes.
 func TestThrottles(t *testing.T) {
-	list := play(of20, milli, repeat(20, 20*milli)...)
+	list := play(of20, repeat(20, 20*milli)...)
 	var gaps []gap
 	for k := range 20 {
 		from := int64(k)*int64(of20.period) + int64(20*milli)

@@ -12,9 +12,10 @@ const milli = time.Millisecond
 var of20 = bandwidth{quota: 20 * milli, period: 100 * milli, threads: 1, cpus: 2, tick: 4 * milli, slice: 5 * milli}
 
 // play has a group use up what use says of each period, from its beginning on,
-// and reads its counters every pace. It is throttled when it has used less than
+// and reads its counters every millisecond. It is throttled when it has used less than
 // it could, and so if use gives the whole period it is not.
-func play(b bandwidth, pace time.Duration, use ...time.Duration) []reading {
+func play(b bandwidth, use ...time.Duration) []reading {
+	const pace = time.Millisecond
 	var list []reading
 	var done, throttled, stood int64
 	for at := pace / 2; at < time.Duration(len(use))*b.period; at += pace {
@@ -70,7 +71,7 @@ func TestMeasure(t *testing.T) {
 		{"no limit", bandwidth{period: 100 * milli, threads: 2, cpus: 2, tick: 4 * milli}, repeat(50, 200*milli), 2, 0, 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, ok := measure(play(c.b, milli, c.uses...), c.b)
+			w, ok := measure(play(c.b, c.uses...), c.b)
 			if !ok {
 				t.Fatal("nothing was measured")
 			}
@@ -95,7 +96,7 @@ func TestMeasure(t *testing.T) {
 
 // Where there are too few readings, nothing is said.
 func TestMeasureTooLittle(t *testing.T) {
-	for _, list := range [][]reading{nil, {{at: 1}}, play(of20, milli, 20*milli), play(of20, milli, 20*milli, 20*milli)} {
+	for _, list := range [][]reading{nil, {{at: 1}}, play(of20, 20*milli), play(of20, 20*milli, 20*milli)} {
 		if _, ok := measure(list, of20); ok {
 			t.Errorf("%d readings were enough", len(list))
 		}
@@ -110,14 +111,14 @@ func TestMeasureTooLittle(t *testing.T) {
 // it.
 func TestOutermost(t *testing.T) {
 	uses := append(repeat(3, 100*milli), repeat(40, 20*milli)...)
-	w, _ := measure(play(of20, milli, uses...), of20)
+	w, _ := measure(play(of20, uses...), of20)
 	closeTo(t, "failure", w.failure, 0, w.budget)
 	if !w.edges[0].still {
 		t.Error("it begins while the group ran")
 	}
 	// Most of it without a stop: then the budget is the wide one.
 	uses = append(repeat(20, 100*milli), repeat(20, 20*milli)...)
-	w, _ = measure(play(of20, milli, uses...), of20)
+	w, _ = measure(play(of20, uses...), of20)
 	closeTo(t, "periods", float64(w.periods), 38, 0)
 	if got := edgeBudget(of20, w.periods, false); w.budget < got {
 		t.Errorf("budget %v, less than %v", w.budget, got)
@@ -126,7 +127,7 @@ func TestOutermost(t *testing.T) {
 
 // A counter that stands between two ticks has not stopped.
 func TestEdgesBetweenTicks(t *testing.T) {
-	list := play(of20, milli, repeat(10, 100*milli)...)
+	list := play(of20, repeat(10, 100*milli)...)
 	for i := range list { // charged at each fourth reading, and throttled on the other CPU
 		list[i].usage = list[i-i%4].usage
 		list[i].throttled = list[i].periods
@@ -137,7 +138,7 @@ func TestEdgesBetweenTicks(t *testing.T) {
 		}
 	}
 	// Nor has one that stood and was not throttled: it had nothing to do.
-	list = play(of20, milli, repeat(10, 20*milli)...)
+	list = play(of20, repeat(10, 20*milli)...)
 	for i := range list {
 		list[i].throttled = 0
 	}
@@ -151,7 +152,7 @@ func TestEdgesBetweenTicks(t *testing.T) {
 // Periods whose end nobody read say nothing; two that the kernel counted at
 // once have lost a quota, and the budget has room for it.
 func TestLostPeriods(t *testing.T) {
-	whole := play(of20, milli, repeat(40, 20*milli)...)
+	whole := play(of20, repeat(40, 20*milli)...)
 	var some []reading
 	for _, r := range whole { // not read for two periods and a half
 		if r.at < int64(1950*milli) || r.at > int64(2200*milli) {
@@ -164,7 +165,7 @@ func TestLostPeriods(t *testing.T) {
 	closeTo(t, "uses", float64(len(w.uses)), float64(w.periods-3), 0)
 
 	// The timer of the 20th period comes with that of the 21st.
-	late := play(of20, milli, append(append(repeat(20, 20*milli), 0), repeat(19, 20*milli)...)...)
+	late := play(of20, append(append(repeat(20, 20*milli), 0), repeat(19, 20*milli)...)...)
 	for i, r := range late {
 		if r.periods == 20 {
 			late[i].periods, late[i].throttled = 19, late[i].throttled-1
@@ -182,7 +183,7 @@ func TestLostPeriods(t *testing.T) {
 // What the load left of periods in which nothing held it back is not the
 // limit's failure.
 func TestUnused(t *testing.T) {
-	list := play(of20, milli, append(append(repeat(20, 20*milli), 5*milli), repeat(19, 20*milli)...)...)
+	list := play(of20, append(append(repeat(20, 20*milli), 5*milli), repeat(19, 20*milli)...)...)
 	for i, r := range list {
 		if r.periods > 20 {
 			list[i].throttled--
@@ -194,16 +195,16 @@ func TestUnused(t *testing.T) {
 	if math.Abs(w.failure) > w.budget {
 		t.Errorf("failure %v is beyond the budget %v", w.failure, w.budget)
 	}
-	closeTo(t, "of one that is kept", unused(edges(play(of20, milli, repeat(20, 5*milli)...), of20), of20), 0, 0)
+	closeTo(t, "of one that is kept", unused(edges(play(of20, repeat(20, 5*milli)...), of20), of20), 0, 0)
 }
 
 // A limit that changes behind the meter's back shows in a quarter, or in a
 // period, where it does not on the whole.
 func TestUneven(t *testing.T) {
-	kept, _ := measure(play(of20, milli, repeat(100, 20*milli)...), of20)
-	halves, _ := measure(play(of20, milli, append(repeat(50, 30*milli), repeat(50, 10*milli)...)...), of20)
-	once, _ := measure(play(of20, milli, append(append(repeat(50, 20*milli), 40*milli), repeat(49, 20*milli)...)...), of20)
-	ticks, _ := measure(play(of20, milli, repeat(50, 25*milli, 15*milli)...), of20)
+	kept, _ := measure(play(of20, repeat(100, 20*milli)...), of20)
+	halves, _ := measure(play(of20, append(repeat(50, 30*milli), repeat(50, 10*milli)...)...), of20)
+	once, _ := measure(play(of20, append(append(repeat(50, 20*milli), 40*milli), repeat(49, 20*milli)...)...), of20)
+	ticks, _ := measure(play(of20, repeat(50, 25*milli, 15*milli)...), of20)
 	closeTo(t, "halves on the whole", halves.failure, 0, 0.03)
 	closeTo(t, "a quarter of the halves", math.Abs(halves.part.failure), 0.5, 0.03)
 	for name, w := range map[string]window{"kept": kept, "once": once, "ticks": ticks} {
@@ -222,7 +223,7 @@ func TestUneven(t *testing.T) {
 func TestMostInPeriod(t *testing.T) {
 	b := of20
 	b.burst = 20 * milli
-	w, _ := measure(play(b, milli, repeat(20, 40*milli, 5*milli)...), b)
+	w, _ := measure(play(b, repeat(20, 40*milli, 5*milli)...), b)
 	closeTo(t, "burst", w.burst, 40.0/45, 0.001)
 	e := func(periods int64, usage time.Duration, still bool) edge {
 		return edge{reading: reading{periods: periods, usage: int64(usage)}, still: still, doubt: int64(milli)}
