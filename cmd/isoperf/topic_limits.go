@@ -29,6 +29,15 @@ a reason to doubt that the figure says anything of the kernel, which is
 printed. Nothing that is doubted is called accurate. Beside it stands what the
 kernel's own test of cpu.max would accept (tools/testing/selftests/cgroup).
 
+Other limits. cpu.weight: the largest difference between a group's share of the
+CPU time and what its weight entitles it to, in points of 100; 2 are accurate.
+cpuset.cpus: every look at where the threads ran; none may be elsewhere.
+memory.max: the peak against the limit, and the 64 pages that each CPU may keep
+charged in advance; events are counted exactly. memory.high: each delay against
+the formula of the kernel's source, 25 % or a tick. pids.max: one task too many
+or too few is an error. io.max: the rate, within 3 %; the kernel hands out whole
+requests for each tenth of a second, so 16 requests a second come to 10.
+
 Doubts. The limit that is read back is not the one that was asked for; a thread
 of the load was not in the group, at the beginning or the end; the load did not
 want all that it may have; the host took CPU time (steal), which an emulated
