@@ -114,8 +114,7 @@ func cpuReasons() []cpuReason {
 			return said(ok && child > 1+most, "a group below got %s of its limit", percent(child))
 		}},
 		{Inaccurate, func(v map[string]float64, _ float64) string {
-			burst, ok := v["burst-ratio"]
-			return said(ok && burst > 1, "in one period it used %s of the quota: more than that, a tick and 1 ms on each CPU", percent(v["use-max-ratio"]))
+			return said(v["burst-kept-ratio"] > 1, "in one period it used %s of the quota, and the next ones did not give it back", percent(v["use-max-ratio"]))
 		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
 			stopped, binds := v["throttled-ratio"], binding(v)
@@ -158,6 +157,9 @@ func cpuNote(c *sample.Case, v map[string]float64, facts map[string]string) stri
 	var notes []string
 	if sum, ok := v["throttle-sum-ratio"]; ok && (sum < 1-mostApart || sum > 1+mostApart && facts["throttles"] != "tasks") {
 		notes = append(notes, fmt.Sprintf("what it used and for how long it was throttled add up to %s of the time", percent(sum)))
+	}
+	if v["burst-ratio"] > 1 {
+		notes = append(notes, fmt.Sprintf("a period used %s of the quota, more than that, a tick and 1 ms on each CPU; the next ones gave it back: ticks come late here", percent(v["use-max-ratio"])))
 	}
 	if fair, ok := v["fairness-ratio"]; ok && fair < leastFair && c.Param("load") != "turns" {
 		notes = append(notes, fmt.Sprintf("its threads had unequal shares (Jain's index %.2f)", fair))
