@@ -7,6 +7,7 @@ type settled struct {
 	took    time.Duration // from the change to the end of a period after which all was as it should be
 	periods int64         // that ended until then
 	first   float64       // the use of the first whole period after the change, relative to the quota
+	later   float64       // the mean use of the last two thirds of the periods, relative to the quota
 	seen    int64         // periods that were seen to end after the change
 }
 
@@ -33,6 +34,10 @@ func convergence(list []reading, at int64, b bandwidth) (s settled, ok bool) {
 		return s, false
 	}
 	s.seen = after[len(after)-1].after.periods - after[0].periods
+	third, last := after[len(after)/3], after[len(after)-1]
+	if n := last.periods - third.periods; n > 0 {
+		s.later = float64(last.usage-third.usage) / (float64(n) * float64(b.quota))
+	}
 	row := 0 // periods before after[i] that were near
 	for i := 1; i < len(after); i++ {
 		use := float64(after[i].usage-after[i-1].usage) / float64(b.quota)

@@ -31,6 +31,9 @@ func TestConvergence(t *testing.T) {
 			if ok {
 				closeTo(t, "took", float64(s.took), float64(c.periods)*100e6-50e6, 2e6)
 			}
+			if c.name == "never" {
+				closeTo(t, "later", s.later, 2, 0.01)
+			}
 			closeTo(t, "seen", float64(s.seen), float64(len(c.after)-1), 0)
 		})
 	}

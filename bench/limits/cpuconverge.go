@@ -117,6 +117,7 @@ func (v *converging) sample() ([]sample.Value, error) {
 		{Unit: "steal-ratio", Value: list.x.steal},
 		{Unit: "others-ratio", Value: list.x.others},
 		{Unit: "accounted-ratio", Value: list.x.accounted},
+		{Unit: "later-use-ratio", Value: x.later},
 		{Unit: "settled-count", Value: map[bool]float64{true: 1}[ok]},
 		{Unit: "converge-ns", Value: float64(x.took)},
 		{Unit: "converge-period-count", Value: float64(x.periods)},
@@ -256,13 +257,14 @@ func (b *Bench) sampleBurst(s cpuSample) ([]sample.Value, error) {
 	}
 	ends := edges(list, s.limit)
 	uses, x := perPeriod(ends, s.limit), s.compare(first, last)
+	most, _ := mostInPeriod(ends, s.limit)
 	values := []sample.Value{
 		{Unit: "entitled-ratio", Value: s.limit.entitled()},
 		{Unit: "achieved-ratio", Value: float64(last.usage-first.usage) / float64(last.at-first.at)},
 		{Unit: "accounted-ratio", Value: x.accounted},
 		{Unit: "steal-ratio", Value: x.steal},
 		{Unit: "others-ratio", Value: x.others},
-		{Unit: "burst-ratio", Value: mostInPeriod(ends, s.limit)},
+		{Unit: "burst-ratio", Value: most},
 		{Unit: "may-ratio", Value: float64(s.limit.quota+s.limit.burst) / float64(s.limit.quota)},
 		{Unit: "slack-ratio", Value: s.limit.width() * float64(s.limit.tick+minRuntime) / float64(s.limit.quota)},
 		{Unit: "use-max-ratio", Value: quantile(uses, 1)},

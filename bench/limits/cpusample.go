@@ -327,6 +327,7 @@ func (s *cpuSample) values(w window, x comparison, gaps []gap) []sample.Value {
 			sample.Value{Unit: "use-p99-ratio", Value: quantile(w.uses, 0.99)},
 			sample.Value{Unit: "use-max-ratio", Value: quantile(w.uses, 1)},
 			sample.Value{Unit: "burst-ratio", Value: w.burst},
+			sample.Value{Unit: "burst-kept-ratio", Value: w.kept},
 			sample.Value{Unit: "part-error-ratio", Value: w.part.failure},
 			sample.Value{Unit: "part-budget-ratio", Value: w.part.budget})
 	}

@@ -49,6 +49,7 @@ type window struct {
 	throttled  float64 // of the periods, those in which it was stopped
 	uses       []float64
 	burst      float64       // the most that a period used, of what one may use; see mostInPeriod
+	kept       float64       // the same, without what the periods after it gave back
 	part       part          // the worst of the window's quarters
 	stall      time.Duration // the mean time for which it was stopped in a throttled period
 	throttling float64       // (throttled time + CPU time) / time: 1 of one thread
@@ -154,7 +155,7 @@ func (w *window) between(b bandwidth) {
 	w.over = doubt + edgeBudget(b, w.periods, first.still && last.still)
 	w.budget = w.over + w.unused + float64(w.late)/float64(w.periods)
 	w.uses = perPeriod(w.edges, b)
-	w.burst = mostInPeriod(w.edges, b)
+	w.burst, w.kept = mostInPeriod(w.edges, b)
 	w.part = worstPart(w.edges, b)
 }
 
@@ -250,8 +251,14 @@ func perPeriod(all []edge, b bandwidth) []float64 {
 // quota, what was saved, and on each CPU a tick and minRuntime. Where the group
 // was not stopped when the period began, each CPU may have brought along a slice,
 // and use that was not yet charged. What it used between the last reading and
-// the end is not known either. 1 is the most that the kernel's rules allow.
-func mostInPeriod(all []edge, b bandwidth) (most float64) {
+// the end is not known either. 1 is the most that the kernel's rules allow, if
+// its ticks come in time.
+//
+// A tick that comes late, since the host or an interrupt held the CPU, lets a
+// period use more; that is a debt, and the next periods have less for it. So
+// kept is the most that a period used and the next few did not give back: with
+// ticks in time or not, more than 1 is more than the limit allows.
+func mostInPeriod(all []edge, b bandwidth) (most, kept float64) {
 	for i := 1; i < len(all); i++ {
 		before, e := all[i-1], all[i]
 		if e.periods-before.periods != 1 {
@@ -262,9 +269,20 @@ func mostInPeriod(all []edge, b bandwidth) (most float64) {
 			may += b.width() * (float64(b.tick) + float64(min(b.slice, b.quota)) + float64(before.doubt))
 		}
 		most = max(most, float64(e.usage-before.usage)/may)
+		least := float64(e.usage - before.usage)
+		for _, later := range all[i+1 : min(len(all), i+1+repaid)] {
+			had := float64(later.usage - before.usage)
+			least = min(least, had-float64(later.periods-e.periods)*float64(b.quota))
+		}
+		if i+1 < len(all) { // of the last period it is not known what it gives back
+			kept = max(kept, least/may)
+		}
 	}
-	return most
+	return most, kept
 }
+
+// repaid is within how many periods a debt is given back.
+const repaid = 4
 
 // part is a stretch of a window.
 type part struct {

@@ -215,6 +215,7 @@ func TestUneven(t *testing.T) {
 	closeTo(t, "kept", kept.burst, 20.0/25, 0.001)
 	closeTo(t, "ticks", ticks.burst, 1, 0.001)
 	closeTo(t, "once", once.burst, 40.0/25, 0.001)
+	closeTo(t, "once, kept", once.kept, 40.0/25, 0.001)
 	closeTo(t, "halves", halves.burst, 30.0/25, 0.001)
 }
 
@@ -228,9 +229,21 @@ func TestMostInPeriod(t *testing.T) {
 	e := func(periods int64, usage time.Duration, still bool) edge {
 		return edge{reading: reading{periods: periods, usage: int64(usage)}, still: still, doubt: int64(milli)}
 	}
-	closeTo(t, "from still", mostInPeriod([]edge{e(1, 0, true), e(2, 25*milli, true)}, of20), 1, 1e-9)
-	closeTo(t, "from running", mostInPeriod([]edge{e(1, 0, false), e(2, 35*milli, true)}, of20), 1, 1e-9)
-	closeTo(t, "two periods", mostInPeriod([]edge{e(1, 0, true), e(3, 99*milli, true)}, of20), 0, 0)
+	for _, c := range []struct {
+		name       string
+		edges      []edge
+		most, kept float64
+	}{
+		{"from still", []edge{e(1, 0, true), e(2, 25*milli, true)}, 1, 0},
+		{"from running", []edge{e(1, 0, false), e(2, 35*milli, true)}, 1, 0},
+		{"two periods", []edge{e(1, 0, true), e(3, 99*milli, true)}, 0, 0},
+		{"a debt", []edge{e(1, 0, true), e(2, 50*milli, true), e(3, 52*milli, true), e(4, 60*milli, true), e(5, 80*milli, true)}, 2, 20.0 / 25},
+		{"no debt", []edge{e(1, 0, true), e(2, 50*milli, true), e(3, 70*milli, true), e(4, 90*milli, true), e(5, 110*milli, true)}, 2, 2},
+	} {
+		most, kept := mostInPeriod(c.edges, of20)
+		closeTo(t, c.name, most, c.most, 1e-9)
+		closeTo(t, c.name+", kept", kept, c.kept, 1e-9)
+	}
 }
 
 func TestEdgeBudget(t *testing.T) {

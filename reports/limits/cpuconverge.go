@@ -47,6 +47,8 @@ func judgeConverge(c *sample.Case, v map[string]float64, _ map[string]string, _ 
 		j.Verdict, j.Why = NotJudged, "the use did not come near the limit for "+periods(n)+beside(v["others-ratio"])
 	case n <= latest:
 		j.Verdict = Within
+	case v["settled-count"] == 0 && math.Abs(v["later-use-ratio"]-1) <= v["near-ratio"]:
+		j.Verdict, j.Why = NotJudged, "the use was near the limit on the whole, and too uneven from period to period: the kernel's ticks come late here"
 	case v["settled-count"] == 0:
 		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("the use did not stay within %s of the limit as long as it was watched", percent(v["near-ratio"]))
 	default:

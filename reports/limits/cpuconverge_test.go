@@ -10,7 +10,7 @@ import (
 func TestJudgeConverge(t *testing.T) {
 	const name = "CpuConverge/change=moved-in/quota=20%/period=100ms"
 	kept := map[string]float64{"write-ns": 7e6, "near-ratio": 0.25, "first-use-ratio": 1, "steal-ratio": 0, "others-ratio": 0.01,
-		"accounted-ratio": 0, "settled-count": 1, "converge-ns": 30e6, "converge-period-count": 1}
+		"accounted-ratio": 0, "settled-count": 1, "later-use-ratio": 2, "converge-ns": 30e6, "converge-period-count": 1}
 	for _, c := range []struct {
 		title   string
 		changes map[string]float64
@@ -22,6 +22,7 @@ func TestJudgeConverge(t *testing.T) {
 		{"three", map[string]float64{"converge-period-count": 3}, Within, ""},
 		{"six", map[string]float64{"converge-period-count": 6}, Inaccurate, "longer than 5 periods"},
 		{"never", map[string]float64{"converge-period-count": 13, "settled-count": 0}, Inaccurate, "did not stay within 25.00 %"},
+		{"uneven", map[string]float64{"converge-period-count": 13, "settled-count": 0, "later-use-ratio": 0.95}, NotJudged, "too uneven"},
 		{"others", map[string]float64{"converge-period-count": 13, "settled-count": 0, "others-ratio": 1}, NotJudged, "others used 100.00 %"},
 		{"steal", map[string]float64{"steal-ratio": 0.1}, NotJudged, "the host took"},
 		{"not all were moved", map[string]float64{"accounted-ratio": -0.5}, Inaccurate, "charged -50.0 %"},

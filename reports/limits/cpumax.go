@@ -122,8 +122,7 @@ func cpuReasons() []cpuReason {
 			return said(binding(v) && short && v["error-ratio"]+free >= -most, "in %s of the periods the load was not held back: it did not get all that the limit leaves it%s", percent(free), beside(v["others-ratio"]))
 		}},
 		{Inaccurate, func(v map[string]float64, _ float64) string {
-			burst, ok := v["burst-ratio"]
-			return said(ok && burst > 1, "in one period it used %s of the quota: more than that, a tick and 1 ms on each CPU", percent(v["use-max-ratio"]))
+			return said(v["burst-kept-ratio"] > 1, "in one period it used %s of the quota, and the next ones did not give it back", percent(v["use-max-ratio"]))
 		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
 			short := v["error-ratio"] < -most && v["others-ratio"] > mostOthers
@@ -162,6 +161,9 @@ func cpuNote(c *sample.Case, v map[string]float64, facts map[string]string) stri
 	var notes []string
 	if sum, ok := v["throttle-sum-ratio"]; ok && (sum < 1-mostApart || sum > 1+mostApart && facts["throttles"] != "tasks") {
 		notes = append(notes, fmt.Sprintf("what it used and for how long it was throttled add up to %s of the time", percent(sum)))
+	}
+	if v["burst-ratio"] > 1 {
+		notes = append(notes, fmt.Sprintf("a period used %s of the quota, more than that, a tick and 1 ms on each CPU; the next ones gave it back: ticks come late here", percent(v["use-max-ratio"])))
 	}
 	if fair, ok := v["fairness-ratio"]; ok && fair < leastFair && c.Param("load") != "turns" {
 		notes = append(notes, fmt.Sprintf("its threads had unequal shares (Jain's index %.2f)", fair))
