@@ -117,6 +117,7 @@ func (m *made) sweeps() {
 		x := []float64{0, 1000, 10, 100}[i]
 		m.add("SweepMounts/mounts="+n+"/flag=mnt", 40, []string{"clone-ns", "reap-ns"}, 40e3+350*x, 60e3+700*x)
 		m.add("SweepNetns/live="+n+"/flag=net", 40, []string{"clone-ns", "reap-ns"}, 400e3+20*x, 470e3+20*x)
+		m.add("SweepNetns/live="+n+"/holds=listener/flag=net", 40, []string{"clone-ns", "reap-ns"}, 400e3+300*x, 470e3+500*x)
 	}
 	for i, n := range []string{"1MiB", "16MiB", "64MiB", "256MiB", "1GiB"} {
 		x := []float64{1, 16, 64, 256, 1024}[i]

@@ -111,14 +111,17 @@ func sweptKey(cases []*sample.Case) string {
 	return best
 }
 
-// varying are the parameters other than key that differ between the cases.
+// varying are the parameters other than key that differ between the cases, also
+// those that only some of them have.
 func varying(cases []*sample.Case, key string) []string {
 	var out []string
-	keys, _ := params(cases[0])
-	for _, k := range keys {
-		differs := slices.ContainsFunc(cases, func(c *sample.Case) bool { return c.Param(k) != cases[0].Param(k) })
-		if k != key && differs {
-			out = append(out, k)
+	for _, c := range cases {
+		keys, _ := params(c)
+		for _, k := range keys {
+			differs := slices.ContainsFunc(cases, func(other *sample.Case) bool { return other.Param(k) != c.Param(k) })
+			if k != key && differs && !slices.Contains(out, k) {
+				out = append(out, k)
+			}
 		}
 	}
 	return out
