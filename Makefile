@@ -28,7 +28,7 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside .ci/run
+	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
@@ -51,6 +51,9 @@ test-vm: ## tests on an emulated machine with cgroup v2 and systemd, then with v
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
 
+results-vm: ## limits on cgroup v2, in the emulated machine, for the same page
+	scripts/vm/results
+
 clean: ## remove what make made
 	rm -rf bin
 
@@ -62,4 +65,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start agree test-arm64 test-vm results clean install
+.PHONY: help build bench test lint yardstick bench-start agree test-arm64 test-vm results results-vm clean install

@@ -22,6 +22,8 @@ systemd. Without -p and a command: the tests of scripts/vm/suite, or suite-v1.
               systemd-logind's, whose systemd has all controllers delegated
   -g GROUPS   v2 (default), v1, or hybrid: how systemd mounts control groups
   -s          short tests only (go test -short)
+  -o DIR      afterwards, copy what was left in the directory out (inside:
+              /isoperf/out) to DIR, which must not exist yet
   -t SECONDS  the most that the machine may run (default 540)
   -m MIB      the machine's memory (default 2048)
   -a ACCEL    qemu's accelerator (default tcg,thread=multi; kvm is faster
@@ -38,13 +40,14 @@ The image (about 500 MiB) is cached in ${XDG_CACHE_HOME:-~/.cache}/isoperf/vm.
 USAGE
 }
 
-packages=() regex=. user=root groups=v2 seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
-while getopts p:r:u:g:st:m:a:vh option; do
+packages=() regex=. user=root groups=v2 copy='' seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
+while getopts p:r:u:g:o:st:m:a:vh option; do
 	case $option in
 	p) packages+=("$OPTARG") ;;
 	r) regex=$OPTARG ;;
 	u) user=$OPTARG ;;
 	g) groups=$OPTARG ;;
+	o) copy=$(realpath -m "$OPTARG") ;;
 	s) short=1 ;;
 	t) seconds=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -71,6 +74,7 @@ die() {
 	exit 2
 }
 
+[[ -z $copy || ! -e $copy ]] || die "$copy is there already"
 cd "$(dirname "$0")/../.."
 export PATH=$PATH:/usr/sbin:/sbin
 for tool in go qemu-system-x86_64 mke2fs mmdebstrap; do
@@ -96,7 +100,7 @@ fi
 # The second disk: this tree with its programs and test binaries, and the job.
 export CGO_ENABLED=0 GOOS=linux GOARCH=amd64
 tree=$work/tree
-mkdir -p "$tree/bin"
+mkdir -p "$tree/bin" "$tree/out"
 { git ls-files -z -co --exclude-standard 2>/dev/null || find . -path ./bin -prune -o -type f -print0; } |
 	tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$tree"
 go build -o "$tree/bin/" ./cmd/isoperf ./cmd/isorun || die "the programs do not compile"
@@ -133,6 +137,7 @@ add() {
 	echo "(exit \$code)"
 } >"$tree/job"
 chmod -R a+rX "$tree"
+chmod 1777 "$tree/out"
 mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$tree" "$work/disk" "$(($(du -sm "$tree" | cut -f 1) * 5 / 4 + 64))M" >/dev/null
 rm -rf "$tree"
 
@@ -153,6 +158,7 @@ timeout "$seconds" qemu-system-x86_64 -M q35 -cpu max -accel "$accel" -smp 2 -m 
 	-device virtio-rng-pci -device virtio-serial-pci \
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
 	-chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,nr=2 \
+	-chardev "file,id=files,path=$work/files" -device virtserialport,chardev=files,nr=3 \
 	-serial "file:$work/console" </dev/null || status=$?
 wait "$output"
 if ((status == 124)); then
@@ -164,5 +170,9 @@ if [[ -z $code ]]; then
 	tail -n 40 "$work/console" >&2
 	echo "run.sh: the machine ended (status $status) before the job did; its last messages are above" >&2
 	exit 125
+fi
+if [[ -n $copy ]]; then
+	mkdir -p "$copy"
+	tar -C "$copy" --no-same-owner -xf "$work/files" || die "the files did not arrive whole"
 fi
 exit "$code"
