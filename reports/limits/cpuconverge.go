@@ -68,6 +68,10 @@ func periods(n float64) string {
 	return fmt.Sprintf("%.0f periods", n)
 }
 
+// rested is the most of its limit that a load may use on the whole if it is to
+// have saved a burst before each.
+const rested = 0.85
+
 // cpuBurst is the rule of saved quota.
 func cpuBurst() rule {
 	return rule{
@@ -101,6 +105,8 @@ func judgeBurst(c *sample.Case, v map[string]float64, _ map[string]string, o Opt
 		j.Verdict, j.Why = Inaccurate, "on the whole it got "+percent(v["achieved-ratio"])
 	case most < may-slack && v["others-ratio"] > mostBeside:
 		j.Verdict, j.Why = NotJudged, "it did not use what it had saved"+beside(v["others-ratio"])
+	case most < may-slack && v["achieved-ratio"] > rested*v["entitled-ratio"]:
+		j.Verdict, j.Why = NotJudged, fmt.Sprintf("it used %s on the whole, and so had little to save", percent(v["achieved-ratio"]))
 	case most < may-slack:
 		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("it could use only %s of its quota in a period: what it saved was lost", percent(most))
 	default:

@@ -51,6 +51,7 @@ func TestJudgeBurst(t *testing.T) {
 		{"too much", map[string]float64{"burst-ratio": 1.1, "use-max-ratio": 2.6}, Inaccurate, "a period used 260.00 %"},
 		{"too much on the whole", map[string]float64{"achieved-ratio": 0.21}, Inaccurate, "on the whole it got 21.00 %"},
 		{"nothing is saved", map[string]float64{"use-max-ratio": 1.05}, Inaccurate, "what it saved was lost"},
+		{"it did not rest", map[string]float64{"use-max-ratio": 1.5, "achieved-ratio": 0.198}, NotJudged, "had little to save"},
 		{"nothing is used", map[string]float64{"use-max-ratio": 1.05, "others-ratio": 1.5}, NotJudged, "did not use what it had saved"},
 		{"steal", map[string]float64{"steal-ratio": 0.1}, NotJudged, "the host took"},
 		{"escaped", map[string]float64{"accounted-ratio": -0.1}, Inaccurate, "charged -10.0 %"},
