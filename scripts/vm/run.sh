@@ -22,6 +22,7 @@ systemd. Without -p and a command: the tests of scripts/vm/suite, or suite-v1.
               systemd-logind's, whose systemd has all controllers delegated
   -g GROUPS   v2 (default), v1, or hybrid: how systemd mounts control groups
   -s          short tests only (go test -short)
+  -q          the short form of the suite, for every change: scripts/vm/suite-short
   -o DIR      afterwards, copy what was left in the directory out (inside:
               /isoperf/out) to DIR, which must not exist yet
   -t SECONDS  the most that the machine may run (default 540)
@@ -40,14 +41,15 @@ The image (about 500 MiB) is cached in ${XDG_CACHE_HOME:-~/.cache}/isoperf/vm.
 USAGE
 }
 
-packages=() regex=. user=root groups=v2 copy='' seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
-while getopts p:r:u:g:o:st:m:a:vh option; do
+packages=() regex=. user=root groups=v2 copy='' form='' seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
+while getopts p:r:u:g:o:qst:m:a:vh option; do
 	case $option in
 	p) packages+=("$OPTARG") ;;
 	r) regex=$OPTARG ;;
 	u) user=$OPTARG ;;
 	g) groups=$OPTARG ;;
 	o) copy=$(realpath -m "$OPTARG") ;;
+	q) form=-short ;;
 	s) short=1 ;;
 	t) seconds=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -127,7 +129,7 @@ add() {
 		while read -r who package what flags; do
 			# shellcheck disable=SC2086 # words
 			[[ -z $who || $who == \#* ]] || add "$who" "$package" "$what" $flags
-		done <"$suite"
+		done <"$suite$form"
 	fi
 	if (($# > 0)); then
 		printf 'as %q' "$user"
