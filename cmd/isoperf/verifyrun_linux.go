@@ -160,8 +160,8 @@ func (v *verification) end(why string, before environment.CPUTimes, timesErr err
 // The error that it returns is the exit status.
 func (v *verification) conclude(why string, write func(io.Writer, *sample.File, []limits.Judgement) error) error {
 	f, err := sample.ReadFile(v.writer.Path())
-	if err != nil && why == "interrupted" {
-		return status{code: exitInterrupted} // before anything was measured
+	if err != nil && why == "interrupted" { // before anything was measured
+		f, err = &sample.File{Path: v.writer.Path(), End: sample.Ending{Why: why}}, nil
 	}
 	if err != nil {
 		return cannot(err)
