@@ -169,7 +169,7 @@ if ((status == 124)); then
 fi
 code=$(cat "$work/status" 2>/dev/null || true)
 if [[ -z $code ]]; then
-	tail -n 40 "$work/console" >&2
+	tail -n 40 "$work/console" >&2 2>/dev/null || true
 	echo "run.sh: the machine ended (status $status) before the job did; its last messages are above" >&2
 	exit 125
 fi
