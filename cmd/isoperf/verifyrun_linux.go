@@ -143,7 +143,10 @@ func (v *verification) take(cases []harness.Case, rule harness.Options) (harness
 			err = v.writer.NotMeasured(c.Name, "there was no time left; leave --quick out, or ask for fewer limits")
 		}
 	}
-	return tally, errors.Join(err, v.end(tally.Why, before, timesErr))
+	if eerr := v.end(tally.Why, before, timesErr); err == nil {
+		err = eerr // a file that takes no more says the same again
+	}
+	return tally, err
 }
 
 // end writes the last line of the file.
