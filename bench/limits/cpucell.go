@@ -26,6 +26,7 @@ const (
 	leastQuota = time.Millisecond
 	leastPer   = time.Millisecond
 	mostPer    = time.Second
+	mostCPUs   = 8192 // CONFIG_NR_CPUS is no more; the kernel itself takes quotas of more (max_bw_runtime_us)
 )
 
 // Check says what is wrong with the cell, and names the nearest limit that the
@@ -34,6 +35,8 @@ func (c Cell) Check() error {
 	switch {
 	case !(c.Quota > 0) || math.IsInf(c.Quota, 0):
 		return fmt.Errorf("quota %v %%: it must be more than 0 %% of a CPU", 100*c.Quota)
+	case c.Quota > mostCPUs:
+		return fmt.Errorf("quota %.4g %%: no machine has so many CPUs; the nearest is %d %%", 100*c.Quota, 100*mostCPUs)
 	case c.Period != 0 && c.Period < leastPer:
 		return fmt.Errorf("period %v: the kernel takes 1 ms to 1 s; the nearest is %v", c.Period, leastPer)
 	case c.Period > mostPer:

@@ -12,6 +12,7 @@ import (
 	"isoperf/bench/sample"
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/program"
+	"isoperf/workloads/load"
 )
 
 // cpuSample is one measurement of loads in a group.
@@ -298,9 +299,19 @@ func jain(list []float64) float64 {
 	return sum * sum / (float64(len(list)) * squares)
 }
 
-// noted says whether a load notes when its threads stood still.
+// noted says whether a load notes when its threads stood still, and all of it:
+// a board that is full takes no more, and the longest may be missing.
 func (s *cpuSample) noted() bool {
-	return slices.ContainsFunc(s.workers, func(w *worker) bool { return w.board != nil && w.spec.Kind != "turns" })
+	some := false
+	for _, w := range s.workers {
+		if w.board == nil || w.spec.Kind == "turns" {
+			continue
+		}
+		if some = true; w.board.Noted.Load() > load.Events {
+			return false
+		}
+	}
+	return some
 }
 
 // values are the figures of a sample.

@@ -88,6 +88,7 @@ func (f *File) sample(c *Case, rec *benchfmt.Result) {
 			f.Config = append(f.Config, Pair{cfg.Key, string(cfg.Value)})
 		}
 	}
+	n := c.N()
 	for _, v := range rec.Values {
 		value, unit := v.Value, v.Unit
 		if v.OrigUnit != "" {
@@ -96,7 +97,7 @@ func (f *File) sample(c *Case, rec *benchfmt.Result) {
 		if !slices.Contains(c.Units, unit) {
 			c.Units = append(c.Units, unit)
 		}
-		c.Values[unit] = append(c.Values[unit], value)
+		c.add(unit, value, n)
 	}
 }
 

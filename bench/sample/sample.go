@@ -31,6 +31,7 @@ package sample
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -128,6 +129,38 @@ type Case struct {
 	Units    []string             // in order of first appearance
 	Values   map[string][]float64 // by unit, in order of measurement
 	Failures []string             // why each failed operation failed; never timed
+	// At says to which samples a unit's values belong, where not every sample has
+	// the unit, once; nil: the n-th value is the n-th sample's.
+	At map[string][]int
+}
+
+// add appends a value of the n-th sample, which is being read.
+func (c *Case) add(unit string, v float64, n int) {
+	at, have := c.At[unit], len(c.Values[unit])
+	if at == nil && have != n {
+		for i := range have {
+			at = append(at, min(i, n))
+		}
+	}
+	if at != nil || have != n {
+		if c.At == nil {
+			c.At = map[string][]int{}
+		}
+		c.At[unit] = append(at, n)
+	}
+	c.Values[unit] = append(c.Values[unit], v)
+}
+
+// Value is that of a unit in the i-th sample; false: that sample does not have
+// the unit.
+func (c *Case) Value(unit string, i int) (float64, bool) {
+	if at := c.At[unit]; at != nil {
+		i = slices.Index(at, i)
+	}
+	if list := c.Values[unit]; i >= 0 && i < len(list) {
+		return list[i], true
+	}
+	return 0, false
 }
 
 // Family is the first part of the name: "Clone" of "Clone/flag=net".
@@ -150,8 +183,12 @@ func (c *Case) Param(key string) string {
 // N is the number of samples.
 func (c *Case) N() int {
 	n := 0
-	for _, v := range c.Values {
-		n = max(n, len(v))
+	for unit, v := range c.Values {
+		if at := c.At[unit]; len(at) > 0 {
+			n = max(n, at[len(at)-1]+1)
+		} else {
+			n = max(n, len(v))
+		}
 	}
 	return n
 }

@@ -183,3 +183,22 @@ func TestCreateErrors(t *testing.T) {
 		t.Error("a file in a missing folder was created")
 	}
 }
+
+// A value belongs to its own sample, whichever units the others have.
+func TestValueOfSample(t *testing.T) {
+	f, err := Read("x", strings.NewReader("BenchmarkX 1 1 a-ns\nBenchmarkX 1 2 a-ns 7 b-ns\nBenchmarkX 1 8 b-ns\nBenchmarkX 1 4 a-ns 9 b-ns\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := f.Case("X")
+	if c.N() != 4 {
+		t.Errorf("%d samples, want 4", c.N())
+	}
+	for unit, want := range map[string][]float64{"a-ns": {1, 2, -1, 4}, "b-ns": {-1, 7, 8, 9}, "c-ns": {-1, -1, -1, -1}} {
+		for i, w := range want {
+			if v, ok := c.Value(unit, i); ok != (w >= 0) || ok && v != w {
+				t.Errorf("%s of sample %d: %v, %v; want %v", unit, i, v, ok, w)
+			}
+		}
+	}
+}

@@ -174,6 +174,9 @@ func (c *cli) verifyAsked(cmd *cobra.Command, args []string, o verifyFlags) erro
 	if err != nil {
 		return usage("--max-error: %v", err)
 	}
+	if tolerance >= 1 {
+		return usage("--max-error %s: an error of 100 %% is no limit; it must be less", o.tolerance)
+	}
 	v := verification{cli: c, flags: o, options: limits.Options{Tolerance: tolerance}}
 	if len(targets) == 1 {
 		return v.watch()
@@ -224,6 +227,9 @@ func parseShare(text string) (float64, error) {
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
 		return 0, fmt.Errorf("%q is no share; write it as 20%%", text)
 	}
+	if !isPercent && v > 1 { // 20 may be 20 % or 20 CPUs
+		return 0, fmt.Errorf("%q is more than 1; write it as %s%% or %s%%", text, number, strconv.FormatFloat(100*v, 'f', -1, 64))
+	}
 	if isPercent {
 		v /= 100
 	}
@@ -257,7 +263,9 @@ func (o verifyFlags) cells() ([]enforce.Cell, error) {
 			if err := cell.Check(); err != nil {
 				return nil, usage("%v", err)
 			}
-			cells = append(cells, cell)
+			if !slices.Contains(cells, cell) {
+				cells = append(cells, cell)
+			}
 		}
 	}
 	return cells, nil

@@ -103,7 +103,7 @@ func ownGroups(t *testing.T, pid int) (list []string) {
 func TestVerifyRefuses(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, args := range []string{
-		"cpu.mx", "nonsense", "--quota 0.5%", "--period 2s", "--period 500us", "--period=-1ms", "--period soon", "--quota abc", "--quota=-5%", "--quota inf",
+		"cpu.mx", "nonsense", "--quota 0.5%", "--period 2s", "--period 500us", "--period=-1ms", "--period soon", "--quota abc", "--quota=-5%", "--quota inf", "--quota 20", "--quota 1e30%", "--max-error 2", "--max-error 150%",
 		"--threads 1000", "--threads=-1", "--max-error x", "--not-judged=maybe", "--quotas 5%", "--pid 1 --cgroup /", "--pid 1 --unit x --cgroup /", "cpu.max --pid 1",
 		"--pid 1 --quota 5%", "--for 60s", "--pid 1 --for 0s", "--pid 1 --for 2h", "--pid 1 --user", "--pid 0", "--pid=-3", "--cgroup no/where", "--pid 4194305",
 		"--unit no-such-unit-here", "--json no/such/x", "--out no/such/x", "--json - --metrics -",
@@ -230,6 +230,38 @@ func TestVerifyInterrupted(t *testing.T) {
 				t.Errorf("groups are left: %q", left)
 			}
 		})
+	}
+}
+
+// Interrupted before anything is measured: that is said, and the files for
+// programs are whole.
+func TestVerifyInterruptedEarly(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Chdir(t.TempDir())
+	var out, fault bytes.Buffer
+	code := run(ctx, []string{"verify", "--out", "r.txt", "--json", "j", "--junit", "u"}, strings.NewReader(""), &out, &fault)
+	if code != exitInterrupted || !strings.Contains(out.String(), "No limit was measured.") || !strings.Contains(out.String(), "interrupted") {
+		t.Errorf("status %d, %q, %q", code, out.String(), fault.String())
+	}
+	var doc struct{ Exit limits.Exit }
+	data, err := os.ReadFile("j")
+	if err == nil {
+		err = json.Unmarshal(data, &doc)
+	}
+	if err != nil || doc.Exit.Status != exitInterrupted {
+		t.Errorf("JSON: %v: %s", err, data)
+	}
+	if data, err := os.ReadFile("u"); err != nil || !bytes.Contains(data, []byte("<testsuites")) {
+		t.Errorf("JUnit: %v: %s", err, data)
+	}
+}
+
+// The same limit twice is one.
+func TestVerifyCells(t *testing.T) {
+	cells, err := verifyFlags{quotas: []string{"20%", "0.2", "50%"}, periods: []string{"100ms", "0.1s"}}.cells()
+	if err != nil || len(cells) != 2 {
+		t.Errorf("%v, %v; want two", cells, err)
 	}
 }
 

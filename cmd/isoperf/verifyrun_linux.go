@@ -143,7 +143,10 @@ func (v *verification) take(cases []harness.Case, rule harness.Options) (harness
 			err = v.writer.NotMeasured(c.Name, "there was no time left; leave --quick out, or ask for fewer limits")
 		}
 	}
-	return tally, errors.Join(err, v.end(tally.Why, before, timesErr))
+	if eerr := v.end(tally.Why, before, timesErr); err == nil {
+		err = eerr // a file that takes no more says the same again
+	}
+	return tally, err
 }
 
 // end writes the last line of the file.
@@ -160,8 +163,8 @@ func (v *verification) end(why string, before environment.CPUTimes, timesErr err
 // The error that it returns is the exit status.
 func (v *verification) conclude(why string, write func(io.Writer, *sample.File, []limits.Judgement) error) error {
 	f, err := sample.ReadFile(v.writer.Path())
-	if err != nil && why == "interrupted" {
-		return status{code: exitInterrupted} // before anything was measured
+	if err != nil && why == "interrupted" { // before anything was measured
+		f, err = &sample.File{Path: v.writer.Path(), End: sample.Ending{Why: why}}, nil
 	}
 	if err != nil {
 		return cannot(err)

@@ -19,6 +19,7 @@ const (
 func cpuConverge() rule {
 	return rule{
 		family: "CpuConverge", limit: "cpu.max, changed", judge: judgeConverge, each: true,
+		needs: []string{"converge-period-count", "settled-count"},
 		columns: []column{
 			{"holds within", func(j Judgement) string { return j.Got }},
 			{"that is", lasting("converge-ns")},
@@ -76,6 +77,7 @@ const rested = 0.85
 func cpuBurst() rule {
 	return rule{
 		family: "CpuBurst", limit: "cpu.max.burst", judge: judgeBurst, each: true,
+		needs: []string{"use-max-ratio", "may-ratio", "slack-ratio"},
 		columns: []column{
 			{"most in a period", func(j Judgement) string { return j.Got }},
 			{"may be", func(j Judgement) string { return percent(j.Figures["may-ratio"]) }},

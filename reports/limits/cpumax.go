@@ -27,6 +27,7 @@ const (
 func cpuMax() rule {
 	return rule{
 		family: "CpuMax", limit: "cpu.max", judge: judgeCPUMax, each: true,
+		needs: []string{"entitled-ratio", "achieved-ratio", "error-ratio", "budget-ratio"},
 		columns: []column{
 			{"got", func(j Judgement) string { return j.Got }},
 			{"error", func(j Judgement) string { return signed(j, j.Error) }},

@@ -13,6 +13,7 @@ import (
 func cpuset() rule {
 	return rule{
 		family: "Cpuset", limit: "cpuset.cpus", judge: judgeCpuset,
+		needs: []string{"achieved-ratio", "stray-count", "look-count"}, each: true,
 		columns: []column{
 			{"got", func(j Judgement) string { return j.Got }},
 			{"looks", func(j Judgement) string { return table.Count(int(j.Figures["look-count"])) }},

@@ -13,6 +13,7 @@ import (
 func freeze() rule {
 	return rule{
 		family: "Freeze", limit: "cgroup.freeze", judge: judgeFreeze,
+		needs: []string{"freeze-ns", "moved-count"}, each: true, exact: true,
 		columns: []column{
 			{"frozen in", lasting("freeze-ns")},
 			{"thawed in", lasting("thaw-ns")},

@@ -60,6 +60,7 @@ func memoryHigh() rule {
 	}
 	return rule{
 		family: "MemoryHigh", limit: "memory.high", judge: judgeHigh, curve: judgeHighCurve,
+		needs: []string{"reached-ratio", "high-count"},
 		columns: []column{
 			{"reached", func(j Judgement) string { return j.Got }},
 			{"delays", func(j Judgement) string { return fmt.Sprintf("%.0f", j.Figures["delay-count"]) }},

@@ -22,6 +22,7 @@ const slicesPerSecond = 10
 func ioMax() rule {
 	return rule{
 		family: "IoMax", limit: "io.max", judge: judgeIOMax,
+		needs: []string{"achieved-ratio", "error-ratio", "budget-ratio"},
 		columns: []column{
 			{"got", func(j Judgement) string { return j.Got }},
 			{"error", func(j Judgement) string { return signed(j, j.Error) }},

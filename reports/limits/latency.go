@@ -56,7 +56,8 @@ func feels(f *sample.File, c *sample.Case) string {
 		}
 		return fmt.Sprintf("What a request feels at %s cannot be said: %s.", atLimit(c), reason)
 	}
-	value := func(unit string) float64 { return median(c.Values[unit], func(i int) bool { return clear[i] }) }
+	figures := medians(c, func(i int) bool { return clear[i] })
+	value := func(unit string) float64 { return figures[unit] }
 	words := func(unit string) string { return table.Duration(value(unit)) }
 	var text string
 	if c.Param("beside") == "nobody" {

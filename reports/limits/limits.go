@@ -21,6 +21,8 @@ package limits
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -87,6 +89,9 @@ type rule struct {
 	// each has every window that counts judged by itself too: a median would hide
 	// one that was not as the others.
 	each bool
+	// exact: one such window is enough to say that the limit is not kept.
+	exact bool
+	needs []string // units without which a sample says nothing
 	// columns are the heads of the table's columns between "asked" and "verdict".
 	columns []column
 	words   int // how many of the first columns hold words: they keep to the left
@@ -135,41 +140,26 @@ func noted(f *sample.File, name string) bool {
 
 // one judges a case: the medians of the samples that nobody doubts.
 func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
-	doubts, facts := map[int][]string{}, map[string]string{}
-	for _, k := range f.Checked {
-		if k.Case != c.Name {
-			continue
-		}
-		facts["asked"], facts["read"] = k.Asked, k.Read
-		for key, value := range k.Facts {
-			facts[key] = value
-		}
-		if len(k.Doubts) > 0 {
-			doubts[k.Sample] = k.Doubts
-		} else if _, seen := doubts[k.Sample]; !seen {
-			doubts[k.Sample] = nil
-		}
-	}
-	counted, n := map[string]float64{}, 0
+	doubts, facts := checks(f, c)
+	n, flawed := 0, false
 	var why []string
 	for i := range c.N() {
-		reasons, checked := doubts[i]
-		if !checked {
-			reasons = []string{"the file does not say what was checked"}
+		if _, checked := doubts[i]; !checked {
+			doubts[i] = []string{"the file does not say what was checked"}
 		}
-		if len(reasons) == 0 {
+		flaws := r.flaws(c, i)
+		flawed = flawed || len(flaws) > 0
+		doubts[i] = append(flaws, doubts[i]...)
+		if len(doubts[i]) == 0 {
 			n++
-			continue
 		}
-		for _, reason := range reasons {
+		for _, reason := range doubts[i] {
 			if !slices.Contains(why, reason) {
 				why = append(why, reason)
 			}
 		}
 	}
-	for _, unit := range c.Units {
-		counted[unit] = median(c.Values[unit], func(i int) bool { return n == 0 || checkedAndClear(doubts, i) })
-	}
+	counted := medians(c, func(i int) bool { return n == 0 || len(doubts[i]) == 0 })
 	j := r.judge(c, counted, facts, o)
 	if r.each && n > 1 && (j.Verdict == Accurate || j.Verdict == Within) {
 		r.windows(&j, c, doubts, facts, o)
@@ -192,6 +182,9 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 			why = []string{"there is no sample"}
 		}
 		j.Verdict, j.Why = NotJudged, strings.Join(why, "; ")
+		if flawed {
+			j.Got, j.Error, j.Budget = "", 0, 0
+		}
 	case len(c.Failures) > 0:
 		j.Note = strings.TrimPrefix(fmt.Sprintf("%s; %d measurements failed: %s", j.Note, len(c.Failures), c.Failures[0]), "; ")
 	}
@@ -201,22 +194,56 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 	return j
 }
 
+// checks are the doubts of each sample of a case, by its number, and the facts.
+func checks(f *sample.File, c *sample.Case) (doubts map[int][]string, facts map[string]string) {
+	doubts, facts = map[int][]string{}, map[string]string{}
+	for _, k := range f.Checked {
+		if k.Case != c.Name {
+			continue
+		}
+		facts["asked"], facts["read"] = k.Asked, k.Read
+		maps.Copy(facts, k.Facts)
+		doubts[k.Sample] = append(doubts[k.Sample], k.Doubts...)
+	}
+	return doubts, facts
+}
+
+// flaws are why a sample cannot be judged: figures that are not in the file, or
+// are no numbers. Nothing would count as no error.
+func (r rule) flaws(c *sample.Case, i int) []string {
+	var list []string
+	for _, unit := range r.needs {
+		if _, ok := c.Value(unit, i); !ok {
+			list = append(list, "the file does not have its "+unit)
+		}
+	}
+	for _, unit := range c.Units {
+		if v, ok := c.Value(unit, i); ok && !isFinite(v) {
+			list = append(list, "its "+unit+" is no number")
+		}
+	}
+	return list
+}
+
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
 // windows withdraws a good verdict when a window by itself is inaccurate.
 func (r rule) windows(j *Judgement, c *sample.Case, doubts map[int][]string, facts map[string]string, o Options) {
 	for i := range c.N() {
 		if !checkedAndClear(doubts, i) {
 			continue
 		}
-		v := map[string]float64{}
-		for _, unit := range c.Units {
-			if i < len(c.Values[unit]) {
-				v[unit] = c.Values[unit][i]
-			}
-		}
-		if one := r.judge(c, v, facts, o); one.Verdict == Inaccurate {
+		one := r.judge(c, medians(c, func(k int) bool { return k == i }), facts, o)
+		switch {
+		case one.Verdict != Inaccurate:
+			continue
+		case r.exact:
+			one.Why = fmt.Sprintf("window %d of %d: %s", i+1, c.N(), one.Why)
+			*j = one
+		default:
 			j.Verdict, j.Why = NotJudged, fmt.Sprintf("window %d of %d was inaccurate, others were not: %s", i+1, c.N(), one.Why)
-			return
 		}
+		return
 	}
 }
 
@@ -225,33 +252,44 @@ func checkedAndClear(doubts map[int][]string, i int) bool {
 	return ok && len(reasons) == 0
 }
 
-// median is that of the values whose index is wanted; 0 of none.
-func median(list []float64, want func(int) bool) float64 {
-	var some []float64
-	for i, v := range list {
-		if want(i) {
-			some = append(some, v)
+// medians are those of each unit, of the samples that are wanted and have it.
+func medians(c *sample.Case, want func(int) bool) map[string]float64 {
+	all := map[string]float64{}
+	for _, unit := range c.Units {
+		var some []float64
+		for i := range c.N() {
+			if v, ok := c.Value(unit, i); ok && isFinite(v) && want(i) {
+				some = append(some, v)
+			}
+		}
+		if len(some) > 0 {
+			all[unit] = median(some)
 		}
 	}
-	if len(some) == 0 {
-		return 0
+	return all
+}
+
+// median sorts the list.
+func median(list []float64) float64 {
+	slices.Sort(list)
+	n := len(list)
+	if n%2 == 0 {
+		return (list[n/2-1] + list[n/2]) / 2
 	}
-	slices.Sort(some)
-	if n := len(some); n%2 == 0 {
-		return (some[n/2-1] + some[n/2]) / 2
-	}
-	return some[len(some)/2]
+	return list[n/2]
 }
 
 // Overall is what is said of all: the worst. Of a group that was there already
 // the limits are not judged that it never reached; one that is kept is enough.
 func Overall(list []Judgement) Verdict {
-	worst, kept := Accurate, false
+	worst, best := Accurate, NotJudged
 	order := []Verdict{Accurate, Within, NotJudged, Inaccurate}
 	watched := len(list) > 0
 	for _, j := range list {
 		watched = watched && j.family() == watchFamily
-		kept = kept || j.Verdict == Accurate || j.Verdict == Within
+		if j.Verdict == Within || j.Verdict == Accurate && best == NotJudged {
+			best = j.Verdict
+		}
 		if slices.Index(order, j.Verdict) > slices.Index(order, worst) {
 			worst = j.Verdict
 		}
@@ -259,8 +297,8 @@ func Overall(list []Judgement) Verdict {
 	switch {
 	case len(list) == 0:
 		return NotJudged
-	case worst == NotJudged && watched && kept:
-		return Accurate
+	case worst == NotJudged && watched:
+		return best // the worse of what is kept, if anything is
 	}
 	return worst
 }

@@ -21,6 +21,7 @@ const slowestKill = 1e9 // ns
 func memoryMax() rule {
 	return rule{
 		family: "MemoryMax", limit: "memory.max", judge: judgeMemoryMax,
+		needs: []string{"peak-B", "limit-B", "overshoot-ratio", "budget-ratio"}, each: true, exact: true,
 		columns: []column{
 			{"peak", func(j Judgement) string { return j.Got }},
 			{"overshoot", func(j Judgement) string { return share(j, j.Error) }},
@@ -128,6 +129,7 @@ func oomKill() rule {
 	}
 	return rule{
 		family: "Oom", limit: "oom kill", judge: judgeOOM,
+		needs: []string{"total-ns", "oom-kill-count", "killed-count"}, each: true, exact: true,
 		columns: []column{
 			{"noticed", part("event-ns")},
 			{"chosen", part("kill-ns")},

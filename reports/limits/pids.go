@@ -10,6 +10,7 @@ import (
 func pidsMax() rule {
 	return rule{
 		family: "PidsMax", limit: "pids.max", judge: judgePids,
+		needs: []string{"peak-count", "overshoot-count", "limit-count"}, each: true, exact: true,
 		columns: []column{
 			{"most", func(j Judgement) string { return j.Got }},
 			{"overshoot", func(j Judgement) string { return fmt.Sprintf("%.0f", j.Error) }},

@@ -78,7 +78,7 @@ func TestJudgeWeight(t *testing.T) {
 }
 
 func TestJudgeCpuset(t *testing.T) {
-	base := map[string]float64{"look-count": 100, "achieved-ratio": 0.995, "error-ratio": -0.005, "budget-ratio": 0.004}
+	base := map[string]float64{"look-count": 100, "stray-count": 0, "achieved-ratio": 0.995, "error-ratio": -0.005, "budget-ratio": 0.004}
 	for _, c := range []struct {
 		what    string
 		with    map[string]float64
@@ -136,7 +136,7 @@ func TestFeels(t *testing.T) {
 
 // How a group was killed is in the table, and what was not reached is no time.
 func TestFreezeTable(t *testing.T) {
-	f := fileOf("Freeze/tasks=10/load=spin", nil, nil, map[string]float64{"freeze-ns": 443e3, "thaw-ns": 3e6, "all-run-ns": 15e6, "kill-ns": 5e6, "signal-count": 10})
+	f := fileOf("Freeze/tasks=10/load=spin", nil, nil, map[string]float64{"freeze-ns": 443e3, "moved-count": 0, "thaw-ns": 3e6, "all-run-ns": 15e6, "kill-ns": 5e6, "signal-count": 10})
 	var b strings.Builder
 	if err := Write(&b, f, Judge(f, Options{}), Printing{}); err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ const widest = 0.25
 func watch() rule {
 	return rule{
 		family: watchFamily, limit: "cpu.max", judge: judgeWatch,
+		needs: []string{"entitled-ratio", "achieved-ratio", "wall-ns", "quota-ns", "held-count", "throttled-count", "of-limit-ratio"},
 		columns: []column{
 			{"where it comes from", func(j Judgement) string { return tail(j.Where) }},
 			{"used", func(j Judgement) string { return j.Got }},

@@ -20,6 +20,7 @@ const mostFew = 0.05
 func cpuWeight() rule {
 	return rule{
 		family: "CpuWeight", limit: "cpu.weight", judge: judgeCPUWeight,
+		needs: []string{"budget-ratio", "cpu-count"},
 		columns: []column{
 			{"got", func(j Judgement) string { return j.Got }},
 			{"error", func(j Judgement) string { return inUnit(j.Error, j.Unit, "%+.2f") }},

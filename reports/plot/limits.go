@@ -34,7 +34,7 @@ func limitsCPU(f *sample.File) (Figure, bool) {
 	var rows []row
 	var seen []limits.Verdict
 	for _, j := range limits.Judge(f, limits.Options{}) {
-		if j.Limit != "cpu.max" || j.Got == "" {
+		if !strings.HasPrefix(j.Case, "CpuMax/") || j.Got == "" {
 			continue
 		}
 		look := verdictStyle(j.Verdict)
@@ -68,7 +68,7 @@ const mostPanels = 4
 func limitsUse(f *sample.File) (Figure, bool) {
 	fig := Figure{Name: "cpu-max-periods", Title: "CPU limits: what each period used of its quota", Family: "CpuMax"}
 	for _, s := range f.Series {
-		if s.Name != "use per period" || len(s.Points) < 2 || s.Sample > 0 || len(fig.sheet.panels) == mostPanels {
+		if !strings.HasPrefix(s.Case, "CpuMax/") || s.Name != "use per period" || len(s.Points) < 2 || s.Sample > 0 || len(fig.sheet.panels) == mostPanels {
 			continue
 		}
 		l := line{style: style{blue, nil, draw.CircleGlyph{}}, bare: true, width: 1}

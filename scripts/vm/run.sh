@@ -151,7 +151,8 @@ if [[ -n $verbose ]]; then
 	trap 'kill %tail; rm -rf "$work"' EXIT
 fi
 mkfifo "$work/out"
-cat "$work/out" &
+exec 3<>"$work/out" 4<"$work/out" # so that nobody waits for a machine that does not start
+cat <&4 3>&- &
 output=$!
 status=0
 timeout "$seconds" qemu-system-x86_64 -M q35 -cpu max -accel "$accel" -smp 2 -m "$memory" -display none -no-reboot -nic none \
@@ -161,7 +162,8 @@ timeout "$seconds" qemu-system-x86_64 -M q35 -cpu max -accel "$accel" -smp 2 -m 
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
 	-chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,nr=2 \
 	-chardev "file,id=files,path=$work/files" -device virtserialport,chardev=files,nr=3 \
-	-serial "file:$work/console" </dev/null || status=$?
+	-serial "file:$work/console" </dev/null 3>&- 4<&- || status=$?
+exec 3>&- # the last writer
 wait "$output"
 if ((status == 124)); then
 	echo "run.sh: the machine did not end within $seconds s; give more with -t" >&2
@@ -169,7 +171,7 @@ if ((status == 124)); then
 fi
 code=$(cat "$work/status" 2>/dev/null || true)
 if [[ -z $code ]]; then
-	tail -n 40 "$work/console" >&2
+	tail -n 40 "$work/console" >&2 2>/dev/null || true
 	echo "run.sh: the machine ended (status $status) before the job did; its last messages are above" >&2
 	exit 125
 fi
