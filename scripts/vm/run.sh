@@ -151,6 +151,7 @@ if [[ -n $verbose ]]; then
 	trap 'kill %tail; rm -rf "$work"' EXIT
 fi
 mkfifo "$work/out"
+# shellcheck disable=SC2094 # it is a pipe
 exec 3<>"$work/out" 4<"$work/out" # so that nobody waits for a machine that does not start
 cat <&4 3>&- &
 output=$!
