@@ -27,8 +27,8 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 	for _, line := range startupFindings(f) {
 		say(line)
 	}
-	for _, line := range limits.Findings(f) {
-		say("**Are limits kept?** " + escape(line))
+	if lines := limits.Findings(f); len(lines) > 0 {
+		say("**Are limits kept?** " + escape(strings.Join(lines, " ")))
 	}
 	burst, paced := priceList(f, "burst"), priceList(f, "paced")
 	say(burst.dearest())

@@ -101,7 +101,9 @@ func level(y float64, x axis) line {
 func limitsThrottle(f *sample.File) (Figure, bool) {
 	var t *sample.Timeline
 	for i := range f.Timelines {
-		if strings.HasPrefix(f.Timelines[i].Case, "CpuMax/") && t == nil {
+		name := f.Timelines[i].Case
+		// The usual period shows most.
+		if strings.HasPrefix(name, "CpuMax/") && (t == nil || strings.Contains(name, "/period=100ms/") && !strings.Contains(t.Case, "/period=100ms/")) {
 			t = &f.Timelines[i]
 		}
 	}
@@ -191,8 +193,8 @@ func limitsOOM(f *sample.File) (Figure, bool) {
 	fig := Figure{Name: "oom", Title: "Out of memory: where the time goes", Family: "Oom"}
 	var rows []row
 	parts := []struct{ unit, name string }{
-		{"event-ns", "first touch beyond the limit to the kill"}, {"kill-ns", "to the victim's end begun"},
-		{"exit-ns", "to its end seen"}, {"empty-ns", "to the group empty"}, {"total-ns", "in all"},
+		{"event-ns", "touch to out of memory noticed"}, {"kill-ns", "to the kill counted"},
+		{"exit-ns", "to the victim gone"}, {"empty-ns", "to the group empty"}, {"total-ns", "in all"},
 	}
 	var counts []int
 	for _, c := range f.Family("Oom") {
