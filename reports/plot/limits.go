@@ -166,7 +166,7 @@ func limitsHigh(f *sample.File) (Figure, bool) {
 	for _, s := range f.Series {
 		if s.Name == "memory.high" && len(measured.points) == 0 {
 			for _, p := range s.Points {
-				measured.points = append(measured.points, point{x: 100 * (1 + p[0]), y: p[1], lo: math.Inf(-1), hi: math.Inf(1)})
+				measured.points = append(measured.points, point{x: 100 * p[0], y: p[1], lo: math.Inf(-1), hi: math.Inf(1)})
 			}
 		}
 	}
@@ -174,11 +174,12 @@ func limitsHigh(f *sample.File) (Figure, bool) {
 		return fig, false
 	}
 	for _, p := range limits.HighTable() {
-		table.points = append(table.points, point{x: 100 * (1 + p[0]), y: p[1], lo: math.Inf(-1), hi: math.Inf(1)})
+		table.points = append(table.points, point{x: 100 * p[0], y: p[1], lo: math.Inf(-1), hi: math.Inf(1)})
 	}
 	lines := []line{measured, table}
-	x := linearAxis("memory in use, in % of memory.high", []float64{100, 115}, func(v float64) string { return numberTick(v) + " %" })
-	x.min = 100
+	most := measured.points[len(measured.points)-1].x
+	table.points = slices.DeleteFunc(table.points, func(p point) bool { return p.x > most+1 })
+	x := linearAxis("memory in use beyond memory.high, in % of it", []float64{0, most}, func(v float64) string { return numberTick(v) + " %" })
 	y := logAxis("", spans(lines), durationTick)
 	p := linesPanel(lines, nil, x, y, 230)
 	p.heading = "delay (log scale)"
