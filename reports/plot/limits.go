@@ -176,9 +176,9 @@ func limitsHigh(f *sample.File) (Figure, bool) {
 	for _, p := range limits.HighTable() {
 		table.points = append(table.points, point{x: 100 * p[0], y: p[1], lo: math.Inf(-1), hi: math.Inf(1)})
 	}
-	lines := []line{measured, table}
 	most := measured.points[len(measured.points)-1].x
-	table.points = slices.DeleteFunc(table.points, func(p point) bool { return p.x > most+1 })
+	table.points = slices.DeleteFunc(table.points, func(p point) bool { return p.x > most+0.5 })
+	lines := []line{measured, table}
 	x := linearAxis("memory in use beyond memory.high, in % of it", []float64{0, most}, func(v float64) string { return numberTick(v) + " %" })
 	y := logAxis("", spans(lines), durationTick)
 	p := linesPanel(lines, nil, x, y, 230)
