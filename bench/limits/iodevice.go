@@ -34,7 +34,11 @@ func newIODevice() (*ioDevice, error) {
 	}
 	defer unix.Close(back) // the device has it, too
 	// All of it is there from the beginning: a request must not wait for memory.
-	if err := unix.Fallocate(back, 0, 0, ioDeviceBytes); err != nil {
+	err = unix.EINTR
+	for err == unix.EINTR { // Go's own signals
+		err = unix.Fallocate(back, 0, 0, ioDeviceBytes)
+	}
+	if err != nil {
 		return nil, harness.NotMeasured{Why: fmt.Sprintf("there are no %d MiB of memory for a block device: %v; give this group more", ioDeviceBytes>>20, err)}
 	}
 	// Only what was opened by a name can take direct I/O.

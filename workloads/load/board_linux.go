@@ -66,7 +66,11 @@ func NewBoard() (*Board, *os.File, error) {
 	f := os.NewFile(uintptr(fd), "board")
 	// All pages are made now: a page is charged to the group of who touches it
 	// first, and the board must not be part of what the load is measured by.
-	if err := unix.Fallocate(fd, 0, 0, int64(unsafe.Sizeof(Board{}))); err != nil {
+	err = unix.EINTR
+	for err == unix.EINTR { // Go's own signals
+		err = unix.Fallocate(fd, 0, 0, int64(unsafe.Sizeof(Board{})))
+	}
+	if err != nil {
 		f.Close()
 		return nil, nil, fmt.Errorf("make a load's board: %w", err)
 	}
