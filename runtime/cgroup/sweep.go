@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -184,7 +185,9 @@ func (b *broom) records(dir string, namespace uint64) {
 // process's in each hierarchy, and the hierarchies' tops.
 func (h *Host) places() []string {
 	var list []string
-	for _, tree := range h.trees() {
+	trees := h.trees()
+	slices.SortStableFunc(trees, func(a, b *hierarchy) int { return cmp.Compare(b.freezes(), a.freezes()) })
+	for _, tree := range trees {
 		if !tree.v2 && !slices.ContainsFunc(controllers(), func(c *controller) bool { return tree.has(c.name) }) {
 			continue // "name=systemd", and what has no limits
 		}
@@ -194,6 +197,16 @@ func (h *Host) places() []string {
 		}
 	}
 	return list
+}
+
+// freezes is 1 for the hierarchy of version 1's freezer. It is swept first, which
+// lets go what is frozen there: a frozen process does not die, and the groups of
+// the other hierarchies could not be removed.
+func (tree *hierarchy) freezes() int {
+	if !tree.v2 && tree.has(freezer.name) {
+		return 1
+	}
+	return 0
 }
 
 func (h *Host) trees() []*hierarchy {

@@ -152,6 +152,37 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepFrozen: what a killed runtime has left frozen by version 1's freezer
+// goes at once, from every hierarchy.
+func TestSweepFrozen(t *testing.T) {
+	h := realHost(t)
+	if tree := h.find(&freezer); tree == nil || tree.v2 {
+		return // version 2 kills the frozen as well
+	}
+	tree := h.find(&freezer)
+	place, err := tree.place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, _ := killed(t, Options{ID: "frozen", Also: []string{"cpu", "freezer"}}, func() {
+		list, err := filepath.Glob(place + "/isoperf-*-frozen")
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%q, %v", list, err)
+		}
+		if err := os.WriteFile(list[0]+"/freezer.state", []byte("FROZEN"), 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var failed error
+	eventually(func() bool { // until the kill has been carried out
+		_, failed = Sweep(h, "")
+		return failed != nil || !slices.ContainsFunc(dirs, exists)
+	})
+	if failed != nil || slices.ContainsFunc(dirs, exists) {
+		t.Errorf("left are %q: %v", slices.DeleteFunc(dirs, func(dir string) bool { return !exists(dir) }), failed)
+	}
+}
+
 // TestSweepForeign: groups of another pid namespace, of nobody, and of other
 // names stay.
 func TestSweepForeign(t *testing.T) {
