@@ -32,6 +32,7 @@ type Existing struct {
 	Able   bool // the group or one above it has the CPU controller, so that it could have a limit
 	host   *cgroup.Host
 	group  string
+	pid    int // of the process that it was found by; 0: none
 }
 
 // Level is the limit of the CPU bandwidth that a group or an ancestor has.
@@ -75,6 +76,7 @@ func (e *Existing) ofProcess(pid int) error {
 	if e.group, err = e.host.GroupOf("cpu", text); err != nil {
 		return err
 	}
+	e.pid = pid
 	name, err := readLine(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {
 		return err

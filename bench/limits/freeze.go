@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
 	"isoperf/runtime/cgroup"
@@ -197,8 +195,7 @@ func (f *icebox) until(what string, bound time.Duration, done func() (bool, erro
 		if err := f.ctx.Err(); err != nil {
 			return err
 		}
-		ts := unix.NsecToTimespec(int64(glance))
-		_ = unix.Nanosleep(&ts, nil) // woken early by a signal is no harm
+		doze(int64(glance))
 	}
 }
 

@@ -2,7 +2,6 @@ package limits
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -298,7 +297,10 @@ func (b *Bench) sampleIO(s *ioSample) ([]sample.Value, error) {
 		return nil, fmt.Errorf("stop load %q: %w", s.name, err)
 	}
 	values, series, err := s.values(begin, environment.Steal(before, after), doubt)
-	return values, errors.Join(err, b.record(checked, series))
+	if err != nil { // nothing is recorded: a record belongs to figures
+		return nil, err
+	}
+	return values, b.record(checked, series)
 }
 
 // members doubts the measurement when a thread is not where it should be.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -327,6 +328,40 @@ func TestBusyMachine(t *testing.T) {
 	}
 	beside.board.Go()
 	s.caught(nothing, "did not reach the limit")
+}
+
+// A process that is watched is in another group in the end.
+func TestWatchedMoves(t *testing.T) {
+	s := stage(t, on20, load.Spec{})
+	e, err := Find(t.Context(), Target{PID: s.worker.proc.Pid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to := e.moved(); to != "" {
+		t.Errorf("it is in %q, and nobody has moved it", to)
+	}
+	other, err := s.ground.group("elsewhere", on20.resources(), "cpu", "cpuacct")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []sample.Checked
+	b := New(Config{Context: t.Context(), Checked: func(k sample.Checked) error { seen = append(seen, k); return nil }})
+	s.worker.board.Go()
+	moved := make(chan error, 1)
+	go func() { time.Sleep(200 * time.Millisecond); moved <- other.Attach(s.worker.proc.Pid()) }()
+	if err := b.Watch(e, time.Second, func(string, []sample.Value) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-moved; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(seen, func(k sample.Checked) bool {
+		return slices.ContainsFunc(k.Doubts, func(d string) bool {
+			return strings.Contains(d, "was moved to group") && strings.Contains(d, "elsewhere")
+		})
+	}) {
+		t.Errorf("%+v", seen)
+	}
 }
 
 // What this process cannot see of the machine is a doubt.

@@ -167,8 +167,7 @@ func (s *highSample) climb(ctx context.Context) ([]usage, error) {
 			s.worker.board.Stop()
 			return list, nil
 		}
-		ts := unix.NsecToTimespec(int64(time.Millisecond))
-		_ = unix.Nanosleep(&ts, nil)
+		doze(int64(time.Millisecond))
 	}
 	s.worker.board.Stop() // what there is counts
 	return list, nil

@@ -62,8 +62,7 @@ func (s *memorySample) follow(ctx context.Context) (f fate, err error) {
 			continue
 		}
 		looks = looks[:0]
-		ts := unix.NsecToTimespec(100_000)
-		_ = unix.Nanosleep(&ts, nil)
+		doze(100_000)
 	}
 }
 

@@ -137,9 +137,15 @@ func (m *meter) watch(ctx context.Context, every time.Duration, until int64, mor
 		if now := program.Now(); next < now {
 			next = now // it was kept from running: readings do not pile up
 		} else {
-			ts := unix.NsecToTimespec(next - now)
-			_ = unix.Nanosleep(&ts, nil) // woken early by a signal is no harm
+			doze(next - now)
 		}
 	}
 	return list, dropped, ctx.Err()
+}
+
+// doze pauses this thread, for so many nanoseconds at most: woken early by a signal
+// it only looks sooner.
+func doze(ns int64) {
+	ts := unix.NsecToTimespec(ns)
+	_ = unix.Nanosleep(&ts, nil)
 }

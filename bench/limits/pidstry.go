@@ -283,8 +283,7 @@ func (s *pidsSample) watch(ctx context.Context, limit int64, done func() bool, a
 		if ctx.Err() != nil {
 			return w, ctx.Err()
 		}
-		ts := unix.NsecToTimespec(20_000)
-		_ = unix.Nanosleep(&ts, nil)
+		doze(20_000)
 	}
 	w.alive = s.worker.board.Slots[0].Count.Load()
 	return w, nil

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"isoperf/bench/environment"
 	"isoperf/bench/sample"
 	"isoperf/runtime/program"
@@ -96,8 +94,7 @@ func (b *Bench) follow(watches []*levelWatch, length time.Duration) error {
 		}
 		now := program.Now()
 		if next = max(next+int64(pace), now); next > now {
-			ts := unix.NsecToTimespec(next - now)
-			_ = unix.Nanosleep(&ts, nil) // woken early by a signal is no harm
+			doze(next - now)
 		}
 	}
 	return b.Context.Err()
@@ -113,6 +110,9 @@ func (b *Bench) tellLevel(e *Existing, w *levelWatch, m machine, steal float64, 
 	}
 	if emulated(m.env) {
 		checked.Facts["emulated"] = "yes"
+	}
+	if to := e.moved(); to != "" {
+		checked.Doubts = append(checked.Doubts, fmt.Sprintf("process %d was moved to group %q during the watch", e.pid, to))
 	}
 	read, err := w.place.cpuMax()
 	switch {
@@ -166,6 +166,23 @@ func (w watched) values(l Level, steal float64) []sample.Value {
 func (e *Existing) stays() bool {
 	_, err := e.host.Lineage("cpu", e.group)
 	return err == nil
+}
+
+// moved is the group in which the process is that the watch was asked for, if it
+// is another one now. One that has ended has not been moved.
+func (e *Existing) moved() string {
+	if e.pid == 0 {
+		return ""
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", e.pid))
+	if err != nil {
+		return ""
+	}
+	now, err := e.host.GroupOf("cpu", text)
+	if err != nil || now == e.group {
+		return ""
+	}
+	return now
 }
 
 // tellStates hands on the limits that are read once.
