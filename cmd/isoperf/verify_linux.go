@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -241,6 +242,9 @@ func (o verifyFlags) cells() ([]enforce.Cell, error) {
 	quotas, periods := o.quotas, o.periods
 	if len(quotas) == 0 {
 		quotas = []string{"20%", "100%"}
+		if runtime.NumCPU() == 1 { // of which no load can use more
+			quotas[1] = "50%"
+		}
 	}
 	if len(periods) == 0 {
 		periods = []string{"100ms"}

@@ -129,6 +129,10 @@ func cpuReasons() []cpuReason {
 			short := v["error-ratio"] < -most && v["others-ratio"] > mostOthers
 			return said(!binding(v) && short, "the load did not get the CPUs that the limit leaves it%s", beside(v["others-ratio"]))
 		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			// One that is held back nevertheless is: quota was lost.
+			return said(!binding(v) && v["error-ratio"] >= -most, "the limit was not reached: the load can use %s of a CPU at most; give it more threads, or a smaller quota", percent(v["entitled-ratio"]))
+		}},
 		{NotJudged, func(v map[string]float64, _ float64) string {
 			byPeriods := v["periods-error-ratio"]
 			return said(binding(v) && math.Abs(byPeriods-v["error-ratio"]) > mostDrift, "by the count of periods the error is %+.1f %%: the periods are not as long as they say", 100*byPeriods)

@@ -99,7 +99,7 @@ func TestJudgeCPUMax(t *testing.T) {
 		{"periods are longer than they say", case20, nil, withCPU(map[string]float64{"error-ratio": -0.03, "periods-error-ratio": 0}), NotJudged, "periods are not as long as they say", ""},
 		{"high, then low", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.25}), NotJudged, "+25.0 % in a quarter", ""},
 		{"a quarter within its budget", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.03, "part-budget-ratio": 0.05}), Accurate, "", ""},
-		{"free", case200, nil, withCPU(free), Accurate, "", ""},
+		{"free", case200, nil, withCPU(free), NotJudged, "the limit was not reached", ""},
 		{"free, others beside it", case200, nil, freeBut("error-ratio", -0.3, 0.6), NotJudged, "did not get the CPUs", ""},
 		{"free, and held back", case200, nil, freeBut("error-ratio", -0.3), Inaccurate, "quota was lost", ""},
 		{"turns", turns, nil, withCPU(map[string]float64{"error-ratio": -0.04, "periods-error-ratio": -0.04}), Accurate, "", ""},
