@@ -92,12 +92,12 @@ func Sweep(h *Host, record string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := broom{host: h}
+	b := broom{host: h, gone: map[owner]bool{}}
 	for _, dir := range h.places() {
 		if childless(dir) {
 			continue
 		}
-		names, err := garbage(dir, me.namespace)
+		names, err := b.garbage(dir, me.namespace)
 		b.note(err)
 		for _, name := range names {
 			b.take([]string{dir + "/" + name})
@@ -112,6 +112,7 @@ func Sweep(h *Host, record string) ([]string, error) {
 // broom is what one sweep has done.
 type broom struct {
 	host    *Host
+	gone    map[owner]bool // asked once: an owner that ends meanwhile is for the next sweep
 	removed []string
 	err     error
 }
@@ -147,7 +148,7 @@ func (b *broom) take(dirs []string) bool {
 // records removes what the records of gone owners tell of. A path that a living
 // owner has taken since is that owner's.
 func (b *broom) records(dir string, namespace uint64) {
-	dead, err := garbage(dir, namespace)
+	dead, err := b.garbage(dir, namespace)
 	b.note(err)
 	if len(dead) == 0 {
 		return
@@ -165,7 +166,11 @@ func (b *broom) records(dir string, namespace uint64) {
 	}
 	for _, name := range dead {
 		done := true
-		for _, dirs := range readRecord(dir + "/" + name) {
+		groups := readRecord(dir + "/" + name)
+		slices.SortStableFunc(groups, func(x, y []string) int {
+			return freezerFirst(b.host.treeOf(x[0]), b.host.treeOf(y[0]))
+		})
+		for _, dirs := range groups {
 			switch {
 			case inUse[dirs[0]]:
 			case b.host.treeOf(dirs[0]) == nil:
@@ -186,7 +191,7 @@ func (b *broom) records(dir string, namespace uint64) {
 func (h *Host) places() []string {
 	var list []string
 	trees := h.trees()
-	slices.SortStableFunc(trees, func(a, b *hierarchy) int { return cmp.Compare(b.freezes(), a.freezes()) })
+	slices.SortStableFunc(trees, freezerFirst)
 	for _, tree := range trees {
 		if !tree.v2 && !slices.ContainsFunc(controllers(), func(c *controller) bool { return tree.has(c.name) }) {
 			continue // "name=systemd", and what has no limits
@@ -199,14 +204,17 @@ func (h *Host) places() []string {
 	return list
 }
 
-// freezes is 1 for the hierarchy of version 1's freezer. It is swept first, which
-// lets go what is frozen there: a frozen process does not die, and the groups of
-// the other hierarchies could not be removed.
-func (tree *hierarchy) freezes() int {
-	if !tree.v2 && tree.has(freezer.name) {
+// freezerFirst orders hierarchies for a sweep: that of version 1's freezer before
+// the others, which lets go what is frozen there: a frozen process does not die,
+// and the groups of the other hierarchies could not be removed.
+func freezerFirst(x, y *hierarchy) int {
+	last := func(tree *hierarchy) int {
+		if tree != nil && !tree.v2 && tree.has(freezer.name) {
+			return 0
+		}
 		return 1
 	}
-	return 0
+	return cmp.Compare(last(x), last(y))
 }
 
 func (h *Host) trees() []*hierarchy {
@@ -238,7 +246,7 @@ func childless(dir string) bool {
 
 // garbage names the entries of a directory whose owner, of this pid namespace,
 // is gone.
-func garbage(dir string, namespace uint64) ([]string, error) {
+func (b *broom) garbage(dir string, namespace uint64) ([]string, error) {
 	f, err := os.Open(dir)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
@@ -253,7 +261,15 @@ func garbage(dir string, namespace uint64) ([]string, error) {
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
 		o, _, ok := parseName(name)
-		return !ok || o.namespace != namespace || o.pid == 0 || !o.gone()
+		if !ok || o.namespace != namespace || o.pid == 0 {
+			return true
+		}
+		gone, asked := b.gone[o]
+		if !asked {
+			gone = o.gone()
+			b.gone[o] = gone
+		}
+		return !gone
 	}), nil
 }
 

@@ -164,22 +164,34 @@ func TestSweepFrozen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs, _ := killed(t, Options{ID: "frozen", Also: []string{"cpu", "freezer"}}, func() {
-		list, err := filepath.Glob(place + "/isoperf-*-frozen")
-		if err != nil || len(list) != 1 {
-			t.Fatalf("%q, %v", list, err)
-		}
-		if err := os.WriteFile(list[0]+"/freezer.state", []byte("FROZEN"), 0); err != nil {
-			t.Fatal(err)
-		}
-	})
-	var failed error
-	eventually(func() bool { // until the kill has been carried out
-		_, failed = Sweep(h, "")
-		return failed != nil || !slices.ContainsFunc(dirs, exists)
-	})
-	if failed != nil || slices.ContainsFunc(dirs, exists) {
-		t.Errorf("left are %q: %v", slices.DeleteFunc(dirs, func(dir string) bool { return !exists(dir) }), failed)
+	record := filepath.Join(t.TempDir(), "records", "cgroup")
+	path := testPath("frozen") + "/x"
+	for name, test := range map[string]struct {
+		o       Options
+		pattern string
+	}{
+		"name":   {Options{ID: "frozen", Also: []string{"cpu", "freezer"}}, place + "/isoperf-*-frozen"},
+		"record": {Options{ID: "frozen", Also: []string{"cpu", "freezer"}, Record: record, Path: path}, tree.mount + path},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dirs, _ := killed(t, test.o, func() {
+				list, err := filepath.Glob(test.pattern)
+				if err != nil || len(list) != 1 {
+					t.Fatalf("%q, %v", list, err)
+				}
+				if err := os.WriteFile(list[0]+"/freezer.state", []byte("FROZEN"), 0); err != nil {
+					t.Fatal(err)
+				}
+			})
+			var failed error
+			eventually(func() bool { // until the kill has been carried out
+				_, failed = Sweep(h, record)
+				return failed != nil || !slices.ContainsFunc(dirs, exists)
+			})
+			if failed != nil || slices.ContainsFunc(dirs, exists) {
+				t.Errorf("left are %q: %v", slices.DeleteFunc(dirs, func(dir string) bool { return !exists(dir) }), failed)
+			}
+		})
 	}
 }
 
