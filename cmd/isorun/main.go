@@ -50,7 +50,19 @@ be executed, 127 when it is not found, 128+N when signal N ended it.
 // begun is when this package was initialised, which is about when main begins.
 var begun = program.Now()
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// What is started dies with its thread. Every init function runs on the first
+// thread of the process, which stays (see runtime.LockOSThread), so nothing is
+// locked here: for that the runtime makes one more thread. A test is not entered.
+func init() {
+	if inherit.Entered() {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+}
+
+func main() {
+	runtime.LockOSThread() // what is started dies with this thread
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "run" {
@@ -126,7 +138,6 @@ func build(bits uint64, path string, argv []string) (*program.Program, program.G
 
 // start runs the program and stands for it.
 func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Writer) int {
-	runtime.LockOSThread() // the child dies with this thread
 	inherit.Restore()
 	proc, err := program.Start(p)
 	if err != nil {

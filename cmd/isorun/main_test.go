@@ -294,6 +294,34 @@ func TestSpareNamespaces(t *testing.T) {
 	}
 }
 
+// The command is a child of the process's first thread, with which it dies.
+func TestFirstThread(t *testing.T) {
+	cmd := exec.Command(binary(t), "unshare", "-n", "none", "--", "sh", "-c", "echo $$; read line")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child, err := bufio.NewReader(pipe).ReadString('\n')
+	if err != nil {
+		t.Error(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
+	if got, want := strings.TrimSpace(string(children)), strings.TrimSpace(child); err != nil || got != want {
+		t.Errorf("the first thread's children are %q, %v; want %q", got, err, want)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 1 { // of read, at the end of input
+		t.Error(err)
+	}
+}
+
 // bundle is one with busybox and a /proc.
 type bundle struct {
 	t           *testing.T

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 
 	"isoperf/runtime/container"
@@ -85,7 +84,6 @@ func runBundle(args []string, stdout, stderr io.Writer) int {
 }
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
-	runtime.LockOSThread() // the container dies with this thread
 	if line != nil {
 		o.Idle = line.rehearse
 	}

@@ -3,7 +3,6 @@ package program
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -66,8 +65,6 @@ func (img *Image) Start() (*Process, error) {
 	h := img.arena.header()
 	h.reap = 0
 	img.anchor = readAnchor()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	launchBlocking(img.arena.addr)
 	if h.cloned < 0 {
 		return nil, cloneError(h.clone.flags, syscall.Errno(-h.cloned))
@@ -130,9 +127,7 @@ func (img *Image) Cycle() (Times, error) {
 	}
 	over := img.bound()
 	img.anchor = readAnchor()
-	runtime.LockOSThread()
 	launchBlocking(img.arena.addr)
-	runtime.UnlockOSThread()
 	late := over()
 	if h.cloned < 0 {
 		return Times{}, cloneError(h.clone.flags, syscall.Errno(-h.cloned))
