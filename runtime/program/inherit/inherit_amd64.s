@@ -1,5 +1,6 @@
 #include "go_asm.h"
 #include "textflag.h"
+#include "funcdata.h"
 
 // func getrlimit(resource uintptr, old unsafe.Pointer) int64
 TEXT ·getrlimit(SB), NOSPLIT, $0-24
@@ -33,6 +34,11 @@ TEXT ·syscall3(SB), NOSPLIT, $0-40
 	XORL R8, R8
 	SYSCALL
 	MOVQ AX, ret+32(FP)
+	RET
+
+// func deep()
+TEXT ·deep(SB), 0, $20000-0
+	NO_LOCAL_POINTERS
 	RET
 
 // func entry()
