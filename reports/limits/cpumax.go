@@ -20,6 +20,7 @@ const (
 	mostLate     = 0.01 // of the periods: the quota of so many was lost
 	mostOthers   = 0.02 // of a CPU: less than that is this program and the kernel
 	leastFair    = 0.95 // Jain's index of the threads' CPU time
+	mostBudget   = 0.25 // of the limit: what could be off by more says nothing, and the kernel's own test accepts less
 	mostApart    = 0.03 // of the time, between it and what the group ran and was throttled
 )
 
@@ -141,6 +142,10 @@ func cpuReasons() []cpuReason {
 			part := v["part-error-ratio"]
 			uneven := math.Abs(v["error-ratio"]) <= most && math.Abs(part) > max(most, v["part-budget-ratio"])
 			return said(uneven, "it was not even: %+.1f %% in a quarter of the time, as if the limit had not been the same throughout%s", 100*part, beside(v["others-ratio"]))
+		}},
+		{NotJudged, func(v map[string]float64, most float64) string {
+			wide := v["budget-ratio"] > mostBudget && math.Abs(v["error-ratio"]) <= most
+			return said(wide, "what was measured could be off by %s: measure for longer, or when less else runs%s", percent(v["budget-ratio"]), beside(v["others-ratio"]))
 		}},
 	}
 }

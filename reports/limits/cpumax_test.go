@@ -79,6 +79,7 @@ func TestJudgeCPUMax(t *testing.T) {
 	}{
 		{"kept", case20, nil, goodCPU(), Accurate, "", ""},
 		{"kept, short", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "over-budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), Within, "", ""},
+		{"could be off by too much", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.77, "over-budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), NotJudged, "could be off by 77.00 %", ""},
 		{"less, as lost quota explains", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "error-ratio": -0.04, "periods-error-ratio": -0.04}), Within, "", ""},
 		{"more, which lost quota does not", case20, nil, withCPU(map[string]float64{"budget-ratio": 0.05, "error-ratio": 0.04, "periods-error-ratio": 0.04}), Inaccurate, "it got too much", ""},
 		{"too much", case20, nil, withCPU(map[string]float64{"error-ratio": 0.03, "periods-error-ratio": 0.03}), Inaccurate, "it got too much", ""},
