@@ -6,6 +6,7 @@
 //	                                         │            │ look: once, bounded: what the payload sees
 //	                                         │            ▼
 //	                                         └──► clone3, execve by the engine's loop ──► Startup  ready-ns total-ns
+//	   the same with each variant, in turns with the usual ──► StartupVariants
 //	   the same with isorun's timeline ──────────────────────► StartupSpans   span.…-ns residual-ns
 //	   N of them at a time, as fast as they go ──────────────► StartupAtOnce  wall-ns
 //	   at intended times, a share of that rate ──────────────► StartupOpen    response-ns late-ns
@@ -169,12 +170,12 @@ func (b *Bench) Cases(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	v := b.which()[0]
 	for _, p := range b.chosen() {
-		cases = append(cases, b.startCase(p, v, false, e))
+		cases = append(cases, b.startCase("Startup", p, v, false, e))
 	}
 	if e.Wide && e.Paced > 0 {
 		for _, p := range b.chosen() {
 			if p.slow == 0 {
-				cases = append(cases, b.startCase(p, v, true, e))
+				cases = append(cases, b.startCase("Startup", p, v, true, e))
 			}
 		}
 	}
@@ -192,13 +193,15 @@ func (b *Bench) Spans(e harness.Extent) []harness.Case {
 	return cases
 }
 
-// Variants are the starts of containers that differ from the usual one.
+// Variants are the starts of containers that differ from the usual one, and of
+// the usual one beside them: what a variant costs is told by samples that took
+// turns, never by those of another run.
 func (b *Bench) Variants(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, v := range b.which() {
 		for _, p := range b.chosen() {
 			if v.name == usual || slices.Contains(p.variants, v.name) {
-				cases = append(cases, b.startCase(p, v, false, e))
+				cases = append(cases, b.startCase("StartupVariants", p, v, false, e))
 			}
 		}
 	}
@@ -215,13 +218,13 @@ func (b *Bench) find(name string) *peer {
 	return nil
 }
 
-// startCase is one row: a runtime, a variant, a pacing.
-func (b *Bench) startCase(p peer, v variant, paced bool, e harness.Extent) harness.Case {
+// startCase is one row of a family: a runtime, a variant, a pacing.
+func (b *Bench) startCase(family string, p peer, v variant, paced bool, e harness.Extent) harness.Case {
 	pacing := "burst"
 	if paced {
 		pacing = "paced"
 	}
-	name := fmt.Sprintf("Startup/runtime=%s/with=%s/pacing=%s", p.name, v.name, pacing)
+	name := fmt.Sprintf("%s/runtime=%s/with=%s/pacing=%s", family, p.name, v.name, pacing)
 	c := harness.Case{
 		Name: name, Paced: paced, Run: 5, Samples: p.samples(e.Wanted(paced)), Cost: p.cost(), Drops: true,
 		Open: func() (harness.Sampler, error) { return b.openStart(name, p, v) },

@@ -138,7 +138,7 @@ func TestVariants(t *testing.T) {
 		if v.cold && !asRoot() {
 			continue // it takes root
 		}
-		name := "Startup/runtime=isorun/with=" + v.name + "/pacing=burst"
+		name := "StartupVariants/runtime=isorun/with=" + v.name + "/pacing=burst"
 		samples(t, cases, name, 1)
 		if lacks := saw[name].Lacks; len(lacks) > 0 || !saw[name].Looked {
 			t.Errorf("%s lacks %q", name, lacks)

@@ -25,6 +25,9 @@ paths, three capabilities, no new privileges). The others differ in one thing:
 seccomp (Docker's filter), limits (CPU, memory, processes), host-net (no network
 namespace), bare (no cgroup, no masks, all capabilities), rootless (as an
 ordinary user), cold (caches dropped before each start: the whole machine's).
+startup-variants starts these and the usual one in turns, and what a variant
+adds is told against that usual one, never against the one of startup, which is
+measured at another time.
 --bundle takes yours, --rootfs another root; the payload is then shown inside,
 in a /dev in memory, and nothing is written to your files. --exec runs a command
 of yours instead, which does not say when it began.

@@ -149,9 +149,12 @@ func settings(c *startup.Comparison) string {
 // stands above.
 func startFamily(p *page, f *sample.File, family string) {
 	switch family {
-	case "Startup":
-		p.tables(variantTables(f))
-		p.tables(paceTable(f))
+	case startup.Plain:
+		c := startup.Of(f, family)
+		p.tables(variantTable(c))
+		p.tables(paceTable(c))
+	case startup.Varied:
+		p.tables(variantTable(startup.Of(f, family)))
 	case "StartupSpans":
 		for _, b := range startup.Breakdowns(f) {
 			p.table(phaseTable(b, p.width))
@@ -163,25 +166,28 @@ func startFamily(p *page, f *sample.File, family string) {
 	}
 }
 
-// variantTables say what each variant takes beyond the usual bundle.
-func variantTables(f *sample.File) []table.Table {
-	main := startup.Main(f)
-	variants := startup.Variants(f)
-	if main == nil || len(variants) < 2 {
+// variantTable says what each variant takes beyond the usual bundle of the same
+// family.
+func variantTable(c *startup.Comparison) []table.Table {
+	if c == nil || len(c.Others()) == 0 {
 		return nil
 	}
-	others := slices.DeleteFunc(slices.Clone(variants), func(v string) bool { return v == main.With })
+	others := c.Others()
 	t := table.Table{
-		Title:  fmt.Sprintf("Total time by variant, %s: over %s", main.Pacing, main.With),
-		Header: append([]string{"runtime", main.With}, others...), Align: []table.Align{table.Left, table.Right}, Tight: true,
+		Title:  fmt.Sprintf("Total time by variant, %s: over %s", c.Pacing, c.With),
+		Header: append([]string{"runtime", c.With}, others...), Align: []table.Align{table.Left, table.Right}, Tight: true,
 	}
 	same, alone := false, false
 	columns := make([][]string, len(others))
-	for _, name := range startup.Runtimes(f) {
-		base := startup.Total(f, name, main.With, main.Pacing)
+	for _, name := range c.Runtimes() {
+		base := c.Total(name, c.With, c.Pacing)
 		var cells []string
 		for _, v := range others {
-			text := beyond(base, startup.Total(f, name, v, main.Pacing), v)
+			values := c.Total(name, v, c.Pacing)
+			text := beyond(base, values)
+			if len(values) > 0 && (len(base) == 0 || !c.Comparable()) {
+				text = "= " + table.Duration(stats.Summarize(values).Median)
+			}
 			same = same || text == "same"
 			alone = alone || strings.HasPrefix(text, "=")
 			cells = append(cells, text)
@@ -203,6 +209,9 @@ func variantTables(f *sample.File) []table.Table {
 	if len(t.Rows) == 0 {
 		return nil
 	}
+	if c.Comparable() {
+		t.Notes = append(t.Notes, fmt.Sprintf("%s: the one that took turns with the variants, not that of another family.", c.With))
+	}
 	if same {
 		t.Notes = append(t.Notes, "same: the 95 % range of the difference holds zero.")
 	}
@@ -212,14 +221,10 @@ func variantTables(f *sample.File) []table.Table {
 	return []table.Table{t}
 }
 
-// beyond is what a variant takes more than base; another bundle or command is
-// no variant of it, and stands alone.
-func beyond(base, values []float64, variant string) string {
-	switch {
-	case len(values) == 0:
+// beyond is what a variant takes more than base.
+func beyond(base, values []float64) string {
+	if len(base) == 0 || len(values) == 0 {
 		return "-"
-	case len(base) == 0 || !startup.Comparable(variant):
-		return "= " + table.Duration(stats.Summarize(values).Median)
 	}
 	s := stats.Increment(base, values)
 	if s.Lo <= 0 && s.Hi >= 0 {
@@ -229,18 +234,17 @@ func beyond(base, values []float64, variant string) string {
 }
 
 // paceTable sets starts with a pause before them against those without.
-func paceTable(f *sample.File) []table.Table {
-	main := startup.Main(f)
-	if main == nil || main.Pacing != "burst" || startup.Compare(f, main.With, "paced") == nil {
+func paceTable(c *startup.Comparison) []table.Table {
+	if c == nil || c.Pacing != "burst" {
 		return nil
 	}
 	t := table.Table{
-		Title:  fmt.Sprintf("Total time with 50 ms between any two starts, %s", main.With),
+		Title:  fmt.Sprintf("Total time with 50 ms between any two starts, %s", c.With),
 		Header: []string{"runtime", "burst", "paced", "paced/burst", "95 % range"},
 		Align:  []table.Align{table.Left, table.Right, table.Right, table.Right, table.Right},
 	}
-	for _, s := range main.Starts {
-		paced := startup.Total(f, s.Name, main.With, "paced")
+	for _, s := range c.Starts {
+		paced := c.Total(s.Name, c.With, "paced")
 		if len(paced) == 0 {
 			continue
 		}

@@ -69,7 +69,7 @@ func chapters() []chapter {
 			family: "SweepCreators", heading: "Sweep: creators at the same time", row: "n", rowName: "creators",
 			about: "Several creators make and reap children at the same time. `reap-ns` runs from clone3 entered to waitid returned in one creator; `wall-ns` is the wall time of the run divided by all creations.",
 		},
-		startupChapter(), startupSpansChapter(), startupAtOnceChapter(), startupOpenChapter(),
+		startupChapter(), startupVariantsChapter(), startupSpansChapter(), startupAtOnceChapter(), startupOpenChapter(),
 		{
 			family: "Engine", heading: "The engine's own cost", row: "part",
 			about: "What the engine spends on one start besides the figures above: it lies outside of `clone-ns`, `child-ns` and `reap-ns`. " +

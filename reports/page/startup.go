@@ -22,6 +22,15 @@ func startupChapter() chapter {
 	}
 }
 
+func startupVariantsChapter() chapter {
+	return chapter{
+		family: startup.Varied, heading: "Startup: variants of the container", own: variedTables,
+		about: "The usual container and those that differ from it in one thing, in turns: `seccomp` adds Docker's filter, `limits` limits of CPU, memory and processes, " +
+			"`host-net` leaves the network namespace out, `bare` the control group, the masks and the drop of capabilities, `rootless` is an ordinary user's, " +
+			"`cold` drops the caches before each start. The usual start among them is the base of all of them; that of the chapter Startup was measured at another time.",
+	}
+}
+
 func startupSpansChapter() chapter {
 	return chapter{
 		family: "StartupSpans", heading: "Startup: the phases", own: phaseTables,
@@ -47,20 +56,32 @@ func startupOpenChapter() chapter {
 	}
 }
 
-// startTables are the main comparison, then the medians of all variants, then
-// what was observed of the containers.
+// startTables are the main comparison, then the medians of other containers and
+// pacings, then what was observed of the containers.
 func startTables(f *sample.File) []table.Table {
-	c := startup.Main(f)
+	return familyTables(startup.Of(f, startup.Plain), true)
+}
+
+// variedTables are the medians of all variants, and the whole comparison of the
+// usual start where no other chapter has it.
+func variedTables(f *sample.File) []table.Table {
+	return familyTables(startup.Of(f, startup.Varied), startup.Of(f, startup.Plain) == nil)
+}
+
+func familyTables(c *startup.Comparison, whole bool) []table.Table {
 	if c == nil {
 		return nil
 	}
-	all := []table.Table{comparison(c)}
-	for _, pacing := range startup.Pacings(f) {
-		if t, ok := variants(f, pacing); ok {
+	var all []table.Table
+	if whole {
+		all = append(all, comparison(c))
+	}
+	for _, pacing := range c.Pacings() {
+		if t, ok := medians(c, pacing); ok {
 			all = append(all, t)
 		}
 	}
-	if t, ok := observed(c); ok {
+	if t, ok := observed(c); ok && whole {
 		all = append(all, t)
 	}
 	return all
@@ -101,28 +122,28 @@ func unitMedian(k *sample.Case, unit string) string {
 	return amount(unit, stats.Summarize(k.Values[unit]).Median)
 }
 
-// variants are the medians of all variants of one pacing.
-func variants(f *sample.File, pacing string) (table.Table, bool) {
+// medians are those of all containers of the family of c at one pacing.
+func medians(c *startup.Comparison, pacing string) (table.Table, bool) {
 	t := table.Table{Title: "total-ns, medians by variant, pacing=" + pacing, Header: []string{"runtime"}, Align: []table.Align{table.Left}}
+	names := c.Runtimes()
 	var withs []string
-	for _, with := range startup.Variants(f) {
-		if startup.Compare(f, with, pacing) != nil {
+	for _, with := range c.Withs() {
+		if slices.ContainsFunc(names, func(name string) bool { return len(c.Total(name, with, pacing)) > 0 }) {
 			withs = append(withs, with)
 			t.Header, t.Align = append(t.Header, with), append(t.Align, table.Right)
 		}
 	}
-	for _, name := range startup.Runtimes(f) {
+	for _, name := range names {
 		row, there := []string{name}, false
 		for _, with := range withs {
-			m := stats.Summarize(startup.Total(f, name, with, pacing))
+			m := stats.Summarize(c.Total(name, with, pacing))
 			row, there = append(row, table.Duration(m.Median)), there || m.N > 0
 		}
 		if there {
 			t.Rows = append(t.Rows, row)
 		}
 	}
-	main := startup.Main(f)
-	more := len(withs) > 1 || main == nil || pacing != main.Pacing
+	more := len(withs) > 1 || pacing != c.Pacing
 	return t, more && len(t.Rows) > 0
 }
 
@@ -232,10 +253,8 @@ func startupFindings(f *sample.File) []string {
 	if text := c.Verdict(); text != "" {
 		lines = append(lines, "**In one sentence**: "+escape(text))
 	}
-	if parts := variantWords(f, c); len(parts) > 0 {
-		lines = append(lines, fmt.Sprintf("**Variants of the start**, %s, total time over with=%s: %s.", escape(c.Base.Name), c.With, strings.Join(parts, "; ")))
-	}
-	paced := startup.Total(f, c.Base.Name, c.With, "paced")
+	lines = append(lines, variantFindings(startup.Of(f, startup.Varied))...)
+	paced := c.Total(c.Base.Name, c.With, "paced")
 	if r := stats.Ratio(c.Base.Case.Values["total-ns"], paced); c.Pacing == "burst" && r.Sure() {
 		lines = append(lines, fmt.Sprintf("**Starts apart**: with 50 ms between any two, %s takes %s instead of %s (%s).", escape(c.Base.Name),
 			table.Duration(stats.Summarize(paced).Median), table.Duration(c.Base.Total.Median), startup.Times(r.Ratio)))
@@ -243,12 +262,15 @@ func startupFindings(f *sample.File) []string {
 	return lines
 }
 
-// variantWords says what each variant adds to the start of the base.
-func variantWords(f *sample.File, c *startup.Comparison) []string {
+// variantFindings say what each variant adds to the start of the base.
+func variantFindings(c *startup.Comparison) []string {
+	if c == nil {
+		return nil
+	}
 	var parts []string
-	for _, with := range startup.Variants(f) {
-		values := startup.Total(f, c.Base.Name, with, c.Pacing)
-		if with == c.With || !startup.Comparable(with) || len(values) == 0 {
+	for _, with := range c.Others() {
+		values := c.Total(c.Base.Name, with, c.Pacing)
+		if len(values) == 0 {
 			continue
 		}
 		s := stats.Increment(c.Base.Case.Values["total-ns"], values)
@@ -258,5 +280,9 @@ func variantWords(f *sample.File, c *startup.Comparison) []string {
 		}
 		parts = append(parts, fmt.Sprintf("`%s` %s", escape(with), text))
 	}
-	return parts
+	if len(parts) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("**Variants of the start**, %s, total time over with=%s among them (%s): %s.",
+		escape(c.Base.Name), escape(c.With), table.Duration(c.Base.Total.Median), strings.Join(parts, "; "))}
 }

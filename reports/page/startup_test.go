@@ -54,3 +54,31 @@ func TestNamesOfRuntimesStayText(t *testing.T) {
 		}
 	}
 }
+
+// Files of two times are pooled, but a variant is set against the usual start of
+// its own file.
+func TestVariantsOfAnotherTime(t *testing.T) {
+	steady := func(name string, ms float64) *sample.Case {
+		c := &sample.Case{Name: name + "/pacing=burst", Units: []string{"total-ns"}, Values: map[string][]float64{}}
+		for i := range 40 {
+			c.Values["total-ns"] = append(c.Values["total-ns"], ms*1e6+1e3*float64(i))
+		}
+		return c
+	}
+	plain := &sample.File{Path: "plain.txt", Cases: []*sample.Case{steady("Startup/runtime=isorun/with=usual", 2)}}
+	varied := &sample.File{Path: "varied.txt", Cases: []*sample.Case{
+		steady("StartupVariants/runtime=isorun/with=usual", 2.5), steady("StartupVariants/runtime=isorun/with=host-net", 2.3),
+	}}
+	for _, files := range [][]*sample.File{{plain, varied}, {varied, plain}, {varied}} {
+		text := page(t, Options{}, files...)
+		if !strings.Contains(text, "`host-net` - 200 us") {
+			t.Errorf("%d files: the finding is not of the variants' own base", len(files))
+		}
+		if !strings.Contains(text, "| isorun  | 2.52 ms |  2.32 ms |") {
+			t.Errorf("%d files: no table of the variants", len(files))
+		}
+		if n := strings.Count(text, "; ratios over isorun"); n != 1 {
+			t.Errorf("%d files: the usual start has %d tables", len(files), n)
+		}
+	}
+}

@@ -53,7 +53,7 @@ func crowded() *sample.File {
 	f := specimen.Startup(12)
 	long := strings.Repeat("with a name that goes on, ", 4)
 	for i := range 12 {
-		for _, from := range []string{"StartupAtOnce/runtime=crun/n=", "StartupOpen/runtime=runc/load=", "Startup/runtime=crun/with=", "StartupSpans/runtime=isorun/with="} {
+		for _, from := range []string{"StartupAtOnce/runtime=crun/n=", "StartupOpen/runtime=runc/load=", "Startup/runtime=crun/with=", "StartupVariants/runtime=crun/with=", "StartupSpans/runtime=isorun/with="} {
 			for _, c := range slices.Clone(f.Cases) {
 				if strings.HasPrefix(c.Name, from) && i%4 == len(from)%4 {
 					name := strings.Replace(c.Name, c.Param("runtime"), fmt.Sprintf("%s-%d-%s", c.Param("runtime"), i, strings.ReplaceAll(long, " ", "-")), 1)

@@ -9,23 +9,20 @@ import (
 	"isoperf/reports/table"
 )
 
-// startupVariants shows what a variant makes of the time of the usual start,
-// as a ratio.
+// startupVariants shows what a variant makes of the time of the usual start
+// that was measured among the variants, as a ratio.
 func startupVariants(f *sample.File) (Figure, bool) {
-	fig := Figure{Name: "startup-variants", Title: "What a variant makes of the start", Family: "Startup"}
-	c := startup.Main(f)
+	fig := Figure{Name: "startup-variants", Title: "What a variant makes of the start", Family: startup.Varied}
+	c := startup.Of(f, startup.Varied)
 	if c == nil {
 		return fig, false
 	}
 	var rows []row
 	var counts []int
-	for _, name := range startup.Runtimes(f) {
-		base := startup.Total(f, name, c.With, c.Pacing)
-		for _, with := range startup.Variants(f) {
-			values := startup.Total(f, name, with, c.Pacing)
-			if with == c.With || !startup.Comparable(with) || len(values) == 0 || len(base) == 0 {
-				continue
-			}
+	for _, name := range c.Runtimes() {
+		base := c.Total(name, c.With, c.Pacing)
+		for _, with := range c.Others() {
+			values := c.Total(name, with, c.Pacing)
 			r := stats.Ratio(base, values)
 			if r.N == 0 || r.BaseN == 0 {
 				continue
@@ -40,7 +37,7 @@ func startupVariants(f *sample.File) (Figure, bool) {
 	}
 	x := logAxis("total time, as a multiple of "+c.With+" (log scale)", append(extent(rows), 1), func(v float64) string { return numberTick(v) + "x" })
 	fig.sheet = sheet{
-		lead:   fmt.Sprintf("Total time of each variant over that of the same runtime with=%s; %s. At 1x nothing changes.", c.With, pacingWords(c.Pacing)),
+		lead:   fmt.Sprintf("Total time of each variant over that of the same runtime with=%s, measured in turns with it; %s. At 1x nothing changes.", c.With, pacingWords(c.Pacing)),
 		panels: []panel{rowsPanel(rows, x)},
 		foot:   []string{"Mark: Hodges-Lehmann ratio. Bar: its 95 % interval. " + samplesOf(counts) + "."},
 	}

@@ -1,11 +1,17 @@
 // Package startup reads the start-up families of a result file, so that the
 // answer, the page and the pictures state the same thing.
 //
-//	Startup ───────► Compare ────► runtimes by total, times the base, what each lacks, who is absent and why
-//	StartupSpans ──► Breakdowns ─► phases that add up, and the residual
-//	StartupAtOnce ─► Crowds ─────► starts per second against concurrency, the knee
-//	StartupOpen ───► Loads ──────► latency by percentile from the intended start
-//	any of them ───► words.go ───► the sentences
+//	Startup ─────────► Compare ────► runtimes by total, times the base, what each lacks, who is absent and why
+//	StartupVariants ─► the same, and each variant over the usual start of the same family
+//	StartupSpans ────► Breakdowns ─► phases that add up, and the residual
+//	StartupAtOnce ───► Crowds ─────► starts per second against concurrency, the knee
+//	StartupOpen ─────► Loads ──────► latency by percentile from the intended start
+//	any of them ─────► words.go ───► the sentences
+//
+// The two families of whole starts both hold the usual container, each its own:
+// they are measured at different times, and a machine that has drifted between
+// them would show as the price of a variant. So nothing here sets samples of
+// one against those of the other, also where a file holds both.
 //
 // A runtime is whatever the file calls one; only the base (isorun, or else
 // the first one) and the floor (fork-exec, which makes no container) mean
@@ -23,7 +29,15 @@ import (
 )
 
 // Families are the start-up families, in the order in which they are read.
-func Families() []string { return []string{"Startup", "StartupSpans", "StartupAtOnce", "StartupOpen"} }
+func Families() []string {
+	return []string{Plain, Varied, "StartupSpans", "StartupAtOnce", "StartupOpen"}
+}
+
+// The families of whole starts.
+const (
+	Plain  = "Startup"         // every runtime with the usual container, or with the user's
+	Varied = "StartupVariants" // the usual container and what differs from it, in turns
+)
 
 // Floor is the runtime that makes no container: nothing can start sooner.
 const Floor = "fork-exec"
@@ -51,10 +65,12 @@ type Start struct {
 
 // Comparison is one variant of the start at one pacing.
 type Comparison struct {
-	With, Pacing string
-	Base         *Start  // one of Starts: isorun, or else the first of the file, the floor last
-	Starts       []Start // with samples, by the median of Total, quickest first
-	Absent       []Start // without any, with Why, in order of the file
+	Family, With, Pacing string
+	Base                 *Start  // one of Starts: isorun, or else the first of the file, the floor last
+	Starts               []Start // with samples, by the median of Total, quickest first
+	Absent               []Start // without any, with Why, in order of the file
+
+	file *sample.File
 }
 
 // withs and pacings are those that make the main comparison, the first that
@@ -62,34 +78,53 @@ type Comparison struct {
 func withs() []string   { return []string{"usual", "own", "command"} }
 func pacings() []string { return []string{"burst", "paced"} }
 
-// Main is the comparison that a report begins with: the usual bundle, else
-// the user's own, else the user's command, else whatever comes first; back to
-// back where that was measured. It is nil when the file has no start.
+// Main is the comparison that a report begins with: that of the plain starts,
+// or else of the variants. It is nil when the file has no start.
 func Main(f *sample.File) *Comparison {
+	if c := Of(f, Plain); c != nil {
+		return c
+	}
+	return Of(f, Varied)
+}
+
+// Of is the main comparison of a family: the usual bundle, else the user's own,
+// else the user's command, else whatever comes first; back to back where that
+// was measured. It is nil when the family has no start.
+func Of(f *sample.File, family string) *Comparison {
+	cases := f.Family(family)
 	there := func(with, pacing string) bool {
-		return slices.ContainsFunc(f.Family("Startup"), func(c *sample.Case) bool {
+		return slices.ContainsFunc(cases, func(c *sample.Case) bool {
 			return c.Param("with") == with && c.Param("pacing") == pacing && len(c.Values["total-ns"]) > 0
 		})
 	}
-	for _, with := range append(withs(), Variants(f)...) {
-		for _, pacing := range append(pacings(), Pacings(f)...) {
+	for _, with := range append(withs(), distinct(cases, "with")...) {
+		for _, pacing := range append(pacings(), distinct(cases, "pacing")...) {
 			if there(with, pacing) {
-				return Compare(f, with, pacing)
+				return Compare(f, family, with, pacing)
 			}
 		}
 	}
 	return nil
 }
 
-// Variants are the values of "with" that have samples, in order of the file.
-func Variants(f *sample.File) []string { return distinct(f.Family("Startup"), "with") }
+// Withs are the values of "with" that have samples in the family of c, in order
+// of the file.
+func (c *Comparison) Withs() []string { return distinct(c.file.Family(c.Family), "with") }
 
-// Pacings are the values of "pacing" that have samples, in order of the file.
-func Pacings(f *sample.File) []string { return distinct(f.Family("Startup"), "pacing") }
+// Pacings are the values of "pacing" that have samples in the family of c, in
+// order of the file.
+func (c *Comparison) Pacings() []string { return distinct(c.file.Family(c.Family), "pacing") }
 
-// Comparable says whether a variant changes the usual start, rather than
-// being another bundle or command that happens to be timed beside it.
-func Comparable(with string) bool { return with != "own" && with != "command" }
+// Others are the containers beside that of c. Those of the variants may be set
+// against it (see Comparable).
+func (c *Comparison) Others() []string {
+	return slices.DeleteFunc(c.Withs(), func(with string) bool { return with == c.With })
+}
+
+// Comparable says whether the other containers of the family took turns with
+// that of c and differ from it in one thing, rather than being another bundle
+// or command that was timed at another time.
+func (c *Comparison) Comparable() bool { return c.Family == Varied }
 
 func distinct(cases []*sample.Case, key string) []string {
 	var values []string
@@ -101,11 +136,11 @@ func distinct(cases []*sample.Case, key string) []string {
 	return values
 }
 
-// Compare sets the runtimes of one variant and pacing side by side. It is nil
-// when none has a sample.
-func Compare(f *sample.File, with, pacing string) *Comparison {
-	c := &Comparison{With: with, Pacing: pacing}
-	for _, k := range f.Family("Startup") {
+// Compare sets the runtimes of one family, variant and pacing side by side. It
+// is nil when none has a sample.
+func Compare(f *sample.File, family, with, pacing string) *Comparison {
+	c := &Comparison{Family: family, With: with, Pacing: pacing, file: f}
+	for _, k := range f.Family(family) {
 		if k.Param("with") == with && k.Param("pacing") == pacing && len(k.Values["total-ns"]) > 0 {
 			c.Starts = append(c.Starts, newStart(f, k))
 		}
@@ -120,7 +155,7 @@ func Compare(f *sample.File, with, pacing string) *Comparison {
 		s := &c.Starts[i]
 		s.Times = stats.Ratio(c.Base.Case.Values["total-ns"], s.Case.Values["total-ns"])
 	}
-	c.absent(f)
+	c.absent()
 	return c
 }
 
@@ -171,19 +206,19 @@ func cpu(k *sample.Case) float64 {
 
 // absent finds who was to be compared and has no sample: not measured, or
 // failed every time.
-func (c *Comparison) absent(f *sample.File) {
+func (c *Comparison) absent() {
 	add := func(name, why string) {
 		if name == "" || c.Named(name) != nil || slices.ContainsFunc(c.Absent, func(s Start) bool { return s.Name == name }) {
 			return
 		}
 		c.Absent = append(c.Absent, Start{Name: name, Why: why})
 	}
-	for _, n := range f.NotMeasured {
+	for _, n := range c.file.NotMeasured {
 		if c.covers(n.Case) {
 			add(param(n.Case, "runtime"), n.Why)
 		}
 	}
-	for _, k := range f.Family("Startup") {
+	for _, k := range c.file.Family(c.Family) {
 		if c.covers(k.Name) && len(k.Failures) > 0 {
 			add(k.Param("runtime"), "every start failed: "+k.Failures[0])
 		}
@@ -194,7 +229,7 @@ func (c *Comparison) absent(f *sample.File) {
 func (c *Comparison) covers(name string) bool {
 	family, _, _ := strings.Cut(name, "/")
 	with, pacing := param(name, "with"), param(name, "pacing")
-	return family == "Startup" && (with == "" || with == c.With) && (pacing == "" || pacing == c.Pacing)
+	return family == c.Family && (with == "" || with == c.With) && (pacing == "" || pacing == c.Pacing)
 }
 
 // Tells says whether c states already why the case was not measured: as the
@@ -224,26 +259,22 @@ func (c *Comparison) Versions() []string {
 	return all
 }
 
-// Total is the values of the runtime's total time in one variant and pacing,
-// or nil.
-func Total(f *sample.File, runtime, with, pacing string) []float64 {
-	k := f.Case("Startup/runtime=" + runtime + "/with=" + with + "/pacing=" + pacing)
+// Total is the values of the runtime's total time in one variant and pacing of
+// the family of c, or nil.
+func (c *Comparison) Total(runtime, with, pacing string) []float64 {
+	k := c.file.Case(c.Family + "/runtime=" + runtime + "/with=" + with + "/pacing=" + pacing)
 	if k == nil {
 		return nil
 	}
 	return k.Values["total-ns"]
 }
 
-// Runtimes are the names in the Startup family with samples, the quickest of
-// the main comparison first.
-func Runtimes(f *sample.File) []string {
-	names := distinct(f.Family("Startup"), "runtime")
-	main := Main(f)
-	if main == nil {
-		return names
-	}
+// Runtimes are the names with samples in the family of c, the quickest of c
+// first.
+func (c *Comparison) Runtimes() []string {
+	names := distinct(c.file.Family(c.Family), "runtime")
 	place := func(name string) float64 {
-		if s := main.Named(name); s != nil {
+		if s := c.Named(name); s != nil {
 			return s.Total.Median
 		}
 		return math.Inf(1)

@@ -46,16 +46,16 @@ func TestCompareSortsAndFindsTheBase(t *testing.T) {
 	if !math.IsNaN(c.Named("library").Peak) {
 		t.Error("a peak that was not measured has a value")
 	}
-	first := Compare(file(start("Startup/runtime=b/with=own/pacing=burst", 3), start("Startup/runtime=a/with=own/pacing=burst", 2)), "own", "burst")
+	first := Compare(file(start("Startup/runtime=b/with=own/pacing=burst", 3), start("Startup/runtime=a/with=own/pacing=burst", 2)), Plain, "own", "burst")
 	if first.Base.Name != "b" || first.Starts[0].Name != "a" {
 		t.Errorf("without isorun the base is %s, want the first of the file", first.Base.Name)
 	}
 	floor := Compare(file(start("Startup/runtime=fork-exec/with=usual/pacing=burst", 1), start("Startup/runtime=library/with=usual/pacing=burst", 2),
-		start("Startup/runtime=isoperf-run/with=usual/pacing=burst", 4), start("Startup/runtime=runc/with=usual/pacing=burst", 20)), "usual", "burst")
+		start("Startup/runtime=isoperf-run/with=usual/pacing=burst", 4), start("Startup/runtime=runc/with=usual/pacing=burst", 20)), Plain, "usual", "burst")
 	if floor.Base.Name != "library" || strings.Contains(floor.Headline(), "isoperf-run") || !strings.Contains(floor.Headline(), "10x faster than runc") {
 		t.Errorf("base %s: %s", floor.Base.Name, floor.Headline())
 	}
-	alone := Compare(file(start("Startup/runtime=fork-exec/with=usual/pacing=burst", 1)), "usual", "burst")
+	alone := Compare(file(start("Startup/runtime=fork-exec/with=usual/pacing=burst", 1)), Plain, "usual", "burst")
 	if alone.Base.Name != Floor || alone.Verdict() != "" {
 		t.Errorf("the floor alone: base %s, %q", alone.Base.Name, alone.Verdict())
 	}
@@ -81,6 +81,27 @@ func TestMainChoosesWhatIsThere(t *testing.T) {
 	}
 	if Main(file()) != nil || Main(file(&sample.Case{Name: "Startup/runtime=x/with=usual/pacing=burst"})) != nil {
 		t.Error("a comparison without a sample")
+	}
+}
+
+// The plain starts were measured at another time than the variants, on a
+// machine that was quicker then: no sample of the one is set against the other.
+func TestVariantsHaveABaseOfTheirOwn(t *testing.T) {
+	f := file(start("Startup/runtime=isorun/with=usual/pacing=burst", 2.0),
+		start("StartupVariants/runtime=isorun/with=usual/pacing=burst", 2.5), start("StartupVariants/runtime=isorun/with=host-net/pacing=burst", 2.3))
+	if m := Main(f); m.Family != Plain || m.Base.Total.N != 20 || len(m.Others()) != 0 || m.Comparable() {
+		t.Errorf("the main comparison: %s with %d samples, beside %q", m.Family, m.Base.Total.N, m.Others())
+	}
+	c := Of(f, Varied)
+	if c.With != "usual" || c.Base.Total.N != 20 || c.Base.Total.Median < 2.5e6 || !slices.Equal(c.Others(), []string{"host-net"}) || !c.Comparable() {
+		t.Fatalf("the variants: over %s, %d samples, median %v, %q", c.With, c.Base.Total.N, c.Base.Total.Median, c.Others())
+	}
+	if s := stats.Increment(c.Base.Case.Values["total-ns"], c.Total("isorun", "host-net", "burst")); s.Hi >= 0 {
+		t.Errorf("host-net takes %+v more", s)
+	}
+	f.Cases = f.Cases[1:]
+	if m := Main(f); m.Family != Varied || m.Base.Total.Median != c.Base.Total.Median {
+		t.Errorf("without plain starts the main comparison is of %q", m.Family)
 	}
 }
 
