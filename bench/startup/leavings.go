@@ -65,7 +65,7 @@ const groupsAt = "/sys/fs/cgroup"
 // container's of this process in their path. What is
 // there now stays, and so does what somebody else has put something into.
 func (w *world) leaves(places, groups []string) error {
-	groups = append(slices.Clone(groups), fmt.Sprintf("isoperf-%d-", os.Getpid()))
+	groups = append(slices.Clone(groups), containersOf(os.Getpid()))
 	list := func() ([]string, error) {
 		dirs, err := directories(groupsAt)
 		dirs = slices.DeleteFunc(dirs, func(dir string) bool {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -64,4 +66,34 @@ func groupMounts() (v1 bool, v2 []string, err error) {
 		}
 	}
 	return v1, v2, nil
+}
+
+// unmountBelow takes down what is mounted below a directory, the last one first.
+// What is removed afterwards is then that directory's alone, and never what
+// somebody else has at the other end of a mount.
+func unmountBelow(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("find the mounts below what was left behind: %w", err)
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("find the mounts below %q: %w", dir, err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for _, line := range slices.Backward(lines) {
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			continue
+		}
+		// See proc(5): a space, a tab, a newline and a backslash are octal there.
+		path := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(f[4])
+		if !strings.HasPrefix(path, dir+"/") {
+			continue
+		}
+		if err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return fmt.Errorf("unmount %q, which was left behind: %w", path, err)
+		}
+	}
+	return nil
 }

@@ -64,21 +64,35 @@ func awaitOrphans(known []int, within time.Duration) (left []int, err error) {
 }
 
 // endOrphans kills what is left of a start, again and again, since those whose
-// parent dies come to us. Known ones are spared.
+// parent dies come to us. Known ones are spared. One that may not be killed is
+// named in the error, once the others are gone.
 func endOrphans(known []int) error {
+	spared := slices.Clone(known)
+	var refused []error
 	for range 200 {
-		left, err := awaitOrphans(known, 0)
+		left, err := awaitOrphans(spared, 0)
 		if err != nil || len(left) == 0 {
-			return err
+			return errors.Join(append(refused, err)...)
 		}
 		for _, pid := range left {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+			switch err := unix.Kill(pid, unix.SIGKILL); err {
+			case nil, unix.ESRCH:
+			case unix.EPERM:
+				spared, refused = append(spared, pid), append(refused, notOurs(pid))
+			default:
 				return fmt.Errorf("kill process %d, which a runtime has left: %w", pid, err)
 			}
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return errors.New("kill what a runtime has left: there is always more of it")
+	return errors.Join(append(refused, errors.New("kill what a runtime has left: there is always more of it"))...)
+}
+
+// notOurs is the error of a process that may not be killed. Whoever has changed
+// all of its user ids, as a program with the set-user-ID bit can, is out of reach
+// of the user who started it; see kill(2).
+func notOurs(pid int) error {
+	return fmt.Errorf("kill process %d (%s), which a runtime has left: %w; it has made itself another user's and still runs: end it as root, with \"kill -9 %d\"", pid, commandOf(pid), unix.EPERM, pid)
 }
 
 // commandOf is what a process is called.

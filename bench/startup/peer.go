@@ -1,6 +1,7 @@
 package startup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +178,25 @@ func answerIn(ctx context.Context, env []string, in io.Reader, argv ...string) (
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Stdin = env, in
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	type result struct {
+		out []byte
+		err error
+	}
+	ended := make(chan result, 1)
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { err := cmd.Wait(); ended <- result{text.Bytes(), err} }()
+	var out []byte
+	var err error
+	select {
+	case r := <-ended:
+		out, err = r.out, r.err
+	case <-unkillable(ctx):
+		return nil, errors.Join(context.Cause(ctx), notOurs(cmd.Process.Pid))
+	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -185,6 +204,14 @@ func answerIn(ctx context.Context, env []string, in io.Reader, argv ...string) (
 		err = fmt.Errorf("%w: %s", err, line)
 	}
 	return out, err
+}
+
+// unkillable is closed when a context has ended and what it was to end should
+// long be dead.
+func unkillable(ctx context.Context) <-chan struct{} {
+	late := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.Sleep(patience); close(late) })
+	return late
 }
 
 // ours finds isorun: as it was asked for, beside this program, or in PATH.

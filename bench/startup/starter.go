@@ -100,8 +100,15 @@ func (w *world) newStarter(f *found, extra int) (*starter, error) {
 		s.Close()
 		return nil, err
 	}
-	s.img.Limit(program.Limits{Within: f.setup.peer.bound(), Usage: true})
+	s.img.Limit(program.Limits{Within: f.setup.peer.bound(), Usage: true, Refused: s.stuck})
 	return s, nil
+}
+
+// stuck says of a start that it hangs and may not be killed.
+func (s *starter) stuck(pid int, _ error) {
+	if s.w.config.Stuck != nil {
+		s.w.config.Stuck(fmt.Errorf("start %s: it does not end: %w", s.setup.peer.name, notOurs(pid)))
+	}
 }
 
 // load lays the start out.

@@ -21,7 +21,8 @@
 // A peer that is missing, broken or refuses is a case that was not measured,
 // with its own words; one that hangs is killed, with all that it started. What
 // a peer leaves outside of the scratch directory, and was not there before, is
-// removed at the end: control groups, directories below /run, an image.
+// removed at the end: control groups, directories below /run, an image. When this
+// process is killed, a Guard in its parent does what it cannot.
 package startup
 
 import (
@@ -53,6 +54,10 @@ type Config struct {
 	Observe func(sample.Observed) error
 	// Timeline is given that of a typical start of our own; nil: nobody is.
 	Timeline func(sample.Timeline) error
+	// Stuck is told, from another goroutine, of a start that hangs and may not be
+	// killed, since it has become another user's: the case that runs does not
+	// return before somebody else ends it. nil: nobody is, and it is waited for.
+	Stuck func(error)
 
 	// within is how long a start, or the answer to --version, may take; 0: what
 	// the table says.

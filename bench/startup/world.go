@@ -133,7 +133,13 @@ func sweep() error {
 		if err != nil || unix.Kill(pid, 0) != unix.ESRCH {
 			continue
 		}
-		// Somebody else's directory stays.
+		var at unix.Stat_t
+		if err := unix.Lstat(dir, &at); err != nil || at.Uid != uint32(os.Geteuid()) && os.Geteuid() != 0 || at.Mode&unix.S_IFMT != unix.S_IFDIR {
+			continue // it is gone, or somebody else's
+		}
+		if err := unmountBelow(dir); err != nil {
+			return err
+		}
 		if err := os.RemoveAll(dir); err != nil && !errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("remove what was left behind, %q: %w", dir, err)
 		}
@@ -169,8 +175,11 @@ func enterable(path string) error {
 // name is that of the next container.
 func (w *world) name(p peer) string {
 	w.count++
-	return fmt.Sprintf("isoperf-%d-%s-%d", os.Getpid(), p.name, w.count)
+	return fmt.Sprintf("%s%s-%d", containersOf(os.Getpid()), p.name, w.count)
 }
+
+// containersOf begins the names of the containers of a process.
+func containersOf(pid int) string { return fmt.Sprintf("isoperf-%d-", pid) }
 
 // rootless says whether a variant is started as an ordinary user.
 func (w *world) rootless(v variant) bool { return v.rootless || os.Geteuid() != 0 }

@@ -114,6 +114,7 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	}
 	config.Context = c.ctx
 	config.Timeline = func(t sample.Timeline) error { return writer.Timeline(t) }
+	config.Stuck = func(err error) { c.stuck(writer, err) }
 	starts := startup.New(config)
 	limits := enforce.New(enforce.Config{
 		Context: c.ctx, Trusted: o.trusted,

@@ -72,13 +72,18 @@ func (o benchFlags) concerns(selected []chosen) error {
 	return nil
 }
 
-// insideMounts marks the process that has mounts of its own.
-const insideMounts = "ISOPERF_INSIDE_MOUNT_NAMESPACE"
+// insideGuard and insideMounts mark the process that has a guard; the second one
+// has mounts of its own besides.
+const (
+	insideGuard  = "ISOPERF_INSIDE_GUARD"
+	insideMounts = "ISOPERF_INSIDE_MOUNT_NAMESPACE"
+)
 
 // surroundings brings the run where it can be measured. Namespaces need root or
-// a user namespace; runtimes are started as who calls. Where the control groups
-// are hybrid, which one of the peers refuses, all are started in mounts of this
-// run's own, in which they are of version 1.
+// a user namespace; runtimes are started as who calls, by a child of this process,
+// which guards what they start. Where the control groups are hybrid, which one of
+// the peers refuses, all are started in mounts of this run's own, in which they
+// are of version 1.
 func (c *cli) surroundings(selected []chosen) (done bool, err error) {
 	starts, others := 0, 0
 	for _, s := range selected {
@@ -93,23 +98,50 @@ func (c *cli) surroundings(selected []chosen) (done bool, err error) {
 		return false, usage("as an ordinary user the startup families are measured by themselves: the others need a user namespace, in which a runtime is not what you run; ask for them one after the other")
 	case starts == 0:
 		return c.enterUserNamespace()
-	case os.Geteuid() != 0:
-		return false, nil
 	}
-	hybrid, err := startup.Hybrid()
-	switch {
-	case err != nil:
-		return false, cannot(err)
-	case !hybrid:
-		return false, nil
-	case others > 0:
+	hybrid := false
+	if os.Geteuid() == 0 {
+		if hybrid, err = startup.Hybrid(); err != nil {
+			return false, cannot(err)
+		}
+	}
+	if hybrid && others > 0 {
 		return false, usage("the startup families are measured by themselves here: for them the hybrid control groups are made ones of version 1; ask for them one after the other")
 	}
-	if os.Getenv(insideMounts) == "" {
-		return c.again(insideMounts, "make a mount namespace", &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS})
+	if os.Getenv(insideGuard) == "" && os.Getenv(insideMounts) == "" {
+		return c.guarded(hybrid)
 	}
-	if err := startup.HideUnified(); err != nil {
+	if hybrid {
+		err = startup.HideUnified()
+	}
+	if err != nil {
 		return false, cannot(err)
 	}
 	return false, nil
+}
+
+// guarded runs this command again, and clears away what is left when it is
+// killed. When this process is killed instead, the other ends in order, as after
+// Ctrl-C. ownMounts: it gets a mount namespace.
+func (c *cli) guarded(ownMounts bool) (done bool, err error) {
+	guard, err := startup.NewGuard()
+	if err != nil {
+		return false, cannot(err)
+	}
+	attr, mark := &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}, insideGuard
+	if ownMounts {
+		attr.Unshareflags, mark = unix.CLONE_NEWNS, insideMounts
+	}
+	return c.again(mark, "start the process that measures", attr, guard.Clear)
+}
+
+// stuck ends a run whose start hangs and may not be killed: what waits for it does
+// not come back, and no sample that was taken is lost.
+func (c *cli) stuck(w *sample.Writer, err error) {
+	c.clearProgress()
+	fmt.Fprintf(c.stderr, "isoperf: %v\n", err)
+	if werr := w.End(sample.Ending{Why: "failed: " + err.Error()}); werr != nil {
+		fmt.Fprintf(c.stderr, "isoperf: %v\n", werr)
+	}
+	os.Exit(exitFailed)
 }

@@ -28,13 +28,15 @@ func (c *cli) enterUserNamespace() (done bool, err error) {
 		Cloneflags:  unix.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	})
+		Pdeathsig:   syscall.SIGKILL,
+	}, func(int) error { return nil })
 }
 
-// again runs this command once more in namespaces of its own; mark is the
-// variable that tells it. done says that it has run; err is then its exit
-// status.
-func (c *cli) again(mark, what string, attr *syscall.SysProcAttr) (done bool, err error) {
+// again runs this command once more, as a child with these attributes; mark is
+// the variable that tells it. done says that it has run; err is then its exit
+// status, and what clear, which is told the number of the child that has ended,
+// could not clear away.
+func (c *cli) again(mark, what string, attr *syscall.SysProcAttr, clear func(pid int) error) (done bool, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return false, cannot(fmt.Errorf("find this program: %w", err))
@@ -42,7 +44,6 @@ func (c *cli) again(mark, what string, attr *syscall.SysProcAttr) (done bool, er
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Env = append(os.Environ(), mark+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, c.stdout, c.stderr
-	attr.Pdeathsig = syscall.SIGKILL
 	cmd.SysProcAttr = attr
 	runtime.LockOSThread() // for Pdeathsig
 	defer runtime.UnlockOSThread()
@@ -61,14 +62,17 @@ func (c *cli) again(mark, what string, attr *syscall.SysProcAttr) (done bool, er
 			}
 			interrupted = nil
 		case err := <-ended:
+			left := clear(cmd.Process.Pid)
 			var exit *exec.ExitError
 			switch {
-			case err == nil:
+			case err == nil && left == nil:
 				return true, nil
 			case errors.As(err, &exit) && exit.ExitCode() > 0:
-				return true, status{code: exit.ExitCode()}
+				return true, status{code: exit.ExitCode(), err: left}
+			case err != nil:
+				err = fmt.Errorf("measure in a process of its own: %w", err)
 			}
-			return true, cannot(fmt.Errorf("measure in namespaces of its own: %w", err))
+			return true, cannot(errors.Join(err, left))
 		}
 	}
 }

@@ -93,6 +93,11 @@ type Limits struct {
 	// Usage collects CPU time and memory of the child and of what it waited
 	// for, which takes the kernel a moment within Reaped.
 	Usage bool
+	// Refused is told, once and on a goroutine of its own, that a child which is
+	// to be killed may not be: it has become another user's, by a set-user-ID bit,
+	// and the cycle goes on until it ends by itself or somebody else ends it.
+	// nil: nobody is told.
+	Refused func(pid int, err error)
 }
 
 // ErrBound says that a child lived longer than Limits.Within.
@@ -174,6 +179,7 @@ func (img *Image) bound() (over func() bool) {
 // it is gone, since it may not have been born yet. Any goroutine may call it.
 func (img *Image) Kill() {
 	pidfd := &img.arena.header().pidfd
+	told := false
 	for turn := 0; ; {
 		img.cycle.Lock()
 		if turn == 0 {
@@ -183,12 +189,15 @@ func (img *Image) Kill() {
 			img.cycle.Unlock()
 			return
 		}
+		var err error
 		if fd := atomic.LoadInt32(pidfd); fd >= 0 {
-			// That it has ended shows at once; that it may not be killed does
-			// not help it to end.
-			_ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0)
+			err = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) // that it has ended shows at once
 		}
 		img.cycle.Unlock()
+		if err == unix.EPERM && !told && img.limits.Refused != nil {
+			told = true
+			go img.limits.Refused(int(atomic.LoadInt64(&img.arena.header().cloned)), err)
+		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
