@@ -23,7 +23,14 @@ import (
 //
 // What is measured is not touched: the guard is no part of a start, and sleeps
 // until the end.
-type Guard struct{ known []int }
+type Guard struct {
+	known  []int    // children of before
+	groups []string // control groups of before
+}
+
+// engineGroups are the control groups at the top of a hierarchy that peers make
+// for themselves and put containers into under names of their own.
+func engineGroups() []string { return []string{"libpod_parent", "lxc.pivot", "payload", "supervisor"} }
 
 // NewGuard has orphans come to this process. It is called before the process
 // that measures is started.
@@ -32,10 +39,14 @@ func NewGuard() (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	groups, err := directories(groupsAt)
+	if err != nil {
+		return nil, err
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("have orphans come to this process: %w", err)
 	}
-	return &Guard{known}, nil
+	return &Guard{known, groups}, nil
 }
 
 // Clear ends and removes what the process of that number, which has ended and was
@@ -47,16 +58,18 @@ func (g *Guard) Clear(pid int) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
 		errs = append(errs, fmt.Errorf("have orphans go where they went: %w", err))
 	}
-	return errors.Join(append(errs, sweep(), removeNamed(pid))...)
+	return errors.Join(append(errs, sweep(), g.removeNamed(pid))...)
 }
 
 // removeNamed removes control groups and directories below /run that are called
-// after a container of a process that has ended.
-func removeNamed(pid int) error {
+// after a container of a process that has ended, and groups of engines that were
+// not there before and have nothing in them.
+func (g *Guard) removeNamed(pid int) error {
 	name := containersOf(pid)
 	dirs, err := directories(groupsAt)
 	for _, dir := range slices.Backward(dirs) { // what is inside comes first
-		if strings.Contains(dir, name) {
+		ofEngine := slices.ContainsFunc(engineGroups(), func(name string) bool { return named(dir, name) }) && !slices.Contains(g.groups, dir)
+		if strings.Contains(dir, name) || ofEngine {
 			err = errors.Join(err, removeEmpty(dir))
 		}
 	}

@@ -306,3 +306,39 @@ func ordinaryUser(how, path string) error {
 	fmt.Println(<-told)
 	return os.RemoveAll(w.dir)
 }
+
+// What is swept is a dead run's own directory: what somebody else has at the other
+// end of a mount in it stays.
+func TestSweepUnmounts(t *testing.T) {
+	if !asRoot() {
+		skip(t, "it takes root to mount")
+	}
+	child := exec.Command("true")
+	if err := child.Run(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-x y", prefix, child.Process.Pid), "root")
+	theirs := t.TempDir()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(theirs, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one covers the first
+		if err := unix.Mount(theirs, dir, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }() // it is gone, or the test has failed
+	}
+	if err := sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !os.IsNotExist(err) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(theirs, "file")); err != nil {
+		t.Errorf("what was mounted there has lost its file: %v", err)
+	}
+}
