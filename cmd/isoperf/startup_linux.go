@@ -108,13 +108,10 @@ func (c *cli) surroundings(selected []chosen) (done bool, err error) {
 	if hybrid && others > 0 {
 		return false, usage("the startup families are measured by themselves here: for them the hybrid control groups are made ones of version 1; ask for them one after the other")
 	}
-	if os.Getenv(insideGuard) == "" && os.Getenv(insideMounts) == "" {
-		return c.guarded(hybrid)
+	if done, err := c.guarded(hybrid); done || err != nil || !hybrid {
+		return done, err
 	}
-	if hybrid {
-		err = startup.HideUnified()
-	}
-	if err != nil {
+	if err := startup.HideUnified(); err != nil {
 		return false, cannot(err)
 	}
 	return false, nil
@@ -122,8 +119,18 @@ func (c *cli) surroundings(selected []chosen) (done bool, err error) {
 
 // guarded runs this command again, and clears away what is left when it is
 // killed. When this process is killed instead, the other ends in order, as after
-// Ctrl-C. ownMounts: it gets a mount namespace.
+// Ctrl-C. ownMounts: it gets a mount namespace. In the process that has a guard
+// already it does nothing, and done is false.
 func (c *cli) guarded(ownMounts bool) (done bool, err error) {
+	if os.Getenv(insideMounts) != "" {
+		return false, nil
+	}
+	if os.Getenv(insideGuard) != "" {
+		if err := os.Unsetenv(insideGuard); err != nil { // it is not for what runs below
+			return false, cannot(fmt.Errorf("forget the guard: %w", err))
+		}
+		return false, nil
+	}
 	guard, err := startup.NewGuard()
 	if err != nil {
 		return false, cannot(err)

@@ -36,7 +36,10 @@ Peers. isoperf list startup shows them, isoperf doctor which are here, and
 scripts/peers installs them. Peers that take no bundle make the same as near as
 they can; what a container lacks is what its payload saw, not what is assumed.
 Who is missing, broken or refuses is a row that says so; who hangs is killed
-with all that it started. --runtime NAME=PATH compares another binary, or two
+with all that it started. One that has made itself root's, of which an ordinary
+user cannot be rid, is named, and the run ends. Isoperf measures in a process
+below its first one: whichever of the two is killed, the other ends what was
+started; only what a daemon holds (docker's image) stays. --runtime NAME=PATH compares another binary, or two
 versions of one. Where control groups are hybrid, which crun refuses, root
 starts all in a mount namespace in which they are of version 1.
 

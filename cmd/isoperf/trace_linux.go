@@ -111,6 +111,13 @@ func (f *traceFlags) check() error {
 
 // profile runs the command and reports on it.
 func (c *cli) profile(f *traceFlags) (err error) {
+	if f.compare > 0 {
+		// What is traced dies with the tracer. What is not, in turns with it, needs
+		// a guard.
+		if done, err := c.guarded(false); done || err != nil {
+			return err
+		}
+	}
 	path, err := lookCommand(f.args[0])
 	if err != nil {
 		return err

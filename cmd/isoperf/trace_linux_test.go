@@ -240,3 +240,47 @@ func TestTraceRunc(t *testing.T) {
 		}
 	})
 }
+
+// A tree ends when isoperf is killed: what is traced with the tracer, and what
+// runs alone beside it by the guard.
+func TestTraceKilled(t *testing.T) {
+	adopts(t)
+	bin := isoperf(t)
+	for _, c := range []struct {
+		name    string
+		args    []string
+		call    string // of the command, that hangs
+		measure bool   // the process below the first one is killed
+	}{
+		{"traced", nil, "1", false},
+		{"alone", []string{"--compare", "1"}, "3", true},
+		{"guard", []string{"--compare", "1"}, "3", false},
+	} {
+		dir := t.TempDir()
+		const script = `cd "$0"; echo >>calls
+if [ "$(wc -l <calls)" = "$1" ]; then
+	setsid sh -c 'echo >>up; exec sleep 300' & (setsid sh -c 'setsid sh -c "echo >>up; exec sleep 300" & wait' &)
+	exec sleep 300
+fi`
+		args := append(append([]string{"trace"}, c.args...), "--", "sh", "-c", script, dir, c.call)
+		cmd := exec.Command(bin, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if !eventually(func() bool { text, _ := os.ReadFile(filepath.Join(dir, "up")); return len(text) == 2 }) {
+			t.Errorf("%s: nothing hangs", c.name)
+		}
+		victim := cmd.Process.Pid
+		if c.measure {
+			if victim = descendants(victim)[0]; statusLine(victim, "Name") != "isoperf" {
+				t.Errorf("%s: there is no guard", c.name)
+				_ = cmd.Process.Signal(unix.SIGTERM)
+			}
+		}
+		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+		noneLeft(t)
+	}
+}
