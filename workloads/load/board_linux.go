@@ -52,9 +52,10 @@ type Event struct {
 
 // Kinds of events.
 const (
-	Gap     = 1 // the thread did not run From, To
-	Request = 2 // intended at Value, begun From, done To
-	Step    = 3 // a part of the work, done From, To; Value: which
+	Gap        = 1 // the thread did not run From, To
+	Request    = 2 // intended at Value, begun From, done To
+	Step       = 3 // a part of the work, done From, To; Value: which
+	Connection = 4 // begun From, established at Value, closed To
 )
 
 // NewBoard makes a board; the file is for the load to inherit; see Env.
@@ -113,30 +114,39 @@ func (b *Board) Go() { b.Started.Store(1) }
 // Stop has them end.
 func (b *Board) Stop() { b.Stopped.Store(1) }
 
-func (b *Board) awaitGo() {
+// AwaitGo counts the thread as ready and waits until it may begin, or is to end.
+func (b *Board) AwaitGo() {
+	b.Ready.Add(1)
 	for b.Started.Load() == 0 && b.Stopped.Load() == 0 {
 		time.Sleep(200 * time.Microsecond)
 	}
 }
 
-func (b *Board) stopped() bool { return b.Stopped.Load() != 0 }
+// Over says that the threads are to end.
+func (b *Board) Over() bool { return b.Stopped.Load() != 0 }
 
-// clock is CLOCK_MONOTONIC without a system call: Go's own reading of it, from a
+// Clock is CLOCK_MONOTONIC without a system call: Go's own reading of it, from a
 // moment at which both were read.
-type clock struct {
+type Clock struct {
 	base time.Time
 	mono int64
 }
 
-func newClock() clock {
+// NewClock reads both.
+func NewClock() Clock {
 	before := time.Now()
-	m := monotonic()
-	return clock{before.Add(time.Since(before) / 2), m}
+	m := Monotonic()
+	return Clock{before.Add(time.Since(before) / 2), m}
 }
 
-func (c clock) now() int64 { return c.mono + int64(time.Since(c.base)) }
+// Now is an instant of CLOCK_MONOTONIC.
+func (c Clock) Now() int64 { return c.mono + int64(time.Since(c.base)) }
 
-func monotonic() int64 { return clockOf(unix.CLOCK_MONOTONIC) }
+// Monotonic reads CLOCK_MONOTONIC by a system call.
+func Monotonic() int64 { return clockOf(unix.CLOCK_MONOTONIC) }
+
+// ThreadCPU is the CPU time that this thread has had, in nanoseconds.
+func ThreadCPU() int64 { return clockOf(unix.CLOCK_THREAD_CPUTIME_ID) }
 
 // clockOf reads a clock, raw: around each call that Go knows of, its monitor
 // thread wakes hundreds of times a second, in the group that is measured: 4 % of

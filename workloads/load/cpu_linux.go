@@ -1,10 +1,6 @@
 package load
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // offCPU is the pause between two readings of the clock from which a thread is
 // taken to have been off the CPU; a reading takes some 30 ns.
@@ -16,10 +12,10 @@ const every = time.Millisecond
 // spin computes without a system call, and notes when it was off the CPU.
 func spin(s Spec, b *Board) error {
 	return threads(s.Threads, b, func(i int) error {
-		c, slot := newClock(), &b.Slots[i]
-		last, wrote, loops := c.now(), int64(0), uint64(0)
-		for !b.stopped() {
-			now := c.now()
+		c, slot := NewClock(), &b.Slots[i]
+		last, wrote, loops := c.Now(), int64(0), uint64(0)
+		for !b.Over() {
+			now := c.Now()
 			if now-last > int64(offCPU) {
 				b.Note(Event{From: last, To: now, Thread: int32(i), Kind: Gap})
 			}
@@ -38,8 +34,8 @@ func spin(s Spec, b *Board) error {
 
 // note writes down the thread's CPU time.
 func (s *Slot) note() {
-	s.CPU.Store(clockOf(unix.CLOCK_THREAD_CPUTIME_ID))
-	s.At.Store(monotonic())
+	s.CPU.Store(ThreadCPU())
+	s.At.Store(Monotonic())
 }
 
 // syscalls does nothing but system calls, so that it is in the kernel most of
@@ -47,16 +43,16 @@ func (s *Slot) note() {
 func syscalls(s Spec, b *Board) error {
 	return threads(s.Threads, b, func(i int) error {
 		slot := &b.Slots[i]
-		last := monotonic()
-		for loops := uint64(0); !b.stopped(); loops++ {
-			now := monotonic() // is a system call
+		last := Monotonic()
+		for loops := uint64(0); !b.Over(); loops++ {
+			now := Monotonic() // is a system call
 			if now-last > int64(offCPU) {
 				b.Note(Event{From: last, To: now, Thread: int32(i), Kind: Gap})
 			}
 			if last = now; loops%1024 == 0 {
 				slot.Loops.Store(loops)
 				slot.note()
-				last = monotonic()
+				last = Monotonic()
 			}
 		}
 		slot.note()
@@ -75,9 +71,9 @@ func turns(s Spec, b *Board) error {
 		pause = 10 * time.Millisecond
 	}
 	return threads(s.Threads, b, func(i int) error {
-		c, slot := newClock(), &b.Slots[i]
-		for loops := uint64(0); !b.stopped(); loops++ {
-			for begin := c.now(); c.now()-begin < int64(work); {
+		c, slot := NewClock(), &b.Slots[i]
+		for loops := uint64(0); !b.Over(); loops++ {
+			for begin := c.Now(); c.Now()-begin < int64(work); {
 			}
 			if i > 0 {
 				time.Sleep(pause)

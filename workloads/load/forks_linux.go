@@ -35,7 +35,7 @@ func forks(s Spec, b *Board) error {
 	}
 	runtime.LockOSThread() // the death signal is sent when the thread ends
 	spareThreads(8)
-	f := &fork{board: b, load: uintptr(unix.Getpid()), hold: s.Extra == "hold", until: monotonic() + int64(Bound)}
+	f := &fork{board: b, load: uintptr(unix.Getpid()), hold: s.Extra == "hold", until: Monotonic() + int64(Bound)}
 	f.work = unix.NsecToTimespec(int64(s.Work))
 	f.nap = unix.NsecToTimespec(100_000)
 	wanted := s.Count

@@ -43,12 +43,12 @@ func direct(s Spec, b *Board) error {
 			return fmt.Errorf("map a buffer: %w", err)
 		}
 		defer func() { _ = unix.Munmap(buf) }()
-		c, slot := newClock(), &b.Slots[i]
+		c, slot := NewClock(), &b.Slots[i]
 		next := blocks * int64(i) / int64(s.Threads)
 		var from, done int64
-		for !b.stopped() {
+		for !b.Over() {
 			if from == 0 {
-				from = c.now()
+				from = c.Now()
 			}
 			n, err := call(fd, buf, next*s.Step)
 			if err == unix.EINTR {
@@ -66,13 +66,13 @@ func direct(s Spec, b *Board) error {
 			done += s.Step
 			slot.Count.Add(s.Step)
 			slot.Loops.Add(1)
-			if now := c.now(); now-from >= int64(batch) {
+			if now := c.Now(); now-from >= int64(batch) {
 				b.Note(Event{From: from, To: now, Value: done, Thread: int32(i), Kind: Step})
 				from, done = 0, 0
 			}
 		}
 		if done > 0 {
-			b.Note(Event{From: from, To: c.now(), Value: done, Thread: int32(i), Kind: Step})
+			b.Note(Event{From: from, To: c.Now(), Value: done, Thread: int32(i), Kind: Step})
 		}
 		return nil
 	})
@@ -86,7 +86,7 @@ func idle(s Spec, b *Board) error {
 			<-end
 			return nil
 		}
-		for !b.stopped() {
+		for !b.Over() {
 			time.Sleep(20 * time.Millisecond)
 		}
 		close(end)

@@ -39,7 +39,7 @@ const Bound = 10 * time.Minute
 
 // Spec is a load. The zero value of a field is what its kind takes by default.
 type Spec struct {
-	Kind    string        // a name of Kinds
+	Kind    string        // the name of a Kind
 	Threads int           // how many do the same; 0: one
 	Work    time.Duration // of one request, or one turn
 	Every   time.Duration // between the beginnings of two of them
@@ -77,11 +77,8 @@ func (s Spec) Args() []string {
 	return args
 }
 
-// parse is the reverse of Args, without the word.
+// parse is the reverse of Args, without the word; there is at least the kind.
 func parse(args []string) (Spec, error) {
-	if len(args) == 0 {
-		return Spec{}, fmt.Errorf("a load needs a kind: %s", strings.Join(Kinds(), ", "))
-	}
 	s := Spec{Kind: args[0]}
 	f := flag.NewFlagSet(s.Kind, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -102,15 +99,15 @@ func parse(args []string) (Spec, error) {
 	return s, nil
 }
 
-// kind is a row of the table of loads: run does its work until told to stop.
-type kind struct {
-	name string
-	run  func(Spec, *Board) error
+// Kind is a row of the table of loads: Run does its work until told to stop.
+type Kind struct {
+	Name string
+	Run  func(Spec, *Board) error
 }
 
-// kinds are all loads.
-func kinds() []kind {
-	return []kind{
+// kinds are the loads of this package.
+func kinds() []Kind {
+	return []Kind{
 		{"spin", spin},
 		{"syscall", syscalls},
 		{"turns", turns},
@@ -127,22 +124,23 @@ func kinds() []kind {
 	}
 }
 
-// Kinds are the names of the loads.
-func Kinds() []string {
-	var names []string
-	for _, k := range kinds() {
-		names = append(names, k.name)
+// names are those of kinds, in a sentence.
+func names(kinds []Kind) string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.Name)
 	}
-	return names
+	return strings.Join(all, ", ")
 }
 
-// Main is the load that the arguments of this process ask for; it does not
-// return then. It returns when they ask for none.
-func Main() {
+// Main is the load that the arguments of this process ask for, one of this
+// package's or of more; it does not return then. It returns when they ask for
+// none.
+func Main(more ...Kind) {
 	if len(os.Args) < 2 || os.Args[1] != Word || os.Getenv(envBoard) == "" {
 		return
 	}
-	if err := run(os.Args[2:]); err != nil {
+	if err := run(os.Args[2:], append(kinds(), more...)); err != nil {
 		fmt.Fprintf(os.Stderr, "load: %v\n", err)
 		os.Exit(1)
 	}
@@ -158,14 +156,17 @@ func Env(fd int) []string {
 	return []string{envBoard + "=" + strconv.Itoa(fd), "GODEBUG=asyncpreemptoff=1", "PATH=" + os.Getenv("PATH")}
 }
 
-func run(args []string) error {
+func run(args []string, kinds []Kind) error {
+	if len(args) == 0 {
+		return fmt.Errorf("a load needs a kind: %s", names(kinds))
+	}
 	s, err := parse(args)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == s.Kind })
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == s.Kind })
 	if i < 0 {
-		return fmt.Errorf("no load is called %q; there are %s", s.Kind, strings.Join(Kinds(), ", "))
+		return fmt.Errorf("no load is called %q; there are %s", s.Kind, names(kinds))
 	}
 	fd, err := strconv.Atoi(os.Getenv(envBoard))
 	if err != nil {
@@ -179,7 +180,7 @@ func run(args []string) error {
 	runtime.GOMAXPROCS(s.Threads + 1)
 	time.AfterFunc(Bound, func() { os.Exit(3) })
 	go orphaned()
-	return kinds()[i].run(s, b)
+	return kinds[i].Run(s, b)
 }
 
 // orphaned ends the process when its parent has: what the death signal does
@@ -193,15 +194,22 @@ func orphaned() {
 	}
 }
 
-// threads runs f on n threads of their own and waits for all.
+// threads runs f on n threads of their own, once they may begin, and waits for all.
 func threads(n int, b *Board, f func(thread int) error) error {
+	return Threads(n, b, func(i int) error {
+		b.AwaitGo()
+		return f(i)
+	})
+}
+
+// Threads runs f at once on n threads of their own, whose ids are in their slots,
+// and waits for all. What f has prepared, it ends with Board.AwaitGo.
+func Threads(n int, b *Board, f func(thread int) error) error {
 	failed := make(chan error, n)
 	for i := range n {
 		go func() {
 			runtime.LockOSThread()
 			b.Slots[i].Tid.Store(uint32(unix.Gettid()))
-			b.Ready.Add(1)
-			b.awaitGo()
 			failed <- f(i)
 		}()
 	}

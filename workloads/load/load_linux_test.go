@@ -83,23 +83,26 @@ func TestArgs(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, bad := range [][]string{nil, {"spin", "-threads=0"}, {"spin", "-threads=1000"}, {"spin", "more"}, {"spin", "-x"}} {
+	for _, bad := range [][]string{{"spin", "-threads=0"}, {"spin", "-threads=1000"}, {"spin", "more"}, {"spin", "-x"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	if err := run([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), "spin") {
-		t.Errorf("%v", err)
+	for _, bad := range [][]string{nil, {"nothing"}} {
+		err := run(bad, append(kinds(), Kind{Name: "another"}))
+		if err == nil || !strings.Contains(err.Error(), "spin") || !strings.Contains(err.Error(), "another") {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }
 
 // The clock is the kernel's, to a microsecond or so, however late it is read.
 func TestClock(t *testing.T) {
-	c := newClock()
+	c := NewClock()
 	for range 100 {
-		before := monotonic()
-		got := c.now()
-		after := monotonic()
+		before := Monotonic()
+		got := c.Now()
+		after := Monotonic()
 		if got < before-20_000 || got > after+20_000 {
 			t.Errorf("%d is not within %d and %d", got, before, after)
 		}

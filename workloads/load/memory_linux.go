@@ -85,18 +85,18 @@ func (s Spec) touch(text []byte, b *Board, thread int) {
 	if s.Extra == "batch" && s.Step > 0 {
 		once = int(s.Step)
 	}
-	c, slot := newClock(), &b.Slots[thread]
-	begun := c.now()
-	for at := 0; at < len(text) && !b.stopped(); at += once {
-		used := clockOf(unix.CLOCK_THREAD_CPUTIME_ID)
-		from := c.now()
+	c, slot := NewClock(), &b.Slots[thread]
+	begun := c.Now()
+	for at := 0; at < len(text) && !b.Over(); at += once {
+		used := ThreadCPU()
+		from := c.Now()
 		slot.Count.Store(int64(at / page))
 		slot.At.Store(from)
 		part := text[at:min(at+once, len(text))]
 		fill(part, page)
-		to := c.now()
+		to := c.Now()
 		if to-from > slow {
-			ran := clockOf(unix.CLOCK_THREAD_CPUTIME_ID) - used
+			ran := ThreadCPU() - used
 			if to-from-ran > slow {
 				b.Note(Event{From: from + ran, To: to, Value: int64(at / page), Thread: int32(thread), Kind: Gap})
 			}
@@ -108,7 +108,7 @@ func (s Spec) touch(text []byte, b *Board, thread int) {
 		slot.Loops.Add(uint64(len(part) / page))
 	}
 	b.Phase.Add(1)
-	for !b.stopped() {
+	for !b.Over() {
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -137,7 +137,7 @@ func file(s Spec, b *Board) error {
 		buf := make([]byte, max(4096, s.Step))
 		slot := &b.Slots[i]
 		pass := func(move func([]byte, int64) (int, error)) error {
-			for at := int64(0); at < s.Bytes && !b.stopped(); {
+			for at := int64(0); at < s.Bytes && !b.Over(); {
 				n, err := move(buf[:min(int64(len(buf)), s.Bytes-at)], at)
 				if err != nil && err != io.EOF {
 					slot.Errno.Store(1)
@@ -160,7 +160,7 @@ func file(s Spec, b *Board) error {
 			return err
 		}
 		b.Phase.Add(1)
-		for !b.stopped() {
+		for !b.Over() {
 			time.Sleep(time.Millisecond)
 		}
 		return nil

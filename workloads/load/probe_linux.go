@@ -35,12 +35,12 @@ func probe(s Spec, b *Board) error {
 		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 			return err
 		}
-		for slot := &b.Slots[i]; !b.stopped(); {
+		for slot := &b.Slots[i]; !b.Over(); {
 			phase := b.Phase.Load()
 			slot.Loops.Store(uint64(phase))
 			switch {
 			case phase%2 == 0:
-				sleepUntil(monotonic() + int64(time.Millisecond))
+				SleepUntil(Monotonic() + int64(time.Millisecond))
 			case i == 0:
 				serve(s, b, phase)
 			default:
@@ -53,19 +53,19 @@ func probe(s Spec, b *Board) error {
 
 // serve serves requests during a phase.
 func serve(s Spec, b *Board, phase int64) {
-	c, slot := newClock(), &b.Slots[0]
-	due, last := c.now()+int64(s.Every), int64(math.MaxInt64)
+	c, slot := NewClock(), &b.Slots[0]
+	due, last := c.Now()+int64(s.Every), int64(math.MaxInt64)
 	for ; due < last; due += int64(s.Every) {
-		if c.now() < due {
-			sleepUntil(due)
+		if c.Now() < due {
+			SleepUntil(due)
 		}
-		from := c.now()
-		for begin := clockOf(unix.CLOCK_THREAD_CPUTIME_ID); clockOf(unix.CLOCK_THREAD_CPUTIME_ID)-begin < int64(s.Work); {
+		from := c.Now()
+		for begin := ThreadCPU(); ThreadCPU()-begin < int64(s.Work); {
 		}
-		done := c.now()
+		done := c.Now()
 		b.Note(Event{From: from, To: done, Value: due, Kind: Request})
 		slot.Count.Add(1)
-		if last == math.MaxInt64 && (b.Phase.Load() != phase || b.stopped()) {
+		if last == math.MaxInt64 && (b.Phase.Load() != phase || b.Over()) {
 			last = done
 		}
 	}
@@ -73,9 +73,9 @@ func serve(s Spec, b *Board, phase int64) {
 
 // burn computes during a phase, and notes when it was off the CPU.
 func burn(b *Board, thread int, phase int64) {
-	c := newClock()
-	for last := c.now(); b.Phase.Load() == phase && !b.stopped(); {
-		now := c.now()
+	c := NewClock()
+	for last := c.Now(); b.Phase.Load() == phase && !b.Over(); {
+		now := c.Now()
 		if now-last > int64(offCPU) {
 			b.Note(Event{From: last, To: now, Thread: int32(thread), Kind: Gap})
 		}
@@ -116,7 +116,7 @@ func hog(s Spec, b *Board) error {
 				return err
 			}
 		}
-		for slot, n := &b.Slots[i], uint64(1); !b.stopped(); n++ {
+		for slot, n := &b.Slots[i], uint64(1); !b.Over(); n++ {
 			if n%4096 == 0 {
 				slot.Loops.Store(n)
 			}
@@ -149,9 +149,9 @@ func idleOthers(threads int, b *Board) error {
 	return nil
 }
 
-// sleepUntil sleeps until an instant of CLOCK_MONOTONIC. Go's own scheduler has
+// SleepUntil sleeps until an instant of CLOCK_MONOTONIC. Go's own scheduler has
 // no part in it, which would add to how late it wakes up.
-func sleepUntil(at int64) {
+func SleepUntil(at int64) {
 	ts := unix.NsecToTimespec(at)
 	for {
 		_, _, err := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
@@ -168,12 +168,12 @@ func task(s Spec, b *Board) error {
 	slot := &b.Slots[0]
 	slot.Tid.Store(uint32(unix.Gettid()))
 	b.Ready.Add(1)
-	for b.Started.Load() == 0 && !b.stopped() {
+	for b.Started.Load() == 0 && !b.Over() {
 		time.Sleep(10 * time.Millisecond)
 	}
-	for !b.stopped() {
+	for !b.Over() {
 		if s.Every > 0 {
-			sleepUntil(monotonic() + int64(s.Every))
+			SleepUntil(Monotonic() + int64(s.Every))
 		}
 		slot.Loops.Add(1)
 	}

@@ -1,10 +1,6 @@
 package load
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // pulse has each thread use Work of CPU time, at once, and then rest until Every
 // after it began, again and again: a load that saves quota and then bursts. Each
@@ -19,15 +15,15 @@ func pulse(s Spec, b *Board) error {
 	}
 	return threads(s.Threads, b, func(i int) error {
 		slot := &b.Slots[i]
-		for turn := int64(0); !b.stopped(); turn++ {
-			begin, used := monotonic(), clockOf(unix.CLOCK_THREAD_CPUTIME_ID)
-			for clockOf(unix.CLOCK_THREAD_CPUTIME_ID)-used < int64(work) && !b.stopped() {
+		for turn := int64(0); !b.Over(); turn++ {
+			begin, used := Monotonic(), ThreadCPU()
+			for ThreadCPU()-used < int64(work) && !b.Over() {
 			}
 			slot.Loops.Store(uint64(turn + 1))
 			slot.note()
-			b.Note(Event{From: begin, To: monotonic(), Value: turn, Thread: int32(i), Kind: Step})
-			for rest := begin + int64(every); monotonic() < rest && !b.stopped(); {
-				time.Sleep(min(10*time.Millisecond, time.Duration(max(1, rest-monotonic()))))
+			b.Note(Event{From: begin, To: Monotonic(), Value: turn, Thread: int32(i), Kind: Step})
+			for rest := begin + int64(every); Monotonic() < rest && !b.Over(); {
+				time.Sleep(min(10*time.Millisecond, time.Duration(max(1, rest-Monotonic()))))
 			}
 		}
 		return nil
