@@ -64,12 +64,12 @@ func (l *Link) connectBridge(ctx context.Context, t Target) error {
 		}
 		l.step("published ports", start)
 	}
-	listener, at, err := listen(gateway.Addr())
+	pr, err := listenAt(gateway.Addr())
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	return l.probe(ctx, t, probe{target: at}, nil)
+	defer pr.close()
+	return l.probe(ctx, t, pr, nil)
 }
 
 // plug makes the record, the bridge if there is none, and the veth pair: all

@@ -53,6 +53,10 @@ func (c Config) checkText() error {
 		return errors.New("there is no interface to set an MTU of; leave it out, or use bridge, slirp4netns or pasta")
 	case c.HostLoopback && !c.Mode.translated():
 		return errors.New("the host's loopback can be reached through slirp4netns and pasta only (in mode host it is the container's own)")
+	case c.IPv6 && !c.Mode.translated():
+		return errors.New("only slirp4netns and pasta give a container IPv6; leave it out")
+	case c.IPv6 && c.MTU != 0 && c.MTU < leastMTU6:
+		return fmt.Errorf("an MTU of %d bytes is less than the %d that IPv6 demands; leave IPv6 out", c.MTU, leastMTU6)
 	case c.Subnet.IsValid() && (!c.Subnet.Addr().Is4() || c.Subnet.Bits() != 24):
 		return fmt.Errorf("subnet %q is not an IPv4 /24", c.Subnet)
 	case c.ID == "" && c.Record != "":
@@ -100,6 +104,8 @@ func (c Config) checkPorts() error {
 			return fmt.Errorf("port %d of the host is for root: a user may have those from %d; publish another, or lower sysctl net.ipv4.ip_unprivileged_port_start", p.HostPort, least)
 		case p.Host.Is6() && c.Mode != Pasta:
 			return fmt.Errorf("published port %q: only pasta publishes on IPv6 addresses", p)
+		case p.Host.Is6() && !c.IPv6:
+			return fmt.Errorf("published port %q: the container has no IPv6, for which the host needs a default route and an address (ip -6 route; ip -6 addr)", p)
 		}
 		for _, q := range c.Publish[:i] {
 			if p.clash(q) {

@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -78,6 +79,9 @@ func TestCheckText(t *testing.T) {
 		{Config{Mode: Pasta, Hostname: "a\nb"}, "hostname"},
 		{Config{Mode: Pasta, Subnet: netip.MustParsePrefix("10.0.0.0/8")}, "not an IPv4 /24"},
 		{Config{Mode: Slirp4netns, Publish: ports(t, "[::1]:8080:80")}, "only pasta"},
+		{Config{Mode: Pasta, Publish: ports(t, "[::1]:8080:80")}, "the container has no IPv6"},
+		{Config{Mode: Bridge, Record: "/r", ID: "a", IPv6: true}, "only slirp4netns and pasta"},
+		{Config{Mode: Pasta, MTU: 1279, IPv6: true}, "less than the 1280"},
 		{Config{Mode: Pasta, Publish: ports(t, "8080:80", "127.0.0.1:8080:81")}, "want the same port"},
 		{Config{Mode: Pasta, Publish: []Port{{HostPort: 1}}}, "not complete"},
 	} {
@@ -194,6 +198,22 @@ func TestPlans(t *testing.T) {
 	out.WriteString("\n")
 	pr := probe{target: netip.MustParseAddrPort("192.0.2.1:9")}
 	must(t, pr.program(Target{PID: 1, User: 5, Net: 6}).Print(&out))
+	out.WriteString("\n")
+	pr = probe{target: netip.MustParseAddrPort("[2001:db8::1]:9")}
+	must(t, pr.program(Target{PID: 1, Net: 6}).Print(&out))
+	out.WriteString("\n")
+	must(t, Target{PID: 1, Net: 6}.trusting().Print(&out))
+	for _, six := range []bool{false, true} {
+		for _, c := range []Config{{Mode: Slirp4netns, IPv6: six}, {Mode: Pasta, IPv6: six}} {
+			line := c.pastaCommand
+			if c.Mode == Slirp4netns {
+				line = func(path string, to Target) command { return c.slirpCommand(path, to, os.Stdin, os.Stdin, nil) }
+			}
+			to := Target{PID: 1, Net: 6}
+			text := strings.Join(line("", to).args, " ")
+			fmt.Fprintf(&out, "\n%s %s\n", c.Mode, strings.Replace(text, " --runas 0:0", "", 1)) // of root only
+		}
+	}
 	subnet := netip.MustParsePrefix("10.88.0.0/16")
 	out.WriteString("\n" + script(bridgeRules(subnet, true)) + "\n")
 	out.WriteString(script(portRules("box", netip.MustParseAddr("10.88.0.2"), ports(t, "8080:80", "192.0.2.1:53:5353/udp"))))

@@ -131,6 +131,7 @@ func (l *Link) helper(c command, r *record) (*helper, error) {
 		return h.stop()
 	})
 	l.step("process started", start)
+	l.pid = h.proc.Pid()
 	go func() {
 		<-h.done
 		if h.err != nil {
@@ -141,23 +142,30 @@ func (l *Link) helper(c command, r *record) (*helper, error) {
 	return h, r.helper(h.proc.Pid())
 }
 
-// prove runs the probe of a translator, and says why its helper has ended
+// prove runs the probes of a translator, and says why its helper has ended
 // when it did meanwhile.
 func (l *Link) prove(ctx context.Context, t Target, h *helper) error {
-	pr, listener, err := l.config.beyond()
-	if err != nil {
-		return err
+	places := []func() (probe, error){l.config.beyond}
+	if l.config.IPv6 {
+		places = append(places, l.config.beyond6)
 	}
-	if listener != nil {
-		defer listener.Close()
+	for _, beyond := range places {
+		pr, err := beyond()
+		if err != nil {
+			return err
+		}
+		err = l.probe(ctx, t, pr, h.done)
+		pr.close()
+		select {
+		case <-h.done:
+			return h.err
+		default:
+		}
+		if err != nil {
+			return err
+		}
 	}
-	err = l.probe(ctx, t, pr, h.done)
-	select {
-	case <-h.done:
-		return h.err
-	default:
-		return err
-	}
+	return nil
 }
 
 // tail keeps the end of what a helper has said.

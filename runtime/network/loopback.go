@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -14,15 +15,18 @@ import (
 // imports alone.
 func Loopback(p *program.Program) { loopback.Up(p) }
 
-// socket is an IPv4 socket, closed on exec.
-func socket(name string, kind int) program.Op {
-	symbol := "SOCK_DGRAM"
+// socket is a socket for connections to an address, closed on exec.
+func socket(name string, to netip.Addr, kind int) program.Op {
+	symbol, domain := "SOCK_DGRAM", "AF_INET"
+	if to.Is6() {
+		domain = "AF_INET6"
+	}
 	if kind == unix.SOCK_STREAM {
 		symbol = "SOCK_STREAM"
 	}
 	return program.Op{
 		Name: name, Call: unix.SYS_SOCKET,
-		Args: [6]program.Arg{program.Int(unix.AF_INET), program.Int(kind | unix.SOCK_CLOEXEC), program.Int(0)},
-		Text: fmt.Sprintf("socket(AF_INET, %s|SOCK_CLOEXEC, 0)", symbol),
+		Args: [6]program.Arg{program.Int(family(to)), program.Int(kind | unix.SOCK_CLOEXEC), program.Int(0)},
+		Text: fmt.Sprintf("socket(%s, %s|SOCK_CLOEXEC, 0)", domain, symbol),
 	}
 }

@@ -11,7 +11,10 @@
 //
 //   - none: only lo, which the container's own program brings up (Loopback).
 //   - host: the host's network; there is no namespace to connect.
-//   - bridge: a veth pair to the bridge isoperf0, with NAT. It takes root.
+//   - bridge: a veth pair to the bridge isoperf0, with NAT. It takes root, and
+//     is IPv4 only: IPv6 would need a prefix to choose, rules of its own in
+//     ip6tables, and the forwarding of IPv6, which makes the host itself deaf to
+//     router advertisements.
 //   - slirp4netns: a whole TCP/IP stack as a process (slirp4netns(1)).
 //   - pasta: sockets of the host for flows of the container (pasta(1)).
 //
@@ -80,6 +83,9 @@ type Config struct {
 	// the name server, .100 the container. Zero: 10.0.2.0/24. Settle chooses
 	// one that the host does not use.
 	Subnet netip.Prefix
+	// IPv6 gives the container IPv6, too. Translators only; Settle decides.
+	// Check and Connect then ask it of the host: a default route and an address.
+	IPv6 bool
 	// Address is the container's, where only Connect knows it: set it from
 	// Link.Address before asking for Files on the bridge. Zero: the mode's.
 	Address netip.Addr
@@ -103,6 +109,7 @@ type Step struct {
 type Link struct {
 	config  Config
 	address netip.Addr
+	pid     int // the helper's
 
 	mu     sync.Mutex
 	steps  []Step
@@ -129,6 +136,7 @@ const readyWithin = 15 * time.Second
 // addresses a translator has nowhere to connect to: there the refusal of a
 // connection to the gateway is the proof, which the translator sends (a reset
 // or an ICMP message) and nobody else can, since the route is known to exist.
+// With IPv6 a second connection goes to an IPv6 address of the host.
 func Connect(ctx context.Context, c Config, t Target) (*Link, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -164,6 +172,9 @@ func Connect(ctx context.Context, c Config, t Target) (*Link, error) {
 
 // Address is the container's IPv4 address; zero in modes none and host.
 func (l *Link) Address() netip.Addr { return l.address }
+
+// Helper is the id of the translator's process; 0: there is none.
+func (l *Link) Helper() int { return l.pid }
 
 // Config is what the link was made from, with the container's address.
 func (l *Link) Config() Config {

@@ -36,30 +36,12 @@ func (l *Link) connectPasta(ctx context.Context, t Target) error {
 			return fmt.Errorf("publish port %q: something else listens there (ss -ltnup)", p)
 		}
 	}
-	cmd := command{name: pastaProgram, path: path, files: []int{t.Net}}
-	cmd.args = []string{
-		"--foreground", "--quiet", "--config-net", "--ns-ifname", tapName, "--mtu", strconv.Itoa(c.mtu()),
-		"--address", c.host(containerHost).String(), "--netmask", "24",
-		"--gateway", c.host(gatewayHost).String(), "--dns-forward", c.host(nameHost).String(),
-		"--tcp-ns", "none", "--udp-ns", "none",
+	if c.IPv6 {
+		if err := t.withoutDAD(); err != nil {
+			return err
+		}
 	}
-	if !c.HostLoopback {
-		cmd.args = append(cmd.args, "--no-map-gw")
-	}
-	cmd.args = append(cmd.args, c.pastaPorts("tcp")...)
-	cmd.args = append(cmd.args, c.pastaPorts("udp")...)
-	if os.Geteuid() == 0 {
-		// Or it becomes nobody, who may not join the namespace.
-		cmd.args = append(cmd.args, "--runas", "0:0")
-	}
-	if t.User == 0 {
-		cmd.args = append(cmd.args, "--netns-only")
-	} else {
-		cmd.files = append(cmd.files, t.User)
-		cmd.args = append(cmd.args, "--userns", fdPath(t.User))
-	}
-	cmd.args = append(cmd.args, "--netns", fdPath(t.Net))
-	h, err := l.helper(cmd, r)
+	h, err := l.helper(c.pastaCommand(path, t), r)
 	if err != nil {
 		return err
 	}
@@ -74,6 +56,40 @@ func (l *Link) connectPasta(ctx context.Context, t Target) error {
 		}
 	}
 	return nil
+}
+
+// pastaCommand is how pasta is started.
+func (c Config) pastaCommand(path string, t Target) command {
+	cmd := command{name: pastaProgram, path: path, files: []int{t.Net}}
+	cmd.args = []string{
+		"--foreground", "--quiet", "--config-net", "--ns-ifname", tapName, "--mtu", strconv.Itoa(c.mtu()),
+		"--address", c.host(containerHost).String(), "--netmask", "24",
+		"--gateway", c.host(gatewayHost).String(), "--dns-forward", c.host(nameHost).String(),
+		"--tcp-ns", "none", "--udp-ns", "none",
+	}
+	if !c.HostLoopback {
+		cmd.args = append(cmd.args, "--no-map-gw")
+	}
+	if c.IPv6 {
+		// The address is given like that of IPv4, so none is advertised as well.
+		cmd.args = append(cmd.args, "--address", c.host6(containerHost6).String(), "--gateway", c.host6(gatewayHost).String(), "--no-ra")
+	} else {
+		cmd.args = append(cmd.args, "--ipv4-only")
+	}
+	cmd.args = append(cmd.args, c.pastaPorts("tcp")...)
+	cmd.args = append(cmd.args, c.pastaPorts("udp")...)
+	if os.Geteuid() == 0 {
+		// Or it becomes nobody, who may not join the namespace.
+		cmd.args = append(cmd.args, "--runas", "0:0")
+	}
+	if t.User == 0 {
+		cmd.args = append(cmd.args, "--netns-only")
+	} else {
+		cmd.files = append(cmd.files, t.User)
+		cmd.args = append(cmd.args, "--userns", fdPath(t.User))
+	}
+	cmd.args = append(cmd.args, "--netns", fdPath(t.Net))
+	return cmd
 }
 
 // pastaPorts are the arguments that publish the ports of a protocol.

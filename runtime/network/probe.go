@@ -17,19 +17,27 @@ import (
 // probe waits until a way out of the namespace works; see Connect. target is
 // where to connect to. Refused counts as an answer when nobody listens there.
 type probe struct {
-	target  netip.AddrPort
-	refused bool
+	target   netip.AddrPort
+	refused  bool
+	listener net.Listener // for it to reach; nil: there is none
 }
 
-// listen opens a port of the host for the probe to reach. The connection is
+func (pr probe) close() error {
+	if pr.listener == nil {
+		return nil
+	}
+	return pr.listener.Close()
+}
+
+// listenAt opens a port of the host for the probe to reach. The connection is
 // made by the kernel; nobody accepts it.
-func listen(addr netip.Addr) (net.Listener, netip.AddrPort, error) {
+func listenAt(addr netip.Addr) (probe, error) {
 	l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
-		return nil, netip.AddrPort{}, fmt.Errorf("listen for the proof of readiness: %w", err)
+		return probe{}, fmt.Errorf("listen for the proof of readiness: %w", err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	return l, netip.AddrPortFrom(addr, uint16(port)), nil
+	return probe{target: netip.AddrPortFrom(addr, uint16(port)), listener: l}, nil
 }
 
 // Names of the probe's ops that become steps.
@@ -42,6 +50,33 @@ const (
 // UDP connect(2) finds without a packet, then connect.
 func (pr probe) program(t Target) *program.Program {
 	p := program.New(program.Stub, 0)
+	t.enter(p)
+	address := sockaddr(pr.target)
+	connect := func(name string, sock program.Ref, accept ...syscall.Errno) program.Op {
+		return program.Op{
+			Name: name, Call: unix.SYS_CONNECT,
+			Args:   [6]program.Arg{program.Result(sock), program.Bytes(address), program.Int(len(address))},
+			Text:   fmt.Sprintf("connect(%v, %v)", program.Result(sock), pr.target),
+			Accept: accept,
+		}
+	}
+	// IPv6 has no source address while the only one is tentative.
+	unreachable := []syscall.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EADDRNOTAVAIL}
+	udp := p.Add(socket("route socket", pr.target.Addr(), unix.SOCK_DGRAM))
+	again(p, connect(opRoute, udp, unreachable...))
+	tcp := p.Add(socket("handshake socket", pr.target.Addr(), unix.SOCK_STREAM))
+	handshake := connect(opHandshake, tcp, append(unreachable, unix.ECONNREFUSED)...)
+	if pr.refused {
+		p.Add(handshake)
+	} else {
+		again(p, handshake)
+	}
+	p.Add(program.Exit(0))
+	return p
+}
+
+// enter has a program join the namespaces.
+func (t Target) enter(p *program.Program) {
 	p.Keep(t.Net)
 	if t.User != 0 {
 		p.Keep(t.User)
@@ -53,25 +88,6 @@ func (pr probe) program(t Target) *program.Program {
 	p.Add(program.Setns(program.Int(t.Net), unix.CLONE_NEWNET))
 	p.Rearm()
 	p.Confirm()
-	address := sockaddr(pr.target)
-	connect := func(name string, sock program.Ref, accept ...syscall.Errno) program.Op {
-		return program.Op{
-			Name: name, Call: unix.SYS_CONNECT,
-			Args:   [6]program.Arg{program.Result(sock), program.Bytes(address), program.Int(len(address))},
-			Text:   fmt.Sprintf("connect(%v, %v)", program.Result(sock), pr.target),
-			Accept: accept,
-		}
-	}
-	udp := p.Add(socket("route socket", unix.SOCK_DGRAM))
-	again(p, connect(opRoute, udp, unix.ENETUNREACH, unix.EHOSTUNREACH))
-	tcp := p.Add(socket("handshake socket", unix.SOCK_STREAM))
-	if pr.refused {
-		p.Add(connect(opHandshake, tcp, unix.ECONNREFUSED, unix.ENETUNREACH, unix.EHOSTUNREACH))
-	} else {
-		again(p, connect(opHandshake, tcp, unix.ECONNREFUSED, unix.ENETUNREACH, unix.EHOSTUNREACH))
-	}
-	p.Add(program.Exit(0))
-	return p
 }
 
 // again adds an op and repeats it every quarter of a millisecond as long as it
@@ -90,13 +106,25 @@ func again(p *program.Program, op program.Op) {
 	})
 }
 
-// sockaddr is a struct sockaddr_in; see ip(7).
+// sockaddr is a struct sockaddr_in, or sockaddr_in6; see ip(7), ipv6(7).
 func sockaddr(a netip.AddrPort) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, unix.AF_INET)
+	b := binary.NativeEndian.AppendUint16(nil, family(a.Addr()))
 	b = binary.BigEndian.AppendUint16(b, a.Port())
+	if a.Addr().Is6() {
+		ip := a.Addr().As16()
+		b = append(append(b, make([]byte, 4)...), ip[:]...) // flow information, address
+		return append(b, make([]byte, 4)...)                // scope
+	}
 	ip := a.Addr().As4()
 	b = append(b, ip[:]...)
 	return append(b, make([]byte, 8)...)
+}
+
+func family(a netip.Addr) uint16 {
+	if a.Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 // probe runs the probe, until it has its answer, the context ends, or broken is
@@ -124,12 +152,16 @@ func (l *Link) probe(ctx context.Context, t Target, pr probe, broken <-chan stru
 	close(ended)
 	<-watched
 	defer proc.Release()
+	route, handshake := "link, address and route", "first handshake"
+	if pr.target.Addr().Is6() {
+		route, handshake = "IPv6 address and route", "first IPv6 handshake"
+	}
 	for _, s := range proc.Timeline().Spans {
 		switch {
 		case s.Name == opRoute && s.Result == 0:
-			l.span("link, address and route", s.Start, s.End)
+			l.span(route, s.Start, s.End)
 		case s.Name == opHandshake && status.Success():
-			l.span("first handshake", s.Start, s.End)
+			l.span(handshake, s.Start, s.End)
 		}
 	}
 	switch {
@@ -146,26 +178,26 @@ func (l *Link) probe(ctx context.Context, t Target, pr probe, broken <-chan stru
 // beyond is where a translator's probe connects to, and a listener there; nil
 // when the host has only loopback addresses, or none but those of the
 // container's own subnet.
-func (c Config) beyond() (probe, net.Listener, error) {
+func (c Config) beyond() (probe, error) {
 	gateway := c.host(gatewayHost)
 	if c.HostLoopback {
-		l, at, err := listen(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-		return probe{target: netip.AddrPortFrom(gateway, at.Port())}, l, err
+		pr, err := listenAt(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+		pr.target = netip.AddrPortFrom(gateway, pr.target.Port())
+		return pr, err
 	}
-	addr, err := hostAddress(c.subnet())
+	addr, err := hostAddress(netip.Addr.Is4, c.subnet())
 	if err != nil {
-		return probe{}, nil, err
+		return probe{}, err
 	}
 	if !addr.IsValid() {
-		return probe{target: netip.AddrPortFrom(gateway, 9), refused: true}, nil, nil
+		return probe{target: netip.AddrPortFrom(gateway, 9), refused: true}, nil
 	}
-	l, at, err := listen(addr)
-	return probe{target: at}, l, err
+	return listenAt(addr)
 }
 
-// hostAddress is an IPv4 address of the host that is neither a loopback one
-// nor in the subnet; zero: there is none.
-func hostAddress(except netip.Prefix) (netip.Addr, error) {
+// hostAddress is an address of the host, of the wanted version, that is neither
+// of the loopback or one link only, nor in the subnet; zero: there is none.
+func hostAddress(wanted func(netip.Addr) bool, except netip.Prefix) (netip.Addr, error) {
 	list, err := net.InterfaceAddrs()
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list the host's addresses: %w", err)
@@ -176,7 +208,7 @@ func hostAddress(except netip.Prefix) (netip.Addr, error) {
 			continue // not an address of IP
 		}
 		addr := prefix.Addr().Unmap()
-		if addr.Is4() && addr.IsGlobalUnicast() && !except.Contains(addr) && canBind(addr) {
+		if wanted(addr) && addr.IsGlobalUnicast() && !except.Contains(addr) && canBind(addr) {
 			return addr, nil
 		}
 	}
@@ -185,7 +217,7 @@ func hostAddress(except netip.Prefix) (netip.Addr, error) {
 
 // canBind says whether an address is usable now: its interface may be down.
 func canBind(addr netip.Addr) bool {
-	c, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 9)))
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 9)))
 	if err != nil {
 		return false
 	}

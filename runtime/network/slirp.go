@@ -59,6 +59,11 @@ func (l *Link) connectSlirp(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
+	if c.IPv6 {
+		if err := t.withoutDAD(); err != nil {
+			return err
+		}
+	}
 	h, err := l.helper(c.slirpCommand(path, t, readyWrite, exitRead, dir), r)
 	if err != nil {
 		return err
@@ -85,6 +90,9 @@ func (c Config) slirpCommand(path string, t Target, ready, exit, dir *os.File) c
 	}
 	if !c.HostLoopback {
 		cmd.args = append(cmd.args, "--disable-host-loopback")
+	}
+	if c.IPv6 {
+		cmd.args = append(cmd.args, "--enable-ipv6")
 	}
 	if dir != nil {
 		cmd.files = append(cmd.files, int(dir.Fd()))

@@ -31,11 +31,25 @@ func (c Config) host(n byte) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// Settle makes the choices that depend on the machine: a translator's subnet,
-// when none is given. A virtual machine often is 10.0.2.15 itself, and from
-// inside such a subnet it could not be reached.
+// Settle makes the choices that depend on the machine, before Check.
+//
+// A translator's subnet, when none is given: a virtual machine often is
+// 10.0.2.15 itself, and from inside such a subnet it could not be reached.
+//
+// A translator's IPv6: on when the host has a default route and an address of it
+// that the container can reach. So does pasta by itself, and podman with
+// slirp4netns: a container that lacks what its host has is a surprise, and one
+// that has an address without a way out waits for connections in vain.
 func (c Config) Settle(hostResolv []byte) (Config, error) {
-	if !c.Mode.translated() || c.Subnet.IsValid() {
+	if !c.Mode.translated() {
+		return c, nil
+	}
+	six, err := c.settleIPv6()
+	if err != nil {
+		return c, err
+	}
+	c.IPv6 = c.IPv6 || six
+	if c.Subnet.IsValid() {
 		return c, nil
 	}
 	used, err := usedBy(hostResolv)

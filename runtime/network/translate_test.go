@@ -214,7 +214,7 @@ func TestPortsRefused(t *testing.T) {
 // TestSettle: a host that is in 10.0.2.0/24 itself, as virtual machines are.
 func TestSettle(t *testing.T) {
 	eachTranslator(t, func(t *testing.T, m Mode, own bool) {
-		if addr, err := hostAddress(netip.MustParsePrefix(machineAddr + "/24")); addr.IsValid() || err != nil {
+		if addr, err := hostAddress(netip.Addr.Is4, netip.MustParsePrefix(machineAddr+"/24")); addr.IsValid() || err != nil {
 			t.Errorf("without %s the host still has %v, %v", machineAddr, addr, err)
 		}
 		resolv, _, err := HostFiles()

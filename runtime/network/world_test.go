@@ -26,12 +26,17 @@ import (
 const (
 	machineAddr   = "198.51.100.1"
 	neighbourAddr = "198.51.100.9"
+	machineAddr6  = "2001:db8::1"
+	neighbour6    = "2001:db8::9"
 	knownName     = "known.example."
 	knownAddr     = "192.0.2.77"
 )
 
 // lonelyEnv makes a world without an uplink.
 const lonelyEnv = "ISOPERF_TEST_LONELY"
+
+// sixEnv makes one with IPv6.
+const sixEnv = "ISOPERF_TEST_IPV6"
 
 // neighbourEnv is the neighbour's process, of which root may take the namespace.
 const neighbourEnv = "ISOPERF_TEST_NEIGHBOUR"
@@ -126,7 +131,18 @@ func worldNet() (neighbour int, end func(), err error) {
 		inNet(ns, func() error {
 			return errors.Join(serveNames(neighbourAddr+":53"), serveEcho("tcp4", ":7000"), serveEcho("udp4", neighbourAddr+":7000"))
 		}))
+	if err == nil && os.Getenv(sixEnv) != "" {
+		err = errors.Join(sixth(ns), netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(neighbour6)}))
+	}
 	return proc.Pid(), end, err
+}
+
+// sixth gives the machine and its neighbour IPv6.
+func sixth(neighbour int) error {
+	return errors.Join(address("uplink0", machineAddr6+"/64"), inNet(neighbour, func() error {
+		return errors.Join(address(innerLink, neighbour6+"/64"),
+			serveEcho("tcp6", "["+neighbour6+"]:7000"), serveEcho("udp6", "["+neighbour6+"]:7000"))
+	}))
 }
 
 func setUp(name string) error {
@@ -145,6 +161,9 @@ func address(name, prefix string) error {
 	addr, err := netlink.ParseAddr(prefix)
 	if err != nil {
 		return err
+	}
+	if addr.IP.To4() == nil {
+		addr.Flags = unix.IFA_F_NODAD // nobody else is there
 	}
 	return netlink.AddrAdd(link, addr)
 }
@@ -287,4 +306,10 @@ func mustDial(t *testing.T, network, addr string) string {
 
 func contextWithPatience() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 4*patience)
+}
+
+// bindReadOnly makes a directory of the world read-only.
+func bindReadOnly(dir string) error {
+	return errors.Join(unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""),
+		unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 }
