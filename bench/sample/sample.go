@@ -207,6 +207,10 @@ type File struct {
 	Series      []Series
 	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
+	// Runs are the files that a report has joined to this one; nil: it is one
+	// run. What is compared within a run, such as a path with host networking, is
+	// compared there.
+	Runs []*File
 }
 
 // Case returns the case called name, or nil.

@@ -15,6 +15,7 @@ import (
 	"isoperf/bench/environment"
 	"isoperf/bench/harness"
 	enforce "isoperf/bench/limits"
+	"isoperf/bench/network"
 	"isoperf/bench/sample"
 	"isoperf/bench/startup"
 	"isoperf/reports/answer"
@@ -122,7 +123,12 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 		Series:   func(s sample.Series) error { return writer.Series(s) },
 		Timeline: func(t sample.Timeline) error { return writer.Timeline(t) },
 	})
-	selected, err := choose(benches{starts, limits}, extent, patterns)
+	wires := network.New(network.Config{
+		Context: c.ctx,
+		Checked: func(k sample.Checked) error { return writer.Checked(k) },
+		Series:  func(s sample.Series) error { return writer.Series(s) },
+	})
+	selected, err := choose(benches{starts, limits, wires}, extent, patterns)
 	if err != nil {
 		return err
 	}

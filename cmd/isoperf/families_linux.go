@@ -12,6 +12,7 @@ import (
 	"isoperf/bench/harness"
 	enforce "isoperf/bench/limits"
 	"isoperf/bench/mount"
+	"isoperf/bench/network"
 	"isoperf/bench/startup"
 )
 
@@ -26,11 +27,12 @@ type family struct {
 type benches struct {
 	starts *startup.Bench
 	limits *enforce.Bench
+	wires  *network.Bench
 }
 
 // unmeasured are benches whose cases are only named.
 func unmeasured() benches {
-	return benches{startup.New(startup.Config{}), enforce.New(enforce.Config{})}
+	return benches{startup.New(startup.Config{}), enforce.New(enforce.Config{}), network.New(network.Config{})}
 }
 
 // spansFamily has cases of our own runtime only.
@@ -38,7 +40,7 @@ const spansFamily = "startup-spans"
 
 // families is the table of all that bench can measure, in the order of list.
 func families(all benches) []family {
-	b, l := all.starts, all.limits
+	b, l, n := all.starts, all.limits, all.wires
 	return []family{
 		{"clone", "namespaces: clone, unshare, setns and teardown of each", clone.Cases},
 		{"sweep-creators", "clone against the number of threads that create at once", clone.Creators},
@@ -76,6 +78,13 @@ func families(all benches) []family {
 		{"startup-variants", "the same with a filter, limits, the host's network, as an ordinary user, cold", b.Variants},
 		{"startup-at-once", "several starts at a time: containers per second", b.AtOnce},
 		{"startup-open", "starts at intended times: what a queue does to the ones behind", b.Open},
+		{"network", "bytes per second of a path: loopback, veth, bridge, NAT, slirp4netns, pasta", n.Streams},
+		{"network-request", "what an answer takes on a path, by intended times", n.Requests},
+		{"network-connect", "what a connection with one request takes on a path", n.Connections},
+		{"network-udp", "how many datagrams a path carries at a loss of 0.5 % at most", n.Datagrams},
+		{"network-setup", "how soon a container has a network, and how soon it is gone", n.Setups},
+		{"network-rtt", "bytes per second of a path whose peer is far away (netem)", n.Distances},
+		{"network-send", "the calls that move a stream's bytes: does zero copy pay", n.Moves},
 		{"engine", "what the engine itself costs per start", func(e harness.Extent) []harness.Case { return control.Engine(e.Burst) }},
 	}
 }
@@ -85,11 +94,13 @@ func families(all benches) []family {
 func listName(name string) string {
 	first, rest, _ := strings.Cut(name, "/")
 	var b strings.Builder
-	for i, r := range first {
-		if unicode.IsUpper(r) && i > 0 {
+	var last rune
+	for _, r := range first {
+		if unicode.IsUpper(r) && unicode.IsLower(last) { // RTT is one word
 			b.WriteByte('-')
 		}
 		b.WriteRune(unicode.ToLower(r))
+		last = r
 	}
 	return b.String() + "/" + rest
 }

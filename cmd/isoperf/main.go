@@ -27,12 +27,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"isoperf/workloads/load"
 )
 
 func main() {
-	load.Main() // this program is also what runs in the groups whose limits it measures
+	roles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -141,7 +139,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic())
 	return root
 }
 

@@ -110,7 +110,7 @@ func (f *runFlags) bind(cmd *cobra.Command) {
 	s.StringVarP(&f.Memory, "memory", "m", "", "memory limit: a `SIZE` such as 512k, 64M, 1.5G")
 	s.StringVarP(&f.Pids, "pids", "p", "", "at most `N` processes and threads")
 	s.StringArrayVar(&f.IOMax, "io-max", nil, "I/O `LIMIT` of a disk: /dev/sda:rbps=1M,wiops=100 (io.max)")
-	s.StringVarP(&f.net, "net", "n", "", "network `MODE`: none (but a loopback), host (the host's), slirp4netns or pasta (for everybody), bridge (for root) (default none)")
+	s.StringVarP(&f.net, "net", "n", "", "network `MODE`: none (but a loopback), host (the host's), slirp4netns or pasta (for everybody; with IPv6 where the host has it), bridge (for root; IPv4 only) (default none)")
 	s.StringArrayVar(&f.publish, "publish", nil, "let a port of the host lead to one of the container: `HOST:PORT`, as 8080:80, or IP:8080:80/udp")
 	s.BoolVar(&f.hostLoopback, "host-loopback", false, "let the container reach the host's loopback through its gateway")
 	s.StringVar(&f.Namespaces, "namespaces", "", "namespaces of its own: a `LIST` such as pid,mnt or all,-time, of user pid net mnt uts ipc cgroup time; or none (default all but time, and user for ordinary users only)")
@@ -307,14 +307,14 @@ func (l *linking) plan(f *runFlags, ct *spec.Container, o *foreground.Options) e
 		}
 		return l.files(ct, o, nil, nil)
 	}
-	if err := l.config.Check(); err != nil {
-		return err
-	}
 	resolv, hosts, err := network.HostFiles()
 	if err != nil {
 		return err
 	}
 	if l.config, err = l.config.Settle(resolv); err != nil {
+		return err
+	}
+	if err := l.config.Check(); err != nil {
 		return err
 	}
 	if err := l.files(ct, o, resolv, hosts); err != nil {
