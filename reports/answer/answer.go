@@ -5,6 +5,7 @@
 //	            ├─► trust (clock, null case, failures, steal, load) ──► warnings
 //	            ├─► runtimes side by side ──► headline, last sentence
 //	            ├─► limits: verdicts ──► headline
+//	            ├─► network: how much slower, which driver ──► headline, tables, sentences
 //	            ├─► one table for every other family
 //	            └─► not measured, failed, where the samples are
 //
@@ -21,6 +22,7 @@ import (
 	"isoperf/bench/sample"
 	"isoperf/reports/curve"
 	"isoperf/reports/limits"
+	"isoperf/reports/network"
 	"isoperf/reports/startup"
 	"isoperf/reports/table"
 )
@@ -66,13 +68,14 @@ func Write(w io.Writer, f *sample.File, o Options) error {
 		startTable(p, s)
 	}
 	families(p, f, c, o.Verbose)
+	networkWords(p, f)
 
 	p.gap()
 	for _, warning := range t.warnings {
 		p.line("Warning: " + warning)
 	}
 	p.lines(notMeasured(untold(f.NotMeasured, s), o.Verbose))
-	p.lines(failures(f.Cases, o.Verbose))
+	p.lines(failures(unexplained(f.Cases, o.Verbose), o.Verbose))
 	verdict(p, s)
 	p.samples(f)
 	p.verbatim(next)
@@ -107,6 +110,8 @@ func families(p *page, f *sample.File, c *cloneView, verbose bool) {
 			p.tables(attachTables(f))
 		case limits.Judged(family):
 			p.tables(limits.Tables(f, family, p.width))
+		case network.Told(family):
+			p.tables(network.Tables(f, family))
 		case strings.HasPrefix(family, "Sweep"):
 			p.tables(sweep(family, cases, p.width))
 		default:
@@ -145,6 +150,9 @@ func headline(f *sample.File, c *cloneView) string {
 		return text
 	}
 	if text := groupHeadline(f); text != "" {
+		return text
+	}
+	if text := networkHeadline(f); text != "" {
 		return text
 	}
 	if found := limits.Findings(f); len(found) > 0 {

@@ -3,6 +3,7 @@ package answer
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"isoperf/bench/sample"
@@ -113,7 +114,7 @@ func (p *page) writeTo(w io.Writer) error {
 	return nil
 }
 
-// columnGap is what table.Plain leaves between two columns.
+// columnGap is what table.Plain leaves between two columns, unless it is tight.
 const columnGap = 3
 
 // columnWidths are the widths that t's columns have when printed.
@@ -128,11 +129,16 @@ func columnWidths(t table.Table) []int {
 	return widths
 }
 
-func tableWidth(t table.Table) int {
-	between := columnGap
+// between is what table.Plain leaves between two columns of t.
+func between(t table.Table) int {
 	if t.Tight {
-		between--
+		return columnGap - 1
 	}
+	return columnGap
+}
+
+func tableWidth(t table.Table) int {
+	between := between(t)
 	total := -between
 	for _, w := range columnWidths(t) {
 		total += w + between
@@ -146,12 +152,12 @@ func split(t table.Table, width int) []table.Table {
 	if len(t.Rows) == 0 || tableWidth(t) <= width {
 		return []table.Table{t}
 	}
-	widths := columnWidths(t)
+	widths, between := columnWidths(t), between(t)
 	var pieces []table.Table
 	for from := 1; from < len(widths); {
 		used, to := widths[0], from
-		for to < len(widths) && (to == from || used+columnGap+widths[to] <= width) {
-			used += columnGap + widths[to]
+		for to < len(widths) && (to == from || used+between+widths[to] <= width) {
+			used += between + widths[to]
 			to++
 		}
 		pieces = append(pieces, columns(t, from, to))
@@ -165,13 +171,8 @@ func split(t table.Table, width int) []table.Table {
 func columns(t table.Table, from, to int) table.Table {
 	pick := func(row []string) []string { return append([]string{row[0]}, row[from:to]...) }
 	piece := table.Table{Title: t.Title, Header: pick(t.Header), Tight: t.Tight}
-	for i := range piece.Header {
-		align := table.Left
-		if i > 0 {
-			align = table.Right
-		}
-		piece.Align = append(piece.Align, align)
-	}
+	align := slices.Grow(slices.Clone(t.Align), len(t.Header))[:len(t.Header)]
+	piece.Align = append([]table.Align{align[0]}, align[from:to]...)
 	for _, row := range t.Rows {
 		piece.Rows = append(piece.Rows, pick(row))
 	}

@@ -80,7 +80,7 @@ func chapters() []chapter {
 			about: "Two things that do not depend on isolation, measured between the other samples: they tell whether the machine stayed the same. `clock-ns` is one reading of the clock, `compute-ns` a fixed computation from its start to its end.",
 		},
 	}
-	return slices.Insert(all, len(all)-2, append(mountChapters(), limitChapters()...)...)
+	return slices.Insert(all, len(all)-2, slices.Concat(mountChapters(), limitChapters(), networkChapters())...)
 }
 
 // chapterOf is the chapter of a family; one that is not described has the

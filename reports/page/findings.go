@@ -10,6 +10,7 @@ import (
 	"isoperf/bench/sample"
 	"isoperf/reports/curve"
 	"isoperf/reports/limits"
+	"isoperf/reports/network"
 	"isoperf/reports/plot"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
@@ -29,6 +30,9 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 	}
 	if lines := limits.Findings(f); len(lines) > 0 {
 		say("**Are limits kept?** " + escape(strings.Join(lines, " ")))
+	}
+	for _, found := range network.Findings(f) {
+		say(fmt.Sprintf("**%s** %s", found.Question, escape(found.Answer)))
 	}
 	burst, paced := priceList(f, "burst"), priceList(f, "paced")
 	say(burst.dearest())

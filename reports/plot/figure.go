@@ -64,6 +64,7 @@ func Figures(files []*sample.File) ([]Figure, error) {
 			startupRuntimes, startupVariants, startupPhases, startupTimeline, startupAtOnce, startupOpen,
 			mountOps, mountOverlay, pivotMethods, sweepMountTable, sweepMountns, sweepPeers, sweepMounters, attachGap, groupOps, sweepSiblings, sweepDepth,
 			limitsCPU, limitsUse, limitsThrottle, limitsLatency, limitsHigh, limitsOOM, limitsIO,
+			networkThroughput, networkCPU, networkStarts, networkDistance, networkLatency, networkSetup,
 			engineParts, controls,
 		} {
 			fig, ok, err := tryBuild(build, f)

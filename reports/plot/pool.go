@@ -34,6 +34,7 @@ func Comparable(a, b *sample.File) bool {
 }
 
 func pool(into, f *sample.File) {
+	into.Runs = append(into.Runs, f)
 	if into.Fingerprint == nil {
 		into.Fingerprint = f.Fingerprint
 	}

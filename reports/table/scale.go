@@ -32,6 +32,12 @@ var (
 		{"GiB", 1 << 30, [3]int{2, 1, 0}},
 		{"TiB", 1 << 40, [3]int{2, 1, 0}},
 	}
+	rates = []unit{
+		{"bit/s", 1, [3]int{0, 0, 0}},
+		{"kbit/s", 1e3, [3]int{1, 0, 0}},
+		{"Mbit/s", 1e6, [3]int{1, 0, 0}},
+		{"Gbit/s", 1e9, [3]int{2, 1, 0}},
+	}
 )
 
 // Duration writes nanoseconds: "24 ns", "3.1 us", "469 us", "1.10 ms",
@@ -40,6 +46,10 @@ func Duration(ns float64) string { return scaled(ns, times) }
 
 // Bytes writes bytes in binary units: "900 B", "1 MiB", "1.50 GiB".
 func Bytes(b float64) string { return scaled(b, sizes) }
+
+// Bits writes bytes per second as bits per second in decimal units, as links
+// are rated: "652 Mbit/s", "17.5 Gbit/s".
+func Bits(bytesPerSecond float64) string { return scaled(8*bytesPerSecond, rates) }
 
 // Increase writes a difference in nanoseconds with its sign: "+ 469 us",
 // "- 2 us"; "0 ns" has none.

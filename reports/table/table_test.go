@@ -150,3 +150,16 @@ func TestBytesPercentCount(t *testing.T) {
 		}
 	}
 }
+
+func TestBits(t *testing.T) {
+	for rate, want := range map[float64]string{
+		0: "0 bit/s", 100: "800 bit/s", 1.25e3: "10 kbit/s", 8.15e7: "652 Mbit/s", 1.2499e8: "1.00 Gbit/s", 1.25e8: "1.00 Gbit/s", 2.19e9: "17.5 Gbit/s", 1e12: "8000 Gbit/s",
+	} {
+		if got := Bits(rate); got != want {
+			t.Errorf("Bits(%g) = %q, want %q", rate, got, want)
+		}
+	}
+	if got := Bits(math.NaN()); got != "-" {
+		t.Errorf("of no number: %q", got)
+	}
+}
