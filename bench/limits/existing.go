@@ -133,7 +133,7 @@ func (e *Existing) climb() error {
 	usage := cpu
 	if !cpu.V2 && len(cpu.Groups) > 0 {
 		if usage, err = e.host.Lineage("cpuacct", e.group); err != nil {
-			return err
+			return fmt.Errorf("find what group %q uses: it is in the hierarchy of cpu, and version 1 counts CPU time in that of cpuacct, where it is not; make a group of the same name there and move its processes into it: %w", e.group, err)
 		}
 		if len(usage.Groups) != len(cpu.Groups) {
 			return fmt.Errorf("find group %q: the hierarchies of cpu and cpuacct are mounted from different groups", e.group)

@@ -19,6 +19,7 @@ import (
 	"isoperf/bench/sample"
 	"isoperf/bench/startup"
 	"isoperf/reports/answer"
+	"isoperf/reports/table"
 	"isoperf/runtime/program"
 )
 
@@ -217,7 +218,7 @@ func complete(selected []chosen, e harness.Extent) []harness.Case {
 
 // measure runs the cases into the file and ends it.
 func (c *cli) measure(w *sample.Writer, cases []harness.Case, rule harness.Options) (harness.Tally, error) {
-	fmt.Fprintf(c.stderr, "%d cases, about %s; samples go to %s\n", len(cases), duration(cases, rule), w.Path())
+	fmt.Fprintf(c.stderr, "%s, about %s; samples go to %s\n", table.Plural(len(cases), "case", "cases"), duration(cases, rule), w.Path())
 	h := &harness.Harness{Out: w, Progress: c.progress(w)}
 	closeDrain := c.drain(h, cases)
 	before, timesErr := environment.ReadCPUTimes("/")

@@ -107,6 +107,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"--threads 1000", "--threads=-1", "--max-error x", "--not-judged=maybe", "--quotas 5%", "--pid 1 --cgroup /", "--pid 1 --unit x --cgroup /", "cpu.max --pid 1",
 		"--pid 1 --quota 5%", "--for 60s", "--pid 1 --for 0s", "--pid 1 --for 2h", "--pid 1 --user", "--pid 0", "--pid=-3", "--cgroup no/where", "--pid 4194305",
 		"--unit no-such-unit-here", "--json no/such/x", "--out no/such/x", "--json - --metrics -",
+		"--json x --junit ./x", "--out x --metrics x", "--json x --metrics no/such/x",
 	} {
 		var out, fault bytes.Buffer
 		code := run(context.Background(), append([]string{"verify"}, strings.Fields(args)...), strings.NewReader(""), &out, &fault)
@@ -254,6 +255,44 @@ func TestVerifyInterruptedEarly(t *testing.T) {
 	}
 	if data, err := os.ReadFile("u"); err != nil || !bytes.Contains(data, []byte("<testsuites")) {
 		t.Errorf("JUnit: %v: %s", err, data)
+	}
+}
+
+// A run that fails leaves the files for programs as they were, and one that does
+// not replaces them whole; through a link, what it leads to.
+func TestVerifyKeepsFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const before = "of the run before"
+	err := errors.Join(os.WriteFile("real", []byte(before), 0o640), os.Symlink("real", "j"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, fault bytes.Buffer
+	code := run(context.Background(), strings.Fields("verify --json j --out no/such/x"), strings.NewReader(""), &out, &fault)
+	if data, err := os.ReadFile("real"); code != exitUsage || err != nil || string(data) != before {
+		t.Errorf("status %d, the file is %q, %v", code, data, err)
+	}
+	v := verification{cli: &cli{ctx: context.Background(), stdout: &out, stderr: &fault}, flags: verifyFlags{out: "r.txt", json: "j", metrics: "m"}}
+	if err := v.open("verify", []string{"verify"}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile("real"); err != nil || string(data) != before {
+		t.Errorf("while it measures, the file is %q, %v", data, err)
+	}
+	if err := errors.Join(v.writer.Sample("Odd", []sample.Value{{Unit: "x-count", Value: 1}}), v.writer.End(sample.Ending{Why: "done"}), v.writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_ = v.conclude("done", func(io.Writer, *sample.File, []limits.Judgement) error { return nil }) // nothing is judged
+	data, err := os.ReadFile("real")
+	if info, serr := os.Stat("real"); err != nil || serr != nil || !bytes.Contains(data, []byte(limits.Schema)) || info.Mode() != 0o640 {
+		t.Errorf("afterwards it is %q, %v, %v", data, err, serr)
+	}
+	if to, err := os.Readlink("j"); err != nil || to != "real" {
+		t.Errorf("the link is gone: %q, %v", to, err)
+	}
+	list, err := os.ReadDir(".")
+	if err != nil || len(list) != 4 {
+		t.Errorf("there are %v, %v", list, err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	enforce "isoperf/bench/limits"
 	"isoperf/bench/sample"
 	"isoperf/reports/limits"
+	"isoperf/reports/table"
 )
 
 // A look: what --quick measures for, and when it ends at the latest.
@@ -30,58 +30,9 @@ type verification struct {
 	outputs []listing
 }
 
-// listing is a file for programs.
-type listing struct {
-	to    io.Writer
-	close func() error
-	write func(w io.Writer, f *sample.File, list []limits.Judgement, e limits.Exit) error
-}
-
-// open makes the result file and the others, before anything is measured.
-func (v *verification) open(family string, patterns []string) (err error) {
-	o := v.flags
-	for _, x := range []struct {
-		flag, path string
-		write      func(w io.Writer, f *sample.File, list []limits.Judgement, e limits.Exit) error
-	}{
-		{"json", o.json, func(w io.Writer, f *sample.File, list []limits.Judgement, e limits.Exit) error {
-			return limits.JSON(w, f, list, v.options, e)
-		}},
-		{"junit", o.junit, func(w io.Writer, f *sample.File, list []limits.Judgement, _ limits.Exit) error {
-			return limits.JUnit(w, f, list, o.notJudged == "fail")
-		}},
-		{"metrics", o.metrics, func(w io.Writer, f *sample.File, list []limits.Judgement, _ limits.Exit) error {
-			return limits.Metrics(w, f, list)
-		}},
-	} {
-		switch {
-		case x.path == "":
-		case x.path == "-" && v.silent():
-			return usage("--%s -: standard output is taken already", x.flag)
-		case x.path == "-":
-			v.outputs = append(v.outputs, listing{v.stdout, nil, x.write})
-		default:
-			file, err := os.Create(x.path)
-			if err != nil {
-				return cannot(fmt.Errorf("make the file of --%s: %w", x.flag, err))
-			}
-			v.outputs = append(v.outputs, listing{file, file.Close, x.write})
-			if err := giveToUser(x.path); err != nil {
-				return cannot(err)
-			}
-		}
-	}
-	env, err := environment.Read("/")
-	if err != nil {
-		return cannot(fmt.Errorf("read the machine's fingerprint: %w", err))
-	}
-	v.writer, err = createResult(o.out, env, []chosen{{family: family}}, patterns, nil)
-	return err
-}
-
 // silent says whether standard output is for a program.
 func (v *verification) silent() bool {
-	return slices.ContainsFunc(v.outputs, func(o listing) bool { return o.close == nil })
+	return slices.ContainsFunc(v.outputs, func(o listing) bool { return o.file == nil })
 }
 
 // measure makes limits and measures them.
@@ -96,6 +47,7 @@ func (v *verification) measure(wanted []verifiable, cells []enforce.Cell) error 
 	if err := v.open("verify", patterns); err != nil {
 		return err
 	}
+	defer v.discard()
 	var rule harness.Options
 	if v.flags.quick {
 		rule.Time = quickTime
@@ -126,7 +78,7 @@ func (v *verification) config(cells []enforce.Cell) enforce.Config {
 // take measures the cases into the file and ends it. A case for which there was
 // no time is noted.
 func (v *verification) take(cases []harness.Case, rule harness.Options) (harness.Tally, error) {
-	fmt.Fprintf(v.stderr, "%d limits, about %s; samples go to %s\n", len(cases), duration(cases, rule), v.writer.Path())
+	fmt.Fprintf(v.stderr, "%s, about %s; samples go to %s\n", table.Plural(len(cases), "limit", "limits"), duration(cases, rule), v.writer.Path())
 	bar := v.startProgress(harness.Estimate(cases))
 	seen := map[string]bool{}
 	h := &harness.Harness{Out: v.writer, Progress: func(s harness.State) {
@@ -181,11 +133,9 @@ func (v *verification) conclude(why string, write func(io.Writer, *sample.File, 
 		err = write(v.stdout, f, list)
 	}
 	for _, o := range v.outputs {
-		err = errors.Join(err, o.write(o.to, f, list, exit))
-		if o.close != nil {
-			err = errors.Join(err, o.close())
-		}
+		err = errors.Join(err, o.finish(f, list, exit))
 	}
+	v.outputs = nil
 	switch {
 	case err != nil:
 		return cannot(err)

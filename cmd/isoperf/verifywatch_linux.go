@@ -9,6 +9,7 @@ import (
 	enforce "isoperf/bench/limits"
 	"isoperf/bench/sample"
 	"isoperf/reports/limits"
+	"isoperf/reports/table"
 )
 
 // watch reads a group that is there already. Nothing is made in it, and nothing
@@ -21,7 +22,8 @@ func (v *verification) watch() error {
 	if err := v.open("watch", []string{"verify", found.Name}); err != nil {
 		return err
 	}
-	fmt.Fprintf(v.stderr, "%s: %d CPU limits on the way up, watched for %v; samples go to %s\n", found.Name, len(found.Levels), v.flags.length, v.writer.Path())
+	defer v.discard()
+	fmt.Fprintf(v.stderr, "%s: %s on the way up, watched for %v; samples go to %s\n", found.Name, table.Plural(len(found.Levels), "CPU limit", "CPU limits"), v.flags.length, v.writer.Path())
 	before, timesErr := environment.ReadCPUTimes("/")
 	length := v.flags.length
 	if len(found.Levels) == 0 {

@@ -98,6 +98,32 @@ func TestVerifyWatch(t *testing.T) {
 	}
 }
 
+// Version 1 may have cpu without cpuacct: what the group uses is not counted then.
+func TestVerifyWatchUncounted(t *testing.T) {
+	takesRoot(t, "a group by hand takes root")
+	h, err := cgroup.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, err := h.Lineage("cpu", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart, err := h.Lineage("cpuacct", "/")
+	if err != nil || len(parent.Groups) == 0 || parent.V2 || apart.Groups[0].Dir == parent.Groups[0].Dir {
+		t.Skip("cpu and cpuacct are one hierarchy here")
+	}
+	dir := filepath.Join(parent.Groups[0].Dir, "isoperf-test-uncounted-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	code, _, stderr := ran(t, verifyProcess(t, "verify", "--for", "1s", "--cgroup", dir))
+	if code != exitUsage || !strings.Contains(stderr, "in that of cpuacct") || !strings.Contains(stderr, "make a group of the same name") {
+		t.Errorf("status %d: %s", code, stderr)
+	}
+}
+
 // In a cgroup namespace nobody can say what the limits above are.
 func TestVerifyWatchHidden(t *testing.T) {
 	dir, _ := limited(t, "exec sleep 60")

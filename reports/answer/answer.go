@@ -177,7 +177,7 @@ func headline(f *sample.File, c *cloneView) string {
 	if measured == 0 {
 		return "Nothing was measured."
 	}
-	text := fmt.Sprintf("Measured %s", plural(measured, "case", "cases"))
+	text := fmt.Sprintf("Measured %s", table.Plural(measured, "case", "cases"))
 	if slowest == nil {
 		return text + "."
 	}
@@ -194,11 +194,4 @@ func machine(f *sample.File) string {
 		parts = append(parts, pair.Key+" "+pair.Value)
 	}
 	return "Machine: " + strings.Join(parts, ", ") + "."
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return table.Count(n) + " " + many
 }

@@ -128,6 +128,20 @@ func TestPartialFiles(t *testing.T) {
 	golden(t, "partial", all.String())
 }
 
+// Limits are held against an absolute measure: nobody misses a null case.
+func TestJudgedNeedsNoNullCase(t *testing.T) {
+	m := newMade()
+	m.add("Watch/limit=cpu.max/rank=0/quota=20%/period=100ms", 1, []string{"achieved-ratio"}, 0.2)
+	m.add("WatchState/limit=pids.max", 1, []string{"current-count"}, 7)
+	if text := printed(t, m.file, Options{}); strings.Contains(text, "null case") {
+		t.Errorf("%s", text)
+	}
+	m.add("Odd", 30, []string{"reap-ns"}, 12e3)
+	if text := printed(t, m.file, Options{}); !strings.Contains(text, "null case") {
+		t.Errorf("with others:\n%s", text)
+	}
+}
+
 func TestPreview(t *testing.T) {
 	m := newMade()
 	var all strings.Builder

@@ -94,7 +94,7 @@ func (p *page) samples(f *sample.File) {
 	for _, c := range f.Cases {
 		n += c.N()
 	}
-	line := plural(n, "sample", "samples")
+	line := table.Plural(n, "sample", "samples")
 	if f.Path != "" {
 		line += " -> " + f.Path
 		if hint := "    (benchstat reads it)"; len(line)+len(hint) <= p.width {

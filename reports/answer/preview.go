@@ -54,7 +54,7 @@ func Preview(w io.Writer, f *sample.File) error {
 	if len(base) > 0 {
 		over = "each namespace over none"
 	}
-	p.line(fmt.Sprintf("First look, preliminary (%s so far; %s):", plural(samples, "sample", "samples"), over))
+	p.line(fmt.Sprintf("First look, preliminary (%s so far; %s):", table.Plural(samples, "sample", "samples"), over))
 	figures = signed(figures)
 	digits := 0
 	for _, text := range figures {

@@ -364,7 +364,7 @@ func firstStarts(p *page, c *startup.Comparison) {
 		width = max(width, len(s.Name))
 		samples += s.Total.N
 	}
-	p.line(fmt.Sprintf("First look, preliminary (%s so far; a start until reaped):", plural(samples, "sample", "samples")))
+	p.line(fmt.Sprintf("First look, preliminary (%s so far; a start until reaped):", table.Plural(samples, "sample", "samples")))
 	for _, s := range c.Starts {
 		p.verbatim(fmt.Sprintf("  %-*s   %8s", width, s.Name, table.Duration(s.Total.Median)))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/limits"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
 )
@@ -79,7 +80,7 @@ func (t *trust) line() string {
 	if len(t.reasons) > 0 {
 		text += ", because " + strings.Join(t.reasons, "; ")
 	}
-	warnings := plural(len(t.warnings), "warning", "warnings")
+	warnings := table.Plural(len(t.warnings), "warning", "warnings")
 	return text + ". " + strings.Join(append(t.facts, warnings), ", ") + "."
 }
 
@@ -99,13 +100,23 @@ func judge(f *sample.File, c *cloneView) *trust {
 	} else {
 		t.facts = append(t.facts, "Clock "+table.Duration(clock))
 	}
-	t.null(nullCase(f, c))
+	if !onlyJudged(f) {
+		t.null(nullCase(f, c))
+	}
 	t.failures(f)
 	t.machine(f)
 	if len(f.Notes) > 0 {
 		t.lower(fair, "the file is incomplete")
 	}
 	return t
+}
+
+// onlyJudged says whether a file has nothing but limits, as verify writes it: they
+// are held against an absolute measure, so there is no null case to compare with.
+func onlyJudged(f *sample.File) bool {
+	return !slices.ContainsFunc(f.Cases, func(c *sample.Case) bool {
+		return !limits.Judged(c.Family()) && c.Family() != "WatchState" && c.Family() != "Latency"
+	})
 }
 
 // nullCase is what should always cost the same: a clone without any flag or,
@@ -130,7 +141,7 @@ func (t *trust) null(name string, values []float64) {
 		t.lower(fair, "there is no null case to compare with")
 		return
 	case math.IsInf(half, 0) || math.IsNaN(half):
-		t.facts = append(t.facts, fmt.Sprintf("%s has %s", name, plural(s.N, "sample", "samples")))
+		t.facts = append(t.facts, fmt.Sprintf("%s has %s", name, table.Plural(s.N, "sample", "samples")))
 		t.lower(poor, fmt.Sprintf("fewer than 6 samples of the %s give no range", name))
 		return
 	}
@@ -159,7 +170,7 @@ func (t *trust) failures(f *sample.File) {
 		failed += len(c.Failures)
 		done += c.N()
 	}
-	t.facts = append(t.facts, plural(failed, "failure", "failures"))
+	t.facts = append(t.facts, table.Plural(failed, "failure", "failures"))
 	switch {
 	case done == 0:
 		t.lower(poor, "there is no sample")
@@ -185,7 +196,7 @@ func (t *trust) machine(f *sample.File) {
 	}
 	load, cpus := recorded(f, "load1"), recorded(f, "cpus")
 	if perCPU := load / cpus; cpus > 0 && perCPU > loadLimits.warn {
-		t.warnings = append(t.warnings, fmt.Sprintf("load %.1f on %s when the run started; other work was on the CPU.", load, plural(int(cpus), "CPU", "CPUs")))
+		t.warnings = append(t.warnings, fmt.Sprintf("load %.1f on %s when the run started; other work was on the CPU.", load, table.Plural(int(cpus), "CPU", "CPUs")))
 		t.lower(loadLimits.grade(perCPU), "the machine was busy")
 	}
 	if f.Key("privilege") == "userns" {

@@ -18,7 +18,8 @@ type metric struct {
 }
 
 // scales are the units of an error: as a judgement has it, as OpenMetrics wants
-// it, and how many of the first make one of the second.
+// it, and how many of the first make one of the second. A gauge's name must not end
+// in _count, which is a histogram's.
 func scales() []struct {
 	unit, name string
 	per        float64
@@ -26,7 +27,7 @@ func scales() []struct {
 	return []struct {
 		unit, name string
 		per        float64
-	}{{"", "ratio", 1}, {"points", "points", 1}, {"count", "count", 1}, {"B", "bytes", 1}, {"ns", "seconds", 1e9}}
+	}{{"", "ratio", 1}, {"points", "points", 1}, {"count", "number", 1}, {"B", "bytes", 1}, {"ns", "seconds", 1e9}}
 }
 
 // metrics are the families with a number for each judgement.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,6 +128,14 @@ func TestForPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "mixed.om", b.String())
+	counted := []Judgement{{Case: "PidsMax/x", Limit: "pids.max", Got: "8 tasks", Unit: "count", Verdict: Accurate}}
+	var tasks bytes.Buffer
+	if err := Metrics(&tasks, f, counted); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openMetrics(tasks.String()); err != nil {
+		t.Errorf("%v:\n%s", err, tasks.String())
+	}
 	n, err := openMetrics(b.String())
 	if err != nil || n != 1+2*4+5*4 {
 		t.Errorf("%d samples, %v", n, err)
@@ -178,6 +187,9 @@ func openMetrics(text string) (n int, err error) {
 			if h[2] != family {
 				return n, fmt.Errorf("line %d: it belongs to no family", i+1)
 			}
+			if end := h[2][strings.LastIndexByte(h[2], '_')+1:]; slices.Contains([]string{"total", "created", "bucket", "count", "sum", "info"}, end) {
+				return n, fmt.Errorf("line %d: %s ends as another kind's samples do", i+1, h[2])
+			}
 			if h[1] == "UNIT" && !strings.HasSuffix(h[2], "_"+h[3]) {
 				return n, fmt.Errorf("line %d: the name does not end with the unit", i+1)
 			}
@@ -210,7 +222,7 @@ func openMetrics(text string) (n int, err error) {
 func TestChecker(t *testing.T) {
 	for _, bad := range []string{
 		"", "# TYPE a gauge\na{} 1\n", "a{} 1\n# EOF\n", "# TYPE a gauge\na{b=\"\n\"} 1\n# EOF\n", "# TYPE a gauge\na{} 1\na{} 1\n# EOF\n",
-		"# TYPE a_ratio gauge\n# UNIT a_ratio seconds\n# EOF\n", "# TYPE a stateset\na{a=\"x\"} 2\n# EOF\n", "# TYPE a gauge\nb{} 1\n# EOF\n",
+		"# TYPE a_ratio gauge\n# UNIT a_ratio seconds\n# EOF\n", "# TYPE a_count gauge\na_count{} 1\n# EOF\n", "# TYPE a stateset\na{a=\"x\"} 2\n# EOF\n", "# TYPE a gauge\nb{} 1\n# EOF\n",
 	} {
 		if _, err := openMetrics(bad); err == nil {
 			t.Errorf("%q is taken", bad)

@@ -277,7 +277,7 @@ func Answer(list []Judgement) string {
 		example = ""
 	}
 	kept, n := by[Accurate]+by[Within], len(list)
-	counts := fmt.Sprintf("%d of %d limits accurate", by[Accurate], n)
+	counts := fmt.Sprintf("%d of %s accurate", by[Accurate], table.Plural(n, "limit", "limits"))
 	for _, v := range []Verdict{Within, Inaccurate, NotJudged} {
 		if by[v] > 0 {
 			counts += fmt.Sprintf(", %d %s", by[v], v)

@@ -282,8 +282,8 @@ func (r *report) trust(f *sample.File) {
 		failures += len(c.Failures)
 		samples += c.N()
 	}
-	s := fmt.Sprintf("%s of %s, %s, %s not measured.", plural(samples, "sample", "samples"), plural(len(f.Cases), "case", "cases"),
-		plural(failures, "failed operation", "failed operations"), plural(len(f.NotMeasured), "case", "cases"))
+	s := fmt.Sprintf("%s of %s, %s, %s not measured.", table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"),
+		table.Plural(failures, "failed operation", "failed operations"), table.Plural(len(f.NotMeasured), "case", "cases"))
 	if v := control(f, "clock", "clock-ns"); v.N > 0 {
 		s += fmt.Sprintf(" Reading the clock costs %s.", table.Duration(v.Median))
 	}
@@ -291,7 +291,7 @@ func (r *report) trust(f *sample.File) {
 		s += fmt.Sprintf(" A fixed computation took %s; one in twenty took more than %s longer.", table.Duration(v.Median), table.Percent(v.P95/v.Median-1))
 	}
 	if len(f.Notes) > 0 {
-		s += fmt.Sprintf(" %s in the result files, see the end.", plural(len(f.Notes), "defect", "defects"))
+		s += fmt.Sprintf(" %s in the result files, see the end.", table.Plural(len(f.Notes), "defect", "defects"))
 	}
 	r.printf("- **Trust**: %s\n", s)
 }
@@ -303,14 +303,6 @@ func control(f *sample.File, what, unit string) stats.Summary {
 		}
 	}
 	return stats.Summary{}
-}
-
-// plural counts things: "1 case", "2,310 samples".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return table.Count(n) + " " + many
 }
 
 // multiple writes a ratio: "0.85x", "7.2x", "1,200x".

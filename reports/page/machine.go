@@ -139,7 +139,7 @@ func (r *report) reproduce() {
 		for _, c := range f.Cases {
 			samples += c.N()
 		}
-		r.printf("- `%s`: %s of %s%s\n", filepath.Base(f.Path), plural(samples, "sample", "samples"), plural(len(f.Cases), "case", "cases"), version(f))
+		r.printf("- `%s`: %s of %s%s\n", filepath.Base(f.Path), table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"), version(f))
 	}
 	r.printf("\n```sh\nisoperf doctor                   # what this machine lets you measure, and what to change\n" +
 		"isoperf list                     # the cases\n" +

@@ -58,6 +58,30 @@ func logAxis(label string, values []float64, write labeller) axis {
 	return a
 }
 
+// fromZero gives the value 0 a place of its own at the lower end of a log axis, and
+// the marks that are there that place; a log axis has none by itself.
+func (a axis) fromZero(rows []row) axis {
+	at := a.min
+	found := false
+	for _, r := range rows {
+		for i := range r.marks {
+			m := &r.marks[i]
+			for _, v := range []*float64{&m.value, &m.lo, &m.hi} {
+				if *v == 0 && m.ok {
+					*v, found = at, true
+				}
+			}
+		}
+	}
+	if !found {
+		return a
+	}
+	a.zero, a.min = at, at/math.Max(1.2, math.Pow(a.max/at, 0.04))
+	a.ticks = slices.DeleteFunc(a.ticks, func(t plot.Tick) bool { return t.Value < at*1.5 })
+	a.ticks = append([]plot.Tick{{Value: at, Label: "0"}}, a.ticks...)
+	return a
+}
+
 // linearAxis shows values from zero, or from the lowest negative one.
 func linearAxis(label string, values []float64, write labeller) axis {
 	lo, hi := bounds(values, false)

@@ -67,10 +67,7 @@ const mostPanels = 4
 // limitsUse shows what was used of the quota in each period.
 func limitsUse(f *sample.File) (Figure, bool) {
 	fig := Figure{Name: "cpu-max-periods", Title: "CPU limits: what each period used of its quota", Family: "CpuMax"}
-	for _, s := range f.Series {
-		if !strings.HasPrefix(s.Case, "CpuMax/") || s.Name != "use per period" || len(s.Points) < 2 || s.Sample > 0 || len(fig.sheet.panels) == mostPanels {
-			continue
-		}
+	for _, s := range periodsShown(f) {
 		l := line{style: style{blue, nil, draw.CircleGlyph{}}, bare: true, width: 1}
 		var ys []float64
 		for _, p := range s.Points {
@@ -89,6 +86,39 @@ func limitsUse(f *sample.File) (Figure, bool) {
 	fig.sheet.lead = "The line at 100 % is the quota. Time is charged at the tick, so a period overruns by up to one, and a later one pays it back."
 	fig.Alt = "Line charts of the use of each period, relative to the quota."
 	return fig, true
+}
+
+// periodsShown are the curves that there is room for: of each period one quota,
+// that of 20 % or else the first, and then others in the order of the file.
+func periodsShown(f *sample.File) []sample.Series {
+	var all []sample.Series
+	best := map[string]int{} // by period: which of all stands for it
+	for _, s := range f.Series {
+		if !strings.HasPrefix(s.Case, "CpuMax/") || s.Name != "use per period" || len(s.Points) < 2 || s.Sample > 0 {
+			continue
+		}
+		c := sample.Case{Name: s.Case}
+		i, seen := best[c.Param("period")]
+		if !seen || c.Param("quota") == "20%" && (&sample.Case{Name: all[i].Case}).Param("quota") != "20%" {
+			best[c.Param("period")] = len(all)
+		}
+		all = append(all, s)
+	}
+	var shown []int
+	stands := func(i int) bool { return best[(&sample.Case{Name: all[i].Case}).Param("period")] == i }
+	for _, first := range []bool{true, false} {
+		for i := range all {
+			if stands(i) == first && len(shown) < mostPanels {
+				shown = append(shown, i)
+			}
+		}
+	}
+	slices.Sort(shown)
+	var list []sample.Series
+	for _, i := range shown {
+		list = append(list, all[i])
+	}
+	return list
 }
 
 // level is a dotted line across, at y.
@@ -217,11 +247,11 @@ func limitsOOM(f *sample.File) (Figure, bool) {
 	if len(rows) == 0 {
 		return fig, false
 	}
-	x := logAxis("time (log scale)", extent(rows), durationTick)
-	fig.sheet.lead = "A process that touches more memory than its group may have is killed. Medians with their 95 % intervals."
+	fig.Alt = "Dot plot: the parts of a kill for memory. " + rowsAlt(rows)
+	x := logAxis("time (log scale)", extent(rows), durationTick).fromZero(rows)
+	fig.sheet.lead = "A process that touches more memory than its group may have is killed. Medians with their 95 % intervals. 0: it was so already when the one before was seen."
 	fig.sheet.panels = []panel{rowsPanel(rows, x)}
 	fig.sheet.foot = []string{samplesOf(counts) + "."}
-	fig.Alt = "Dot plot: the parts of a kill for memory. " + rowsAlt(rows)
 	return fig, true
 }
 

@@ -110,6 +110,14 @@ func Count(n int) string {
 	return sign + digits
 }
 
+// Plural counts things: "1 case", "2,310 samples".
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(n) + " " + many
+}
+
 func scaled(v float64, scale []unit) string {
 	if !isFinite(v) {
 		return unknown
