@@ -3,6 +3,7 @@ package limits
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,19 +106,39 @@ func (c Cell) bandwidth(m machine) bandwidth {
 	return bandwidth{quota: c.quota(), period: c.period(), threads: c.threads(m.cpus), cpus: m.cpus, tick: m.tick, slice: m.slice()}
 }
 
-// grid is quotas by periods; a look has the usual ones.
+// The quotas and periods of a report: 1 to 400 % of a CPU, 1 ms to 1 s.
+func all() (quotas []float64, periods []time.Duration) {
+	const ms = time.Millisecond
+	return []float64{0.01, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 4}, []time.Duration{10 * ms, 100 * ms, ms, 5 * ms, 20 * ms, 1000 * ms}
+}
+
+// grid is quotas by periods; a look has the usual ones. The load has the threads
+// that each takes.
 func grid(e harness.Extent, cpus int) []Cell {
-	quotas := []float64{0.05, 0.2, 0.5, 1, 1.5}
-	periods := []time.Duration{10 * time.Millisecond, 100 * time.Millisecond}
-	if e.Wide {
-		quotas = []float64{0.01, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 4}
-		periods = append(periods, time.Millisecond, 5*time.Millisecond, 20*time.Millisecond, time.Second)
+	quotas, periods := all()
+	if !e.Wide {
+		quotas, periods = []float64{0.05, 0.2, 0.5, 1, 1.5}, periods[:2]
 	}
+	cells := crossed(quotas, periods, []int{0})
+	return slices.DeleteFunc(cells, func(c Cell) bool { return c.Quota > float64(2*cpus) })
+}
+
+// wideGrid is all quotas by all periods by the threads of the load. A limit that
+// no load can reach on this machine is among them: it is told as not judged.
+func wideGrid(cpus int) []Cell {
+	quotas, periods := all()
+	return crossed(quotas, periods, slices.Compact([]int{1, cpus, 2 * cpus}))
+}
+
+// crossed are the cells that the kernel takes.
+func crossed(quotas []float64, periods []time.Duration, threads []int) []Cell {
 	var cells []Cell
 	for _, p := range periods {
 		for _, q := range quotas {
-			if c := (Cell{Quota: q, Period: p}); c.Check() == nil && q <= float64(2*cpus) {
-				cells = append(cells, c)
+			for _, n := range threads {
+				if c := (Cell{Quota: q, Period: p, Threads: n}); c.Check() == nil {
+					cells = append(cells, c)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package limits
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,28 @@ func TestGrid(t *testing.T) {
 		}
 		if few := grid(harness.Extent{Wide: wide}, 1); wide != (len(few) < len(cells)) {
 			t.Errorf("one CPU has %d cells, two %d", len(few), len(cells))
+		}
+	}
+}
+
+// The wide grid has each limit with one thread, one a CPU, and two a CPU.
+func TestWideGrid(t *testing.T) {
+	for cpus, want := range map[int]string{1: "1 2", 2: "1 2 4", 8: "1 8 16"} {
+		by, names := map[string][]string{}, map[string]bool{}
+		for _, c := range wideGrid(cpus) {
+			if err := c.Check(); err != nil || names[c.name(cpus)] {
+				t.Errorf("%s: %v, twice %v", c.name(cpus), err, names[c.name(cpus)])
+			}
+			names[c.name(cpus)] = true
+			by[c.limit()] = append(by[c.limit()], strconv.Itoa(c.threads(cpus)))
+		}
+		for _, limit := range []string{"1000 100000", "4000 1000", "4000000 1000000", "1000 1000"} {
+			if got := strings.Join(by[limit], " "); got != want {
+				t.Errorf("%d CPUs, %s: threads %q, want %q", cpus, limit, got, want)
+			}
+		}
+		if len(by["500 10000"]) > 0 {
+			t.Error("5 % of 10 ms is below the kernel's quota")
 		}
 	}
 }

@@ -12,7 +12,11 @@ import (
 func (b *Bench) CPUMax(e harness.Extent) []harness.Case {
 	cells := b.Cells
 	m, err := readMachine()
-	if len(cells) == 0 {
+	switch {
+	case len(cells) > 0:
+	case b.Wide:
+		cells = wideGrid(m.cpus)
+	default:
 		cells = grid(e, m.cpus)
 	}
 	var cases []harness.Case

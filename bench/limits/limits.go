@@ -51,6 +51,9 @@ type Config struct {
 	Trusted bool
 	// Cells are the CPU limits to measure; none: those of CPUMax.
 	Cells []Cell
+	// Wide: without Cells, CPUMax has every quota with every period, and with
+	// 1, CPUs and 2×CPUs threads, whether a load can reach it here or not.
+	Wide bool
 	// Window is how long one is measured; 0: as long as it takes, see Cell.
 	Window time.Duration
 }

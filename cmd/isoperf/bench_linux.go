@@ -32,6 +32,7 @@ type benchFlags struct {
 	labels  []string
 	verbose bool
 	trusted bool
+	wide    bool
 
 	runtimes       []string
 	bundle, rootfs string
@@ -57,6 +58,7 @@ are marked and are not compared with root's.`,
 		Example: `  isoperf bench
   isoperf bench clone/flag=net clone/flag=mnt --time 30s
   isoperf bench sweep-mounts --out mounts.txt --label branch=main
+  isoperf bench cpu-max --wide --samples 1              1 to 400 %, 1 ms to 1 s, 1 to 2 x CPUs threads
   isoperf bench startup --quick                         every runtime that is here
   isoperf bench startup --runtime isorun --runtime crun --bundle ./mine
   isoperf bench startup --runtime runc --runtime new=./runc   two versions of one`,
@@ -85,6 +87,7 @@ are marked and are not compared with root's.`,
 	f.StringVar(&o.rootfs, "rootfs", "", "startup: a container with this `DIR` as its root")
 	f.StringVar(&o.exec, "exec", "", "startup: run `CMD` in it, which must be there, instead of the payload that stamps its start")
 	f.BoolVar(&o.trusted, "trust-host", false, "limits: the host of this emulated machine runs nothing else")
+	f.BoolVar(&o.wide, "wide", false, "cpu-max: every quota with every period, and with 1, CPUs and 2 x CPUs threads")
 	cmd.MarkFlagsMutuallyExclusive("bundle", "rootfs")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
@@ -119,7 +122,7 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	config.Stuck = func(err error) { c.stuck(writer, err) }
 	starts := startup.New(config)
 	limits := enforce.New(enforce.Config{
-		Context: c.ctx, Trusted: o.trusted,
+		Context: c.ctx, Trusted: o.trusted, Wide: o.wide,
 		Checked:  func(k sample.Checked) error { return writer.Checked(k) },
 		Series:   func(s sample.Series) error { return writer.Series(s) },
 		Timeline: func(t sample.Timeline) error { return writer.Timeline(t) },

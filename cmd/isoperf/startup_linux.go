@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -61,6 +62,9 @@ func isStartup(c chosen) bool { return strings.HasPrefix(c.family, "startup") }
 
 // concerns refuses flags of startup when nothing of it was asked for.
 func (o benchFlags) concerns(selected []chosen) error {
+	if o.wide && !slices.ContainsFunc(selected, func(s chosen) bool { return s.family == "cpu-max" }) {
+		return usage("--wide is of the family cpu-max: isoperf bench cpu-max --wide")
+	}
 	for _, c := range selected {
 		if isStartup(c) {
 			return nil

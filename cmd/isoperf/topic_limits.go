@@ -29,6 +29,12 @@ a reason to doubt that the figure says anything of the kernel, which is
 printed. Nothing that is doubted is called accurate. Beside it stands what the
 kernel's own test of cpu.max would accept (tools/testing/selftests/cgroup).
 
+The whole grid. verify cpu.max --wide, and bench cpu-max --wide: 1 to 400 % of a
+CPU, periods of 1 ms to 1 s, wherever the quota is at least the kernel's 1 ms,
+each with 1, CPUs and 2 x CPUs threads. How long it takes is printed first, about
+a quarter of an hour for a sample of each. A limit that no load can reach on the
+machine, 400 % of two CPUs, is not judged.
+
 Other limits. cpu.weight: the largest difference between a group's share of the
 CPU time and what its weight entitles it to, in points of 100; 2 are accurate.
 cpuset.cpus: every look at where the threads ran; none may be elsewhere.

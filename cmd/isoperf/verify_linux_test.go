@@ -107,7 +107,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"--threads 1000", "--threads=-1", "--max-error x", "--not-judged=maybe", "--quotas 5%", "--pid 1 --cgroup /", "--pid 1 --unit x --cgroup /", "cpu.max --pid 1",
 		"--pid 1 --quota 5%", "--for 60s", "--pid 1 --for 0s", "--pid 1 --for 2h", "--pid 1 --user", "--pid 0", "--pid=-3", "--cgroup no/where", "--pid 4194305",
 		"--unit no-such-unit-here", "--json no/such/x", "--out no/such/x", "--json - --metrics -",
-		"--json x --junit ./x", "--out x --metrics x", "--json x --metrics no/such/x",
+		"--wide --quota 5%", "--wide --quick", "pids.max --wide", "--pid 1 --wide", "--json x --junit ./x", "--out x --metrics x", "--json x --metrics no/such/x",
 	} {
 		var out, fault bytes.Buffer
 		code := run(context.Background(), append([]string{"verify"}, strings.Fields(args)...), strings.NewReader(""), &out, &fault)

@@ -64,7 +64,7 @@ func (v *verification) measure(wanted []verifiable, cells []enforce.Cell) error 
 
 func (v *verification) config(cells []enforce.Cell) enforce.Config {
 	c := enforce.Config{
-		Context: v.ctx, Cells: cells, Trusted: v.flags.trusted,
+		Context: v.ctx, Cells: cells, Wide: v.flags.wide, Trusted: v.flags.trusted,
 		Checked:  func(k sample.Checked) error { return v.writer.Checked(k) },
 		Series:   func(s sample.Series) error { return v.writer.Series(s) },
 		Timeline: func(t sample.Timeline) error { return v.writer.Timeline(t) },
