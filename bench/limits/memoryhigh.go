@@ -114,6 +114,7 @@ func openHigh(name string, c HighCell, g *ground) (*highSample, error) {
 	}
 	s := &highSample{cell: c, machine: m}
 	s.name, s.ground, s.group, s.place, s.cpus = name, g, made, memoryOf(made), m.cpus
+	s.homes = []memoryPlace{s.place}
 	// It takes at once what the kernel charges at once. One page at a time, it is
 	// slowed down for each when others charge memory on its CPU while it sleeps:
 	// that drains what the CPU holds of the 64 pages.

@@ -24,6 +24,11 @@ type MemoryCell struct {
 	Want  float64 // how much the load wants, as a share of Limit
 	Tasks int     // processes in the group, one of which wants memory; 0: 1
 	Group bool    // the kernel is to kill all of them (memory.oom.group; version 2, Linux 4.19)
+
+	// Limit is the least on the way up, and it may be that of a group of two:
+	Child   int64   // the load is in a group below, which has this limit, a larger one; 0: it is not
+	Parent  int64   // the group is below another, which has this limit, a larger one; 0: it is not
+	Sibling float64 // with Child: another group below holds so much, as a share of Limit
 }
 
 const mib = 1 << 20
@@ -39,6 +44,9 @@ func (c MemoryCell) Check() error {
 	case !(c.Want > 0) || c.Want > 16:
 		return fmt.Errorf("a load of %v times the limit: it must be more than 0 and at most 16", c.Want)
 	}
+	if err := c.checkNest(); err != nil {
+		return err
+	}
 	switch c.Kind {
 	case "anon", "shmem", "file", "dirty":
 		return nil
@@ -47,12 +55,14 @@ func (c MemoryCell) Check() error {
 }
 
 // killed says whether the load must be.
-func (c MemoryCell) killed() bool { return (c.Kind == "anon" || c.Kind == "shmem") && c.Want > 1 }
+func (c MemoryCell) killed() bool {
+	return (c.Kind == "anon" || c.Kind == "shmem") && c.Want+c.Sibling > 1
+}
 
 func (c MemoryCell) tasks() int { return max(1, c.Tasks) }
 
 func (c MemoryCell) tail() string {
-	text := fmt.Sprintf("limit=%s/kind=%s/want=%s%%", sizeName(c.Limit), c.Kind, strconv.FormatFloat(100*c.Want, 'f', -1, 64))
+	text := fmt.Sprintf("limit=%s%s/kind=%s/want=%s%%", sizeName(c.Limit), c.nestName(), c.Kind, strconv.FormatFloat(100*c.Want, 'f', -1, 64))
 	if c.tasks() > 1 {
 		text += fmt.Sprintf("/tasks=%d", c.tasks())
 	}
@@ -70,15 +80,21 @@ func sizeName(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
-// resources are the limits of the cell. Where the machine has swap, the group
-// has none, or what the limit pushes out would be no error.
+// resources are the limits of the cell.
 func (c MemoryCell) resources() *specs.LinuxResources {
-	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &c.Limit}}
-	if swap, err := swapPresent(); err == nil && swap {
-		r.Memory.Swap = &c.Limit
-	}
+	r := memoryLimit(c.Limit)
 	if c.Group {
 		r.Unified = map[string]string{"memory.oom.group": "1"}
+	}
+	return r
+}
+
+// memoryLimit is a limit of so many bytes. Where the machine has swap, the group
+// has none, or what the limit pushes out would be no error.
+func memoryLimit(bytes int64) *specs.LinuxResources {
+	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &bytes}}
+	if swap, err := swapPresent(); err == nil && swap {
+		r.Memory.Swap = &bytes
 	}
 	return r
 }
@@ -126,7 +142,7 @@ func memoryGrid(e harness.Extent) []MemoryCell {
 	if e.Wide {
 		cells = append(cells, MemoryCell{Limit: 64 * mib, Kind: "dirty", Want: 2})
 	}
-	return cells
+	return append(cells, memoryNests(e)...)
 }
 
 // memoryCases makes a group for every sample, since a load that is killed
@@ -145,11 +161,13 @@ func (b *Bench) memoryCases(family string, e harness.Extent, cells []MemoryCell,
 type memorySample struct {
 	name    string
 	cell    MemoryCell
-	place   memoryPlace
+	place   memoryPlace   // of the group whose limit is the least
+	homes   []memoryPlace // of groups with processes, that of the load first
+	wider   []memoryPlace // of groups whose limits are not to count
 	ground  *ground
-	group   *cgroup.Group
-	worker  *worker   // the one that wants memory
-	others  []*worker // in the same group, and idle
+	group   *cgroup.Group // that of the load
+	worker  *worker       // the one that wants memory
+	others  []*worker     // idle, in the same group or beside it
 	checked sample.Checked
 	cpus    int
 	halfway func() error // tests: is called while the load is at work
@@ -174,16 +192,15 @@ func (b *Bench) openMemory(name string, c MemoryCell, g *ground, one func(*memor
 	if err != nil {
 		return nil, err
 	}
-	made, err := g.group("memorymax", c.resources())
-	if err != nil {
+	s := &memorySample{name: name, cell: c, ground: g, cpus: m.env.CPUs}
+	if err := s.groups(); err != nil {
 		return nil, err
 	}
-	s := &memorySample{name: name, cell: c, ground: g, group: made, place: memoryOf(made), cpus: m.env.CPUs}
-	if s.worker, err = g.start(made, spec); err != nil {
+	if s.worker, err = g.start(s.group, spec); err != nil {
 		return nil, err
 	}
 	for range c.tasks() - 1 {
-		w, err := g.start(made, load.Spec{Kind: "anon", Bytes: mib})
+		w, err := g.start(s.group, load.Spec{Kind: "anon", Bytes: mib})
 		if err != nil {
 			return nil, err
 		}

@@ -120,6 +120,11 @@ func TestMemoryMax(t *testing.T) {
 		{Limit: limit, Kind: "shmem", Want: 1.5},
 		{Limit: limit, Kind: "anon", Want: 0.5},
 		{Limit: limit, Kind: "file", Want: 3},
+		{Limit: limit, Child: 2 * limit, Kind: "anon", Want: 1.5},
+		{Limit: limit, Child: 2 * limit, Kind: "file", Want: 3},
+		{Limit: limit, Parent: 2 * limit, Kind: "anon", Want: 1.5},
+		{Limit: limit, Child: 2 * limit, Sibling: 0.4, Kind: "anon", Want: 0.75},
+		{Limit: limit, Child: 2 * limit, Sibling: 0.4, Kind: "anon", Want: 0.4},
 	} {
 		t.Run(c.tail(), func(t *testing.T) {
 			var got taken
@@ -138,7 +143,7 @@ func TestMemoryMax(t *testing.T) {
 			if v["overshoot-ratio"] > v["budget-ratio"] || v["rest-B"] > limit {
 				t.Errorf("more than the limit was used: %v", v)
 			}
-			if c.Want > 1 && v["peak-ratio"] < 0.97 {
+			if (c.killed() || c.Want > 1) && v["peak-ratio"] < 0.97 {
 				t.Errorf("only %v of the limit was used", v["peak-ratio"])
 			}
 			if c.Kind == "file" && v["touched-B"] != 3*limit {
@@ -222,6 +227,9 @@ func TestMemoryLies(t *testing.T) {
 				return nil
 			}
 		}},
+		{"lowered below", "less than the one", MemoryCell{Limit: limit, Child: 2 * limit, Kind: "anon", Want: 1.5}, func(t *testing.T, s *memorySample) {
+			write(t, memoryOf(s.group).file("memory.max", "memory.limit_in_bytes"), limit/2)
+		}},
 		{"another process", "none of the load's", cell, func(t *testing.T, s *memorySample) {
 			s.others = nil
 		}},
@@ -253,6 +261,8 @@ func write(t *testing.T, file string, n int) {
 func TestMemoryCellCheck(t *testing.T) {
 	for _, c := range []MemoryCell{
 		{Limit: 1, Kind: "anon", Want: 1}, {Limit: 64*mib + 1, Kind: "anon", Want: 1},
+		{Limit: 64 * mib, Child: 32 * mib, Kind: "anon", Want: 1}, {Limit: 64 * mib, Child: 128 * mib, Parent: 128 * mib, Kind: "anon", Want: 1},
+		{Limit: 64 * mib, Sibling: 0.4, Kind: "anon", Want: 1}, {Limit: 64 * mib, Child: 128 * mib, Sibling: 1, Kind: "anon", Want: 1},
 		{Limit: 64 * mib, Kind: "anon"}, {Limit: 64 * mib, Kind: "tape", Want: 1},
 	} {
 		if err := c.Check(); err == nil {

@@ -81,7 +81,7 @@ func (f *fate) conclude(touch int64, looks []int64) {
 
 // look looks once, in the order in which things happen.
 func (s *memorySample) look(f *fate, notice int) (done bool, err error) {
-	events, err := s.place.events()
+	events, err := s.events()
 	if err != nil {
 		return false, err
 	}
@@ -121,7 +121,7 @@ func (s *memorySample) look(f *fate, notice int) (done bool, err error) {
 		return gone || s.worker.board.Phase.Load() > 0, nil
 	}
 	if f.empty == 0 && s.emptied() {
-		members, err := s.place.members()
+		members, err := s.homes[0].members()
 		if err != nil {
 			return false, err
 		}
@@ -151,7 +151,7 @@ func (s *memorySample) begin() error {
 	for _, w := range s.others {
 		want[w.proc.Pid()] = true
 	}
-	members, err := s.place.members()
+	members, err := s.members()
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,10 @@ func (s *memorySample) ended(f fate) (list []sample.Value, err error) {
 	if f.changed != 0 && f.changed != limit {
 		s.doubt("for a while, the limit was %d bytes: something else has changed it", f.changed)
 	}
-	events, err := s.place.events()
+	if err := s.around(); err != nil {
+		return nil, err
+	}
+	events, err := s.events()
 	if err != nil {
 		return nil, err
 	}

@@ -105,12 +105,28 @@ func reclaimed(c *sample.Case) bool { return c.Param("kind") == "file" || c.Para
 // mustDie says whether the load cannot be kept alive within the limit.
 func mustDie(c *sample.Case) bool {
 	want, err := strconv.ParseFloat(strings.TrimSuffix(c.Param("want"), "%"), 64)
+	if beside := c.Param("sibling"); beside != "" && err == nil {
+		var held float64
+		held, err = strconv.ParseFloat(strings.TrimSuffix(beside, "%"), 64)
+		want += held
+	}
 	return err == nil && want > 100 && !reclaimed(c)
 }
 
 // askedMemory is the limit and the load as the case's name has them.
 func askedMemory(c *sample.Case) string {
-	words := strings.Replace(c.Param("limit"), "MiB", " MiB", 1) + ", " + c.Param("kind") + " " + strings.TrimSuffix(c.Param("want"), "%") + " %"
+	size := func(param string) string { return strings.Replace(c.Param(param), "MiB", " MiB", 1) }
+	words := size("limit")
+	if c.Param("child") != "" {
+		words += " above " + size("child")
+	}
+	if c.Param("parent") != "" {
+		words += " below " + size("parent")
+	}
+	words += ", " + c.Param("kind") + " " + strings.TrimSuffix(c.Param("want"), "%") + " %"
+	if beside := c.Param("sibling"); beside != "" {
+		words += " beside " + strings.TrimSuffix(beside, "%") + " %"
+	}
 	if n := c.Param("tasks"); n != "" {
 		words += ", " + n + " tasks"
 	}

@@ -84,6 +84,17 @@ func TestMemoryMax(t *testing.T) {
 	}, func(c change) Judgement {
 		return judged(t, "MemoryMax/limit=64MiB/kind=anon/want=50%", with(lives, c), nil)
 	})
+	for name, want := range map[string]Verdict{
+		"limit=64MiB/child=128MiB/sibling=40%/kind=anon/want=75%": Inaccurate, "limit=64MiB/child=128MiB/sibling=40%/kind=anon/want=40%": Accurate,
+		"limit=64MiB/child=128MiB/kind=anon/want=150%": Inaccurate,
+	} {
+		if j := judged(t, "MemoryMax/"+name, lives, nil); j.Verdict != want {
+			t.Errorf("%s lives: %+v", name, j)
+		}
+	}
+	if j := judged(t, "MemoryMax/limit=64MiB/child=128MiB/sibling=40%/kind=anon/want=75%", died, nil); j.Verdict != Accurate || j.Asked != "64 MiB above 128 MiB, anon 75 % beside 40 %" {
+		t.Errorf("%+v", j)
+	}
 	file := with(lives, change{"peak-ratio": 0.995, "touched-B": 3 * limit})
 	check(t, []verdict{
 		{"reclaimed", nil, Accurate, ""},
