@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"isoperf/bench/harness"
@@ -21,6 +22,9 @@ import (
 //	larger-child     the group below has more than the group; version 1 refuses it
 //	stress-one       `stress -c 1` in the group
 //	stress-two       two of them: each gets a half
+//	stress-ng        stress-ng --cpu 1 in the group
+//	beside           stress-ng --cpu, one a CPU, in a group beside that has no limit: an
+//	                 antagonist, which must not take what the limit leaves to the load
 
 // shape is a row of the table of shapes.
 type shape struct {
@@ -32,13 +36,15 @@ type shape struct {
 func shapes() []shape {
 	fifth := Cell{Quota: 0.2, Threads: 1}
 	two := Cell{Quota: 0.2, Threads: 2}
-	stress, both := fifth, two
-	stress.Load, both.Load = "stress", "stress"
+	one, both, ng := fifth, two, fifth
+	one.Load, both.Load, ng.Load = "stress", "stress", "stress-ng"
 	return []shape{
 		{"two-children", two, func(s *cpuSample, g *ground, c Cell) error { return s.below(g, c, 0.15, 2) }},
 		{"larger-child", fifth, func(s *cpuSample, g *ground, c Cell) error { return s.below(g, c, 0.5, 1) }},
-		{"stress-one", stress, func(s *cpuSample, g *ground, c Cell) error { return s.outsiders(g, 1) }},
-		{"stress-two", both, func(s *cpuSample, g *ground, c Cell) error { return s.outsiders(g, 2) }},
+		{"stress-one", one, func(s *cpuSample, g *ground, _ Cell) error { return s.outsiders(g, 1, stress(s.longest())) }},
+		{"stress-two", both, func(s *cpuSample, g *ground, _ Cell) error { return s.outsiders(g, 2, stress(s.longest())) }},
+		{"stress-ng", ng, func(s *cpuSample, g *ground, _ Cell) error { return s.outsiders(g, 1, stressNG("cpu", 1, s.longest())) }},
+		{"beside", fifth, func(s *cpuSample, g *ground, c Cell) error { return s.beside(g, c) }},
 	}
 }
 
@@ -125,14 +131,29 @@ func (s *cpuSample) below(g *ground, c Cell, share float64, n int) error {
 	return nil
 }
 
-// outsiders starts so many of `stress -c 1`.
-func (s *cpuSample) outsiders(g *ground, n int) error {
+// longest is for how long an outsider works, should nobody end it.
+func (s *cpuSample) longest() time.Duration { return s.length + time.Minute }
+
+// outsiders starts so many of an outsider in the group.
+func (s *cpuSample) outsiders(g *ground, n int, o outsider) error {
 	for range n {
-		w, err := g.outsider(s.group, s.length+time.Minute)
+		w, err := g.admit(s.group, o)
 		if err != nil {
 			return err
 		}
 		s.workers = append(s.workers, w)
 	}
 	return nil
+}
+
+// beside starts a load of ours in the group, and an antagonist in another.
+func (s *cpuSample) beside(g *ground, c Cell) error {
+	other, err := g.group("antagonist", &specs.LinuxResources{}, "cpu", "cpuacct")
+	if err != nil {
+		return err
+	}
+	if _, err := g.admit(other, stressNG("cpu", s.machine.cpus, s.longest())); err != nil {
+		return err
+	}
+	return s.load(g, s.group, c.load(), 1)
 }

@@ -70,12 +70,17 @@ func TestShapes(t *testing.T) {
 		"shape=two-children":     {"children-ratio", "child-most-ratio", "fairness-ratio"},
 		"shape=larger-child":     {"children-ratio"},
 		"shape=stress-two/quota": {"fairness-ratio", "accounted-ratio"},
+		"shape=stress-ng/quota":  {"accounted-ratio"},
+		"shape=beside/quota":     {"accounted-ratio", "others-ratio"},
 	} {
 		t.Run(part, func(t *testing.T) {
 			j, not := judged(t, shapes, part)
 			if not != "" {
 				_, missing := exec.LookPath("stress")
+				_, ng := exec.LookPath("stress-ng")
 				switch {
+				case ng != nil && strings.Contains(not, "no program stress-ng"):
+					return
 				case strings.Contains(part, "larger-child") && strings.Contains(not, "version 1 refuses"):
 					return
 				case strings.Contains(part, "stress") && missing != nil && strings.Contains(not, "no program stress"):

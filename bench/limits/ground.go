@@ -143,6 +143,7 @@ type worker struct {
 	board *load.Board   // nil: it is not a load of ours
 	proc  *program.Process
 	hogs  []int // processes of its own that do its work, of one that is not ours
+	quiet bool  // what it says of itself is not for the user
 	ended bool
 }
 
@@ -184,7 +185,11 @@ func (g *ground) exec(w *worker, in *cgroup.Group, file *os.File, argv, env []st
 	if in != nil {
 		p.Cgroup = in.FD()
 	}
-	p.Stdio(int(null.Fd()), int(null.Fd()), 2)
+	fault := 2
+	if w.quiet { // such as that a process of its own was killed, which was to be
+		fault = int(null.Fd())
+	}
+	p.Stdio(int(null.Fd()), int(null.Fd()), fault)
 	for _, fd := range inherit {
 		p.Inherit(fd)
 	}

@@ -111,7 +111,11 @@ func swapPresent() (bool, error) {
 // MemoryMax are the cells of a report: what must be killed, what must live, and
 // what must be reclaimed.
 func (b *Bench) MemoryMax(e harness.Extent) []harness.Case {
-	return b.memoryCases("MemoryMax", e, memoryGrid(e), b.sampleMemory)
+	cases := b.memoryCases("MemoryMax", e, memoryGrid(e), b.sampleMemory)
+	if e.Wide { // who has no stress-ng is not to miss it in a look
+		cases = append(cases, b.outsideMemory(e))
+	}
+	return cases
 }
 
 // OOM are the cells whose load is killed, and how long that takes.

@@ -123,8 +123,8 @@ func TestMemoryMax(t *testing.T) {
 		{Limit: limit, Child: 2 * limit, Kind: "anon", Want: 1.5},
 		{Limit: limit, Child: 2 * limit, Kind: "file", Want: 3},
 		{Limit: limit, Parent: 2 * limit, Kind: "anon", Want: 1.5},
-		{Limit: limit, Child: 2 * limit, Sibling: 0.4, Kind: "anon", Want: 0.75},
-		{Limit: limit, Child: 2 * limit, Sibling: 0.4, Kind: "anon", Want: 0.4},
+		{Limit: limit, Child: 2 * limit, Sibling: 0.25, Kind: "anon", Want: 0.9},
+		{Limit: limit, Child: 2 * limit, Sibling: 0.25, Kind: "anon", Want: 0.5},
 	} {
 		t.Run(c.tail(), func(t *testing.T) {
 			var got taken
@@ -227,6 +227,7 @@ func TestMemoryLies(t *testing.T) {
 				return nil
 			}
 		}},
+		{"another is killed", "beside the load was killed", MemoryCell{Limit: limit, Child: 2 * limit, Sibling: 0.6, Kind: "anon", Want: 0.6}, func(*testing.T, *memorySample) {}},
 		{"lowered below", "less than the one", MemoryCell{Limit: limit, Child: 2 * limit, Kind: "anon", Want: 1.5}, func(t *testing.T, s *memorySample) {
 			write(t, memoryOf(s.group).file("memory.max", "memory.limit_in_bytes"), limit/2)
 		}},

@@ -129,7 +129,7 @@ func (s *memorySample) look(f *fate, notice int) (done bool, err error) {
 			f.empty = program.Now()
 		}
 	}
-	return f.exit != 0 && (f.empty != 0 || !s.emptied()), nil
+	return f.exit != 0 && (f.empty != 0 || !s.emptied()) || s.besideGone(), nil
 }
 
 // emptied says whether the group is to have no process when the load was killed.

@@ -15,26 +15,59 @@ import (
 	"isoperf/workloads/load"
 )
 
-// outsider starts `stress -c 1` in a group: a load that knows nothing of this
-// program. It computes at once, in a process of its own, and ends by itself.
-func (g *ground) outsider(in *cgroup.Group, longest time.Duration) (*worker, error) {
-	path, err := exec.LookPath("stress")
+// An outsider is a load that knows nothing of this program: stress, or stress-ng.
+// It works at once, in processes of its own, and ends by itself. Of what it did
+// nothing is believed but the counters of its group, and CPU clocks.
+
+// outsider is a program of others, and what it is told.
+type outsider struct {
+	program string // which is the name of its package, too
+	args    []string
+	hogs    int // processes of its own that compute all the time, and whose CPU clocks count; 0: none do
+}
+
+func stress(longest time.Duration) outsider {
+	return outsider{"stress", []string{"-q", "-c", "1", "-t", inSeconds(longest)}, 1}
+}
+
+// stressNG is n of a kind of stress-ng's: cpu, vm, fork.
+func stressNG(kind string, n int, longest time.Duration, more ...string) outsider {
+	o := outsider{"stress-ng", append([]string{"--quiet", "--temp-path", os.TempDir(), "--timeout", inSeconds(longest), "--" + kind, strconv.Itoa(n)}, more...), 0}
+	if kind == "cpu" {
+		o.hogs = n
+	}
+	return o
+}
+
+func inSeconds(t time.Duration) string { return strconv.Itoa(int(t/time.Second) + 1) }
+
+// installed is where a program is.
+func installed(name string) (string, error) {
+	path, err := exec.LookPath(name)
 	if err != nil {
-		return nil, harness.NotMeasured{Why: "there is no program stress here; install the package of that name"}
+		return "", harness.NotMeasured{Why: fmt.Sprintf("there is no program %s here; install the package of that name", name)}
+	}
+	return path, nil
+}
+
+// admit starts an outsider in a group.
+func (g *ground) admit(in *cgroup.Group, o outsider) (*worker, error) {
+	path, err := installed(o.program)
+	if err != nil {
+		return nil, err
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the program stress: %w", err)
+		return nil, fmt.Errorf("open the program %s: %w", o.program, err)
 	}
 	defer file.Close()
-	seconds := strconv.Itoa(int(longest/time.Second) + 1)
-	w := &worker{spec: load.Spec{Kind: "stress"}, group: in, ended: true}
-	err = g.exec(w, in, file, []string{"stress", "-q", "-c", "1", "-t", seconds}, []string{"PATH=" + os.Getenv("PATH")})
-	if err == nil {
-		err = w.awaitHogs(in, 1)
+	w := &worker{spec: load.Spec{Kind: o.program}, group: in, quiet: o.program == "stress-ng", ended: true}
+	err = g.exec(w, in, file, append([]string{o.program}, o.args...), []string{"PATH=" + os.Getenv("PATH")})
+	if err == nil && o.hogs > 0 {
+		err = w.awaitHogs(in, o.hogs)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start stress: %w", err), w.close())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", o.program, err), w.close())
 	}
 	g.workers = append(g.workers, w)
 	return w, nil

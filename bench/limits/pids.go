@@ -62,7 +62,11 @@ func (b *Bench) PidsMax(e harness.Extent) []harness.Case {
 	if e.Wide {
 		cells = append(cells, PidsCell{500, "fill"}, PidsCell{90, "storm"}, PidsCell{250, "storm"})
 	}
-	return b.pidsCases(e, cells, b.samplePids)
+	cases := b.pidsCases(e, cells, b.samplePids)
+	if e.Wide {
+		cases = append(cases, b.outsidePids(e))
+	}
+	return cases
 }
 
 func (b *Bench) pidsCases(e harness.Extent, cells []PidsCell, one func(*pidsSample) ([]sample.Value, error)) []harness.Case {

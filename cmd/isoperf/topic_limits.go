@@ -44,6 +44,13 @@ the formula of the kernel's source, 25 % or a tick. pids.max: one task too many
 or too few is an error. io.max: the rate, within 3 %; the kernel hands out whole
 requests for each tenth of a second, so 16 requests a second come to 10.
 
+Loads. Most are our own, which count what they do. bench cpu-shapes, memory-max
+and pids-max have stress and stress-ng (--cpu, --vm, --fork) held to limits as
+well, and stress-ng beside a limited group; of those nothing is believed but the
+group's counters and CPU clocks. Where the program is missing, that is said.
+Nested limits of memory are judged against the one that counts: the parent's,
+if it is the smaller one, less what a group beside holds.
+
 Doubts. The limit that is read back is not the one that was asked for; a thread
 of the load was not in the group, at the beginning or the end; the load did not
 want all that it may have; the host took CPU time (steal), which an emulated

@@ -43,6 +43,9 @@ func judgeMemoryMax(c *sample.Case, v map[string]float64, _ map[string]string, _
 			j.Verdict, j.Why = Inaccurate, fmt.Sprintf(format, args...)
 		}
 	}
+	if c.Param("kind") == outside {
+		return judgePressed(j, v)
+	}
 	kills, must := v["oom-kill-count"], mustDie(c)
 	j.Worst = "lives"
 	if v["killed-count"] > 0 {
@@ -73,6 +76,29 @@ func judgeMemoryMax(c *sample.Case, v map[string]float64, _ map[string]string, _
 		wrong("it was killed at %s of the limit", percent(v["peak-ratio"]))
 	case reclaimed(c) && !full:
 		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the page cache came to %s of the limit only", percent(v["peak-ratio"]))
+	case j.Error > 0:
+		j.Verdict = Within
+	}
+	return j
+}
+
+// outside is the load that is not ours: stress-ng. Only the group's own counters
+// tell what it did.
+const outside = "stress-ng"
+
+// judgePressed judges what such a load was kept to. It says neither how much it
+// touched nor how many of its processes were killed.
+func judgePressed(j Judgement, v map[string]float64) Judgement {
+	j.Worst = fmt.Sprintf("%.0f killed", v["oom-kill-count"])
+	switch {
+	case j.Error > j.Budget:
+		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("it had %s more than the limit", table.Bytes(v["peak-B"]-v["limit-B"]))
+	case v["peak-ratio"] < leastFull && v["oom-kill-count"] > 0:
+		j.Verdict, j.Why = Inaccurate, fmt.Sprintf("it was killed at %s of the limit", percent(v["peak-ratio"]))
+	case v["peak-ratio"] < leastFull:
+		j.Verdict, j.Why = NotJudged, fmt.Sprintf("the load came to %s of the limit only", percent(v["peak-ratio"]))
+	case v["oom-kill-count"] == 0:
+		j.Verdict, j.Why = NotJudged, "nothing was killed: the load gave up by itself"
 	case j.Error > 0:
 		j.Verdict = Within
 	}

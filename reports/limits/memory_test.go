@@ -105,6 +105,32 @@ func TestMemoryMax(t *testing.T) {
 	})
 }
 
+// Of a load that is not ours only the group's counters tell.
+func TestOutside(t *testing.T) {
+	const limit = 64 << 20
+	v := change{"limit-B": limit, "peak-B": limit, "rest-B": 1 << 20, "budget-ratio": 0.0078, "oom-kill-count": 1, "overshoot-ratio": 0, "peak-ratio": 1}
+	check(t, []verdict{
+		{"kept", nil, Accurate, ""},
+		{"killed and started again", change{"oom-kill-count": 7}, Accurate, ""},
+		{"a batch over", change{"overshoot-ratio": 0.004}, Within, ""},
+		{"too much", change{"overshoot-ratio": 0.01, "peak-B": 1.01 * limit}, Inaccurate, "more than the limit"},
+		{"gave up", change{"oom-kill-count": 0}, NotJudged, "gave up"},
+		{"wanted little", change{"oom-kill-count": 0, "peak-ratio": 0.4}, NotJudged, "40.00 % of the limit only"},
+		{"killed early", change{"peak-ratio": 0.4}, Inaccurate, "killed at 40"},
+	}, func(c change) Judgement {
+		return judged(t, "MemoryMax/limit=64MiB/kind=stress-ng/want=150%", with(v, c), nil)
+	})
+	p := change{"limit-count": 32, "peak-count": 32, "most-count": 33, "listed-count": 30, "refused-count": 99, "events-count": 99, "left-count": 4, "transient-count": 1, "overshoot-count": 0}
+	check(t, []verdict{
+		{"kept", nil, Accurate, ""},
+		{"no peak", change{"peak-count": -1}, Accurate, ""},
+		{"too many", change{"overshoot-count": 1}, Inaccurate, "1 tasks too many"},
+		{"wanted little", change{"refused-count": 0}, NotJudged, "did not reach"},
+	}, func(c change) Judgement {
+		return judged(t, "PidsMax/max=32/kind=stress-ng", with(p, c), nil)
+	})
+}
+
 func TestOOM(t *testing.T) {
 	v := change{"oom-count": 1, "oom-kill-count": 3, "killed-count": 3, "event-ns": 1e6, "kill-ns": 1e6, "exit-ns": 5e6, "empty-ns": 0, "total-ns": 7e6, "watch-ns": 1e5}
 	check(t, []verdict{

@@ -14,17 +14,26 @@ func pidsMax() rule {
 		columns: []column{
 			{"most", func(j Judgement) string { return j.Got }},
 			{"overshoot", func(j Judgement) string { return fmt.Sprintf("%.0f", j.Error) }},
-			{"forks", func(j Judgement) string { return fmt.Sprintf("%.0f", j.Figures["accepted-count"]) }},
+			{"forks", forks},
 			{"refused", func(j Judgement) string { return fmt.Sprintf("%.0f", j.Figures["refused-count"]) }},
 		},
 	}
+}
+
+// forks is how many were let through, by the load's own count.
+func forks(j Judgement) string {
+	n, ok := j.Figures["accepted-count"]
+	if !ok {
+		return "-" // it is not ours, and does not say
+	}
+	return fmt.Sprintf("%.0f", n)
 }
 
 // ways are what is tried against the limit, in words.
 func ways() map[string]string {
 	return map[string]string{
 		"fill": "one process forks", "storm": "64 processes fork", "nested": "limit above the group",
-		"lowered": "lowered below what runs", "attach": "one is moved in",
+		outside: "stress-ng forks", "lowered": "lowered below what runs", "attach": "one is moved in",
 	}
 }
 
@@ -35,14 +44,21 @@ func judgePids(c *sample.Case, v map[string]float64, facts map[string]string, _ 
 		return j
 	}
 	most := max(v["peak-count"], v["full-count"])
-	if kind == "storm" {
+	switch kind {
+	case outside:
+		most = max(v["peak-count"], v["listed-count"])
+	case "storm":
 		most = max(v["peak-count"], v["together-count"])
 	}
 	j.Got, j.Error, j.Verdict = fmt.Sprintf("%.0f", most), v["overshoot-count"], Accurate
 	if n := v["transient-count"]; n > 0 {
 		j.Note = fmt.Sprintf("pids.current was seen %.0f above the limit for a moment: a fork is added before it is refused; no task was made", n)
 	}
-	if v["peak-count"] < 0 {
+	switch {
+	case v["peak-count"] >= 0:
+	case kind == outside:
+		j.Note = "the kernel does not say how many there were at most (pids.peak); the group's list was looked at again and again"
+	default:
 		j.Note = "the kernel does not say how many there were at most (pids.peak); the load's own count does"
 	}
 	if why := pidsWrong(kind, v, facts); why != "" {
@@ -65,6 +81,7 @@ func pidsWrong(kind string, v map[string]float64, facts map[string]string) strin
 	switch {
 	case v["overshoot-count"] > 0:
 		return fmt.Sprintf("there were %.0f tasks too many", v["overshoot-count"])
+	case kind == outside: // it has no counts of its own, and its orphans are tasks until init has reaped them
 	case kind == "lowered" && v["full-count"] != v["limit-count"]+4:
 		return "a task ended when the limit was lowered"
 	case kind == "lowered" && v["accepted-count"] != v["alive-count"]:
