@@ -12,15 +12,17 @@ import (
 	"isoperf/bench/harness"
 )
 
-// ioDevice is a block device of our own: a loop device on memory. Its file has no
-// name, and the device lets go of it when the last who has it open is gone
-// (LO_FLAGS_AUTOCLEAR); so nothing is left of a measurement that was killed.
+// ioDevice is a block device of our own: a null block device (see nullBlock), or a
+// loop device on memory. The loop device's file has no name, and the device lets
+// go of it when the last who has it open is gone (LO_FLAGS_AUTOCLEAR); so nothing
+// is left of a measurement that was killed.
 type ioDevice struct {
 	file  *os.File
 	path  string
 	id    string // "7:0", as control files name it
 	bytes int64
-	what  string // in words
+	what  string       // in words
+	end   func() error // takes it away; nil: it goes when it is closed
 }
 
 // ioDeviceBytes is the size: a multiple of all requests, and little memory.
@@ -92,8 +94,11 @@ func attachLoop(control *os.File, back int) (*ioDevice, error) {
 	return d, nil
 }
 
-// close lets go of the device; it detaches itself.
+// close lets go of the device. A loop device detaches itself.
 func (d *ioDevice) close() error {
+	if d.end != nil {
+		return d.end()
+	}
 	if err := d.file.Close(); err != nil {
 		return fmt.Errorf("close %q: %w", d.path, err)
 	}

@@ -22,6 +22,7 @@ type IOCell struct {
 	Way   string // rbps, wbps, riops or wiops, as io.max has them
 	Limit int64  // bytes, or requests, per second
 	Block int64  // bytes of a request
+	Null  bool   // on a null block device, not on a loop device
 }
 
 // longestRequest is how long a request may take by its limit. One that is
@@ -29,7 +30,8 @@ type IOCell struct {
 const longestRequest = 2 * time.Second
 
 // IOMax are limits on reading and writing, in bytes and in requests, with small
-// and with large requests. The device is ours: a loop device on memory.
+// and with large requests. The device is ours: a loop device on memory and, where the
+// kernel has it, a null block device.
 func (b *Bench) IOMax(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	m, err := readMachine()
@@ -67,8 +69,11 @@ func ioGrid(e harness.Extent) []IOCell {
 			}
 			for _, block := range []int64{small, large} {
 				if e.Wide || block == small {
-					cells = append(cells, IOCell{way, limit, block})
+					cells = append(cells, IOCell{Way: way, Limit: limit, Block: block})
 				}
+			}
+			if e.Wide && limit == limits[1] {
+				cells = append(cells, IOCell{Way: way, Limit: limit, Block: small, Null: true})
 			}
 		}
 	}
@@ -86,7 +91,11 @@ func (c IOCell) limitName() string {
 }
 
 func (c IOCell) name() string {
-	return fmt.Sprintf("IoMax/way=%s/limit=%s/block=%s", c.Way, c.limitName(), ioSize(c.Block))
+	name := fmt.Sprintf("IoMax/way=%s/limit=%s/block=%s", c.Way, c.limitName(), ioSize(c.Block))
+	if c.Null {
+		name += "/device=null"
+	}
+	return name
 }
 
 // ioSize is "64KiB", "1MiB".
@@ -157,7 +166,7 @@ type ioSample struct {
 // openIOMax makes a device, sees what it can do without a limit, and makes a
 // group with the limit and a load in it.
 func (b *Bench) openIOMax(name string, c IOCell, m machine, g *ground, length time.Duration) (func() ([]sample.Value, error), error) {
-	d, err := newIODevice()
+	d, err := c.device()
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +189,14 @@ func (b *Bench) openIOMax(name string, c IOCell, m machine, g *ground, length ti
 		return nil, err
 	}
 	return func() ([]sample.Value, error) { return b.sampleIO(s) }, nil
+}
+
+// device makes the one that the cell is measured on.
+func (c IOCell) device() (*ioDevice, error) {
+	if c.Null {
+		return newNullDevice()
+	}
+	return newIODevice()
 }
 
 // ioControl is what a load does in a group without a limit.

@@ -41,8 +41,10 @@ cpuset.cpus: every look at where the threads ran; none may be elsewhere.
 memory.max: the peak against the limit, and the 64 pages that each CPU may keep
 charged in advance; events are counted exactly. memory.high: each delay against
 the formula of the kernel's source, 25 % or a tick. pids.max: one task too many
-or too few is an error. io.max: the rate, within 3 %; the kernel hands out whole
-requests for each tenth of a second, so 16 requests a second come to 10.
+or too few is an error. io.max: the rate, within 3 %, on a loop device of our
+own (bench io-max: on a null block device too, where the kernel has the module
+null_blk); the kernel hands out whole requests for each tenth of a second, so 16
+requests a second come to 10.
 
 Loads. Most are our own, which count what they do. bench cpu-shapes, memory-max
 and pids-max have stress and stress-ng (--cpu, --vm, --fork) held to limits as

@@ -116,7 +116,11 @@ func askedIO(c *sample.Case) string {
 	if _, requests := ioLimit(c); requests {
 		limit = c.Param("limit") + " requests/s"
 	}
-	return fmt.Sprintf("%s %s, %s each", what, spaced(limit), spaced(c.Param("block")))
+	words := fmt.Sprintf("%s %s, %s each", what, spaced(limit), spaced(c.Param("block")))
+	if c.Param("device") == "null" {
+		words += ", null_blk"
+	}
+	return words
 }
 
 // spaced puts a space between a number and its unit: "64 KiB/s".
