@@ -107,7 +107,14 @@ func ioOpened(t *testing.T, b *Bench, name string) harness.Sampler {
 // A limit is measured for real: it is read back, the kernel's counter and the
 // load's agree, and what it got is of the limit's size.
 func TestIOMax(t *testing.T) {
-	for _, name := range []string{"IoMax/way=wbps/limit=1MiB/block=4KiB", "IoMax/way=riops/limit=256/block=4KiB"} {
+	names := []string{"IoMax/way=wbps/limit=1MiB/block=4KiB", "IoMax/way=riops/limit=256/block=4KiB"}
+	if d, err := newNullDevice(); err == nil { // else see TestNullDevice
+		names = append(names, "IoMax/way=rbps/limit=1MiB/block=4KiB/device=null")
+		if err := d.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			var checked []sample.Checked
 			b := New(Config{Trusted: true, Window: 2 * time.Second, Checked: func(c sample.Checked) error { checked = append(checked, c); return nil }})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 // in configfs, which is mounted nowhere for that:
 //
 //	modprobe null_blk nr_devices=0 ─► fsopen(configfs) ─► mkdir nullb/isoperf-PID
-//	      ─► size, power=1 ─► /dev/nullbN ─► power=0 ─► rmdir ─► the module goes, if it came
+//	      ─► size, power=1 ─► /dev/… ─► power=0 ─► rmdir ─► the module goes, if it came
 //
 // Source: Documentation/block/null_blk.rst (configfs since Linux 4.14).
 
@@ -57,11 +58,10 @@ func newNullDevice() (d *ioDevice, err error) {
 			return nil, err
 		}
 	}
-	index, err := n.read("index")
+	path, err := n.path()
 	if err != nil {
 		return nil, err
 	}
-	path := "/dev/nullb" + index
 	if n.file, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
 		return nil, harness.NotMeasured{Why: fmt.Sprintf("the null block device cannot be opened: %v; is /dev a devtmpfs?", err)}
 	}
@@ -73,6 +73,17 @@ func newNullDevice() (d *ioDevice, err error) {
 		file: n.file, path: path, id: fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)),
 		bytes: ioDeviceBytes, what: "a null block device", end: n.close,
 	}, nil
+}
+
+// path is the device's: it is called as its directory in configfs is or, by older
+// kernels, by its number.
+func (n *nullBlock) path() (string, error) {
+	named := "/dev/" + filepath.Base(n.dir)
+	if _, err := os.Stat(named); err == nil {
+		return named, nil
+	}
+	index, err := n.read("index")
+	return "/dev/nullb" + index, err
 }
 
 // loadNull loads the module, unless it is there already.

@@ -68,9 +68,12 @@ func leave(t *testing.T) (path string) {
 	if err == nil {
 		err = errors.Join(n.write("size", "1"), n.write("power", "1"))
 	}
-	index, rerr := n.read("index")
-	if err = errors.Join(err, rerr); err != nil {
+	path, perr := n.path()
+	if err = errors.Join(err, perr); err != nil {
 		t.Fatal(err)
 	}
-	return "/dev/nullb" + index
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the device of a killed process: %v", err)
+	}
+	return path
 }

@@ -54,6 +54,9 @@ type Config struct {
 	// Wide: without Cells, CPUMax has every quota with every period, and with
 	// 1, CPUs and 2×CPUs threads, whether a load can reach it here or not.
 	Wide bool
+	// FavorDynMods: this option of the whole cgroup2 hierarchy may be changed for
+	// some seconds.
+	FavorDynMods bool
 	// Window is how long one is measured; 0: as long as it takes, see Cell.
 	Window time.Duration
 }

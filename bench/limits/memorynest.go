@@ -34,7 +34,7 @@ func memoryNests(e harness.Extent) []MemoryCell {
 		cells = append(cells,
 			MemoryCell{Limit: limit, Parent: large, Kind: "anon", Want: 1.5},
 			MemoryCell{Limit: limit, Child: large, Kind: "file", Want: 3},
-			MemoryCell{Limit: limit, Child: large, Sibling: 0.25, Kind: "anon", Want: 0.5})
+			MemoryCell{Limit: limit, Child: large, Sibling: 0.25, Kind: "anon", Want: 0.25})
 	}
 	return cells
 }

@@ -20,6 +20,7 @@ import (
 //	configure-F  open F, write a limit that is another than before, close
 //	read-F       open F, read, close
 //	migrate      write a process's id to cgroup.procs (its file is open)
+//	attach-…     the same, alone, with favordynmods and without; see favorActs
 //
 // The files have version 2's names; in version 1 they are its own of the same
 // meaning. How a process is put into a group when it is born, and how that depends
@@ -34,6 +35,7 @@ type opAct struct {
 	name        string
 	hierarchies []string // that have it
 	moved       int      // threads of the process that it moves
+	paced       bool     // it is only done alone
 	open        func(o *opStage, paced bool) (harness.Sampler, error)
 }
 
@@ -85,7 +87,10 @@ func opActs() []opAct {
 func (b *Bench) CgroupOps(e harness.Extent) []harness.Case {
 	var cases []harness.Case
 	for _, paced := range []bool{false, true} {
-		for _, a := range opActs() {
+		for _, a := range append(opActs(), b.favorActs()...) {
+			if a.paced && !paced {
+				continue
+			}
 			for _, h := range a.hierarchies {
 				pacing, run := "burst", 20
 				if paced {

@@ -33,6 +33,7 @@ type benchFlags struct {
 	verbose bool
 	trusted bool
 	wide    bool
+	allow   []string
 
 	runtimes       []string
 	bundle, rootfs string
@@ -88,6 +89,7 @@ are marked and are not compared with root's.`,
 	f.StringVar(&o.exec, "exec", "", "startup: run `CMD` in it, which must be there, instead of the payload that stamps its start")
 	f.BoolVar(&o.trusted, "trust-host", false, "limits: the host of this emulated machine runs nothing else")
 	f.BoolVar(&o.wide, "wide", false, "cpu-max: every quota with every period, and with 1, CPUs and 2 x CPUs threads")
+	f.StringSliceVar(&o.allow, "allow", nil, "cgroup-op: `WHAT` may be changed for the whole machine, for some seconds: favordynmods")
 	cmd.MarkFlagsMutuallyExclusive("bundle", "rootfs")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
@@ -122,7 +124,7 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	config.Stuck = func(err error) { c.stuck(writer, err) }
 	starts := startup.New(config)
 	limits := enforce.New(enforce.Config{
-		Context: c.ctx, Trusted: o.trusted, Wide: o.wide,
+		Context: c.ctx, Trusted: o.trusted, Wide: o.wide, FavorDynMods: len(o.allow) > 0,
 		Checked:  func(k sample.Checked) error { return writer.Checked(k) },
 		Series:   func(s sample.Series) error { return writer.Series(s) },
 		Timeline: func(t sample.Timeline) error { return writer.Timeline(t) },

@@ -62,6 +62,14 @@ func isStartup(c chosen) bool { return strings.HasPrefix(c.family, "startup") }
 
 // concerns refuses flags of startup when nothing of it was asked for.
 func (o benchFlags) concerns(selected []chosen) error {
+	for _, what := range o.allow {
+		if what != "favordynmods" {
+			return usage("--allow %q: there is only favordynmods, an option of the cgroup2 hierarchy", what)
+		}
+		if !slices.ContainsFunc(selected, func(s chosen) bool { return s.family == "cgroup-op" }) {
+			return usage("--allow favordynmods is of the family cgroup-op: isoperf bench cgroup-op --allow favordynmods")
+		}
+	}
 	if o.wide && !slices.ContainsFunc(selected, func(s chosen) bool { return s.family == "cpu-max" }) {
 		return usage("--wide is of the family cpu-max: isoperf bench cpu-max --wide")
 	}

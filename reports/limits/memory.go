@@ -108,12 +108,12 @@ func judgePressed(j Judgement, v map[string]float64) Judgement {
 // countedOnce says what is wrong with the counts of a kill, where tasks had to
 // die; empty: nothing. Version 1 has no count of OOMs. Of a group that dies as a
 // whole a task may be counted again while it is dying (mm/oom_kill.c kills the
-// chosen one, and then every member that is still there): four and five kills of
+// chosen one, and then every member that is still there): four to seven kills of
 // three tasks were seen.
 func countedOnce(v map[string]float64, tasks float64, group bool) string {
 	most := tasks
 	if group {
-		most *= 2
+		most *= 3
 	}
 	switch {
 	case v["oom-count"] >= 0 && v["oom-count"] != 1:
