@@ -42,7 +42,11 @@ func (b *Bench) Watch(e *Existing, length time.Duration, emit func(string, []sam
 	if err != nil {
 		return err
 	}
+	threads := watchThreads(watches)
 	end := b.follow(watches, length)
+	if err := threads(); err != nil && end == nil {
+		return err
+	}
 	if end == nil && !e.stays() { // it need not have a limit of its own
 		end = fmt.Errorf("watch group %q: %w", e.group, errVanished)
 	}
@@ -68,6 +72,7 @@ type levelWatch struct {
 	meter   *meter
 	list    []reading
 	dropped int
+	threads *threadWatch
 }
 
 // follow reads all levels in turn, until the time is up.
@@ -131,7 +136,11 @@ func (b *Bench) tellLevel(e *Existing, w *levelWatch, m machine, steal float64, 
 		return nil // it ended before anything was seen
 	}
 	x := watchedOf(w.list, w.Level, m)
-	if err := emit(w.name, x.values(w.Level, steal)); err != nil {
+	felt := w.threads.values(x.last.at - x.first.at)
+	if why := w.threads.why(); why != "" {
+		checked.Facts["threads"] = why
+	}
+	if err := emit(w.name, append(felt, x.values(w.Level, steal)...)); err != nil {
 		return err
 	}
 	return b.record(checked, sample.Series{Name: "use per period", X: "ns", Y: "ratio", Points: x.uses})
@@ -151,6 +160,7 @@ func (w watched) values(l Level, steal float64) []sample.Value {
 		{Unit: "held-count", Value: float64(w.held)},
 		{Unit: "stall-ns", Value: float64(w.stall)},
 		{Unit: "spent-ns", Value: float64(w.spent)},
+		{Unit: "stopped-ratio", Value: float64(w.last.throttledNS-w.first.throttledNS) / wall},
 		{Unit: "steal-ratio", Value: steal},
 	}
 	if w.throttled > 0 {

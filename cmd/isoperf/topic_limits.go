@@ -64,7 +64,10 @@ up to the root is read; the least one counts. The load is not ours, so judged
 are the periods at whose end the group was stopped: in each it must have had
 its quota, no more and no less. "throttled 31 of 600" is the kernel's count of
 such periods. A wait is the time for which the whole group stood still before
-it was let on. In a container the groups above its root are hidden.
+it was let on. "waited" is the share of the time that the group's threads, and those
+below, wanted to run in which they had to wait, for their limit or for a CPU
+(/proc/PID/task/TID/schedstat). In a container the groups above its root are
+hidden.
 
 JSON (--json). "schema" is isoperf.verify/1; fields are only ever added to it.
 "verdict" is that of all, "exit" the status of the program and why it ended,

@@ -86,7 +86,7 @@ func TestVerifyWatch(t *testing.T) {
 		if (code != exitDone || !strings.Contains(stdout, "kept (")) && (code != exitNotJudged || !strings.Contains(stdout, "(1) ")) {
 			t.Errorf("%q: status %d\n%s%s", target, code, stdout, stderr)
 		}
-		for _, want := range []string{" is throttled in ", "Effective limit: 20 %", "\n20 % ", "\n50 % ", "Longest wait "} {
+		for _, want := range []string{" is throttled in ", "Effective limit: 20 %", "\n20 % ", "\n50 % ", "Longest wait ", "Waited: 1 thread below "} {
 			if !strings.Contains(stdout, want) {
 				t.Errorf("%q: %q is missing:\n%s", target, want, stdout)
 			}

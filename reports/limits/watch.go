@@ -39,6 +39,13 @@ func watch() rule {
 			{"throttled", func(j Judgement) string {
 				return fmt.Sprintf("%.0f of %.0f", j.Figures["throttled-count"], j.Figures["period-count"])
 			}},
+			{"waited", func(j Judgement) string {
+				share, ok := j.Figures["wait-ratio"]
+				if !ok {
+					return "-"
+				}
+				return table.Percent(share)
+			}},
 		},
 		words: 1,
 		word: func(j Judgement) string {
@@ -118,6 +125,7 @@ func WriteWatch(w io.Writer, f *sample.File, list []Judgement, p Printing) error
 	out.tables(list)
 	out.gap()
 	out.lines(waits(list))
+	out.lines(threads(f, list))
 	out.lines(states(f))
 	out.ending(f, p)
 	return out.err
@@ -140,6 +148,34 @@ func waits(list []Judgement) []string {
 		text += fmt.Sprintf("; the quota of %s is spent in the first %s of a period", table.Duration(worst.Figures["quota-ns"]), table.Duration(spent))
 	}
 	return []string{text + "."}
+}
+
+// threads says what the threads of the watched group felt, or why that is not
+// known: of the least limit, whose group is the nearest where several are equal.
+func threads(f *sample.File, list []Judgement) []string {
+	for _, j := range list {
+		share, ok := j.Figures["wait-ratio"]
+		if !ok {
+			continue
+		}
+		text := fmt.Sprintf("Waited: %s below %q wanted to run, and had to wait for %s of that time", table.Plural(int(j.Figures["thread-count"]), "thread", "threads"), path.Clean(j.Where), table.Percent(share))
+		if worst := j.Figures["worst-wait-ratio"]; worst > 0 {
+			text += fmt.Sprintf(", one of them for %s of all time", table.Percent(worst))
+		}
+		if stopped, ok := j.Figures["stopped-ratio"]; ok {
+			text += fmt.Sprintf("; the limit throttled for %s of the time", table.Percent(stopped))
+			if stopped > 1 {
+				text += ", summed over CPUs"
+			}
+		}
+		return []string{text + "."}
+	}
+	for _, k := range f.Checked {
+		if why := k.Facts["threads"]; why != "" {
+			return []string{"How long threads waited is not known: " + why + "."}
+		}
+	}
+	return nil
 }
 
 // watchAnswer is the sentence above all.

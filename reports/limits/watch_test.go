@@ -31,9 +31,9 @@ func TestWriteWatch(t *testing.T) {
 		"watch": level(0, "200%", "/kubepods/burstable/pod9a/c1", 0.62, 186, 180, 0.004, 0.011) + level(1, "400%", "/kubepods/burstable/pod9a", 0.33, 0, 0, 0, 0) +
 			"BenchmarkWatchState/limit=memory.max 1 67108864 max-B 33554432 peak-B 0 events-count 20971520 current-B\n" +
 			"BenchmarkWatchState/limit=pids.max 1 100 max-count 7 current-count\n" + end,
-		"watch-load": level(0, "20%", "/user.slice/user-1000.slice/session-1.scope", 0.99, 590, 580, 0.03, 0.05) + end,
+		"watch-load": strings.Replace(level(0, "20%", "/user.slice/user-1000.slice/session-1.scope", 0.99, 590, 580, 0.03, 0.05), " 0 steal-ratio", " 3 thread-count 0.81 wait-ratio 0.9 worst-wait-ratio 1.58 stopped-ratio 0 steal-ratio", 1) + end,
 		"watch-idle": level(0, "20%", "/a", 0.1, 0, 0, 0, 0) + `# not-measured {"case":"Watch/limit=cpu.max/rank=hidden","why":"ancestors are hidden: this is a container"}` + "\n" + end,
-		"watch-leak": level(0, "20%", "/a", 1.5, 0, 0, 0, 0) + level(1, "1000%", "/", 0.03, 0, 0, 0, 0) + "# end {\"why\":\"the group has vanished\"}\n",
+		"watch-leak": strings.Replace(level(0, "20%", "/a", 1.5, 0, 0, 0, 0), `"cpus":"8"`, `"cpus":"8","threads":"the processes of others are hidden"`, 1) + level(1, "1000%", "/", 0.03, 0, 0, 0, 0) + "# end {\"why\":\"the group has vanished\"}\n",
 		"watch-none": `# not-measured {"case":"Watch/limit=cpu.max/rank=none","why":"no group on the way up to the root has a CPU limit"}` + "\n" + `# checked {"case":"Watch","facts":{"name":"sleep (4711)"}}` + "\n" + end,
 		"watch-emulated": strings.Replace(level(0, "20%", "/a", 0.9, 300, 300, -0.2, 0.05), `"cpus":"8"`, `"cpus":"8","emulated":"yes"`, 1) +
 			strings.Replace(level(1, "30%", "/", 0.9, 300, 300, -0.2, 0.05), " 0 steal-ratio", " 0.03 steal-ratio", 1) + end,
