@@ -170,7 +170,7 @@ func (s *deviceSet) decide(device deviceRule, access uint8) bool {
 // TestDeviceProgramReal: the kernel takes the program, and it bites.
 func TestDeviceProgramReal(t *testing.T) {
 	h := realHost(t)
-	require(t, h.v2 != nil, "cgroup2 is not mounted")
+	requireV2(t, h.v2 != nil, "cgroup2 is not mounted")
 	h = &Host{v2: h.v2}
 	g := create(t, h, Options{Resources: &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{rule(false, "", -1, -1, "rwm")}}})
 	node := filepath.Join(t.TempDir(), "node")
@@ -220,7 +220,7 @@ func TestDeviceProgramReal(t *testing.T) {
 func TestHugetlbV2(t *testing.T) {
 	h := realHost(t)
 	tree := h.find(&hugetlb)
-	require(t, tree != nil && tree.v2, "the hugetlb controller is not version 2's")
+	requireV2(t, tree != nil && tree.v2, "the hugetlb controller is not version 2's")
 	sizes, _ := filepath.Glob("/sys/kernel/mm/hugepages/hugepages-2048kB")
 	require(t, len(sizes) > 0, "there are no huge pages of 2 MB")
 	restoreControllers(t, h)
