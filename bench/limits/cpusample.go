@@ -96,16 +96,16 @@ func (b *Bench) sampleCPU(s cpuSample) ([]sample.Value, error) {
 
 // facts are what a judge has to know beside the figures.
 func (s *cpuSample) facts() map[string]string {
-	if !atLeast(s.machine.env.Kernel, 6, 18) {
+	if !atLeast(s.machine.env.Kernel, "6.18") {
 		return nil
 	}
 	return map[string]string{"throttles": "tasks"}
 }
 
 // atLeast says whether a kernel's release is a version or a later one.
-func atLeast(release string, major, minor int) bool {
-	var a, b int
-	if _, err := fmt.Sscanf(release, "%d.%d", &a, &b); err != nil {
+func atLeast(release, wanted string) bool {
+	var major, minor, a, b int
+	if _, err := fmt.Sscanf(wanted+" "+release, "%d.%d %d.%d", &major, &minor, &a, &b); err != nil {
 		return false
 	}
 	return a > major || a == major && b >= minor

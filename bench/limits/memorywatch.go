@@ -25,6 +25,7 @@ type fate struct {
 
 	most    int64 // the highest usage that was seen
 	changed int64 // a limit that was seen and is not the one that was asked for; 0: none
+	strange int   // a process that was in the group, and none of an outsider's; 0: none
 }
 
 // follow starts the load and looks, again and again, until it has what it wants

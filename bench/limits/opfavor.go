@@ -62,9 +62,9 @@ func (b *Bench) favorable(*opStage) (unified, error) {
 	switch {
 	case !b.FavorDynMods:
 		return unified{}, harness.NotMeasured{Why: "favordynmods is an option of the whole hierarchy, so changing it concerns the whole machine; --allow favordynmods has it changed for some seconds, and set back"}
-	case !atLeast(m.env.Kernel, 6, 0):
+	case !atLeast(m.env.Kernel, "6.0"):
 		return unified{}, harness.NotMeasured{Why: "favordynmods takes Linux 6.0"}
-	case atLeast(m.env.Kernel, 6, 18):
+	case atLeast(m.env.Kernel, "6.18"):
 		return unified{}, harness.NotMeasured{Why: "since Linux 6.18 favordynmods cannot be switched off again, so it is left as it is"}
 	}
 	u, err := readUnified()

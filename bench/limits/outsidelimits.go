@@ -151,6 +151,9 @@ func (s *memorySample) presses(ctx context.Context) ([]sample.Value, error) {
 	if s.checked.Read = strconv.FormatInt(limit, 10); s.checked.Read != s.checked.Asked {
 		s.doubt("the limit that is in force is %s bytes, not %s: something else has changed it", s.checked.Read, s.checked.Asked)
 	}
+	if f.strange != 0 {
+		s.doubt("process %d was in the group too, and none of the load's", f.strange)
+	}
 	if f.changed != 0 && f.changed != limit {
 		s.doubt("for a while, the limit was %d bytes: something else has changed it", f.changed)
 	}
@@ -171,9 +174,8 @@ func (s *memorySample) glimpse(f *fate) error {
 		f.changed = limit
 	}
 	strange, err := s.worker.strangers()
-	if len(strange) > 0 && f.again == false {
-		f.again = true
-		s.doubt("process %d is in the group too, and none of the load's", strange[0])
+	if len(strange) > 0 {
+		f.strange = strange[0]
 	}
 	return err
 }

@@ -53,6 +53,10 @@ group's counters and CPU clocks. Where the program is missing, that is said.
 Nested limits of memory are judged against the one that counts: the parent's,
 if it is the smaller one, less what a group beside holds.
 
+Operations. bench cgroup-op --allow favordynmods has a lone attach measured with
+that mount option and without (Linux 6.0 to 6.17, version 2). It is an option of
+the whole hierarchy, so it is changed for the time of a sample, and set back.
+
 Doubts. The limit that is read back is not the one that was asked for; a thread
 of the load was not in the group, at the beginning or the end; the load did not
 want all that it may have; the host took CPU time (steal), which an emulated

@@ -38,6 +38,9 @@ func groupTable(f *sample.File) []table.Table {
 	if len(t.Rows) == 0 {
 		return nil
 	}
+	if slices.ContainsFunc(o.names, func(name string) bool { return strings.HasPrefix(name, "attach-") }) {
+		t.Notes = append(t.Notes, "attach-favordynmods, attach-nofavordynmods: migrate, alone, with that option of the cgroup2 hierarchy and without.")
+	}
 	return []table.Table{t}
 }
 

@@ -55,7 +55,7 @@ func limitChapters() []chapter {
 		{
 			family: "CgroupOp", heading: "What an operation on a control group costs", row: "op", more: []string{"threads", "hierarchy"},
 			about: "One operation, from the call entered to the call returned, by a child that is no member. create is mkdir, remove rmdir; configure and read open a file, write or read it, and close it; migrate writes the id of a process with so many threads to `cgroup.procs`. " +
-				"Of version 1 each hierarchy has its own groups, and a container pays in each; version 2 (v2) has one with all of its controllers, which are none where version 1 has them. Into a group at birth: see Attach.",
+				"Of version 1 each hierarchy has its own groups, and a container pays in each; version 2 (v2) has one with all of its controllers, which are none where version 1 has them. Into a group at birth: see Attach. attach-favordynmods and attach-nofavordynmods: migrate, alone, with that option of the cgroup2 hierarchy and without.",
 			full: []string{"op-ns"},
 		},
 		{

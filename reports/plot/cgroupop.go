@@ -40,7 +40,7 @@ func groupOps(f *sample.File) (Figure, bool) {
 		return fig, false
 	}
 	fig.sheet = sheet{
-		lead:   "create: mkdir. remove: rmdir. configure, read: open, write or read, close. migrate: the id of a process with so many threads to cgroup.procs. cpu, memory, pids: one hierarchy of version 1; v2: version 2.",
+		lead:   "create: mkdir. remove: rmdir. configure, read: open, write or read, close. migrate: the id of a process with so many threads to cgroup.procs; attach-…: the same with the option favordynmods, and without. cpu, memory, pids: one hierarchy of version 1; v2: version 2.",
 		keys:   pacingKeys(f, "CgroupOp"),
 		panels: []panel{rowsPanel(rows, logAxis("time (log scale)", extent(rows), durationTick))},
 		foot:   []string{mediansNote(counts)},
