@@ -8,7 +8,28 @@ import (
 )
 
 // quiet is how long nothing may arrive before streams count as standing still.
-const quiet = 300 * time.Millisecond
+const quiet = 200 * time.Millisecond
+
+// during reads the counters at the beginning and the end of a window. Where
+// nothing arrives from one to the other, as when streams have just stopped, it
+// takes a second one.
+func (w *world) during(m meter, c Cell, curve *sample.Series) (begin, end reading, err error) {
+	for range 2 {
+		if err := w.settle(m, c, curve); err != nil {
+			return begin, end, err
+		}
+		if begin, err = m.read(); err != nil {
+			return begin, end, err
+		}
+		if err := w.follow(m, c.Window, curve); err != nil {
+			return begin, end, err
+		}
+		if end, err = m.read(); err != nil || end.bytes > begin.bytes {
+			return begin, end, err
+		}
+	}
+	return begin, end, nil
+}
 
 // settle lets streams run until they flow. Some stand still for seconds after
 // they have begun: into a container behind slirp4netns with the largest MTU, the

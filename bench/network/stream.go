@@ -97,17 +97,7 @@ func (w *world) flow(c Cell, m meter, outset reading, outward bool) (o outcome, 
 	m.server.board.Go()
 	m.client.board.Go()
 	curve := sample.Series{Name: "bytes per second since the start", X: "ns", Y: "B/s"}
-	if err := w.settle(m, c, &curve); err != nil {
-		return o, err
-	}
-	begin, err := m.read()
-	if err != nil {
-		return o, err
-	}
-	if err := w.follow(m, c.Window, &curve); err != nil {
-		return o, err
-	}
-	end, err := m.read()
+	begin, end, err := w.during(m, c, &curve)
 	if err != nil {
 		return o, err
 	}
