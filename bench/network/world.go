@@ -189,7 +189,7 @@ func (p *place) delay(name string, d time.Duration) error {
 		netlink.NetemQdiscAttrs{Latency: uint32(d.Microseconds()), Limit: queued})
 	err = p.netlink.QdiscAdd(q)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return harness.NotMeasured{Why: "this kernel has no netem, which makes links longer (modprobe sch_netem; Debian: a kernel other than the cloud's)"}
+		return harness.NotMeasured{Why: "this kernel has no netem, which makes links longer (modprobe sch_netem; scripts/vm/results measures this in a machine that has it)"}
 	}
 	if err != nil {
 		return fmt.Errorf("delay link %q of the %s by %v: %w", name, p.name, d, err)
