@@ -51,7 +51,7 @@ test-vm: ## tests on an emulated machine with cgroup v2 and systemd, then with v
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
 
-results-vm: ## limits on cgroup v2, in the emulated machine, for the same page
+results-vm: ## limits on cgroup v2, and paths to a far peer, in the emulated machine, for the same page
 	scripts/vm/results
 
 clean: ## remove what make made
