@@ -92,7 +92,7 @@ func TestLatency(t *testing.T) {
 	}
 	// A period is 100 ms, in which it works for 20 ms: the median is far from 0,
 	// whatever else the machine does.
-	if v["p50-ns"] < 2e6 || v["max-ns"] < 40e6 || v["p50-ns"] > v["p99-ns"] || v["p99-ns"] > v["max-ns"] || v["throttled-ratio"] < 0.5 || v["stop-count"] < 5 {
+	if v["p50-ns"] < 2e6 || v["max-ns"] < 40e6 || v["p50-ns"] > v["p99-ns"] || v["p99-ns"] > v["max-ns"] || v["throttled-ratio"] < 0.2 || v["stop-count"] < 4 {
 		t.Errorf("%v", v)
 	}
 	if v["attributed-ratio"] < 0.3 || v["attributed-ratio"] > 1 {

@@ -115,7 +115,11 @@ func TestNotesNamespaces(t *testing.T) {
 		b.ask("sleep 1000 & p=$!")
 		inside := b.ask("echo $p")
 		outside := b.outside(inside)
-		if text := output(t, "ps", "-o", "user:20=,comm=", "-p", strconv.Itoa(outside)); !strings.HasPrefix(text, s.user+" ") || !strings.HasSuffix(text, " sleep") {
+		text := ""
+		if !eventually(func() bool { // it is the shell until it has executed the program
+			text = output(t, "ps", "-o", "user:20=,comm=", "-p", strconv.Itoa(outside))
+			return strings.HasPrefix(text, s.user+" ") && strings.HasSuffix(text, " sleep")
+		}) {
 			t.Errorf("ps outside prints %q", text)
 		}
 		if inside == strconv.Itoa(outside) {
