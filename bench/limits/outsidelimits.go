@@ -22,7 +22,8 @@ import (
 //
 //	memory.max   --vm 1 --vm-bytes 150 % of the limit --vm-keep --oomable: one that
 //	             is killed is not started again
-//	pids.max     --fork 8 --fork-max 16: more at once than the limit has room for
+//	pids.max     --fork 28 --fork-max 16: all but a few of 32 tasks fork, each several
+//	             at once
 //
 // Where stress-ng is not installed, they are not measured.
 
@@ -240,7 +241,7 @@ func (b *Bench) outsidePids(e harness.Extent) harness.Case {
 // forked has stress-ng fork for a while, and reads the counters. How many tasks
 // there were is what the group lists: of pids.current see pidsSample.end.
 func (s *pidsSample) forked(ctx context.Context) ([]sample.Value, error) {
-	w, err := s.ground.admit(s.group, stressNG("fork", 8, outsideFor, "--fork-max", "16"))
+	w, err := s.ground.admit(s.group, stressNG("fork", 28, outsideFor, "--fork-max", "16"))
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,8 @@ func TestWriteWatch(t *testing.T) {
 		"watch-leak": strings.Replace(level(0, "20%", "/a", 1.5, 0, 0, 0, 0), `"cpus":"8"`, `"cpus":"8","threads":"the processes of others are hidden"`, 1) + level(1, "1000%", "/", 0.03, 0, 0, 0, 0) + "# end {\"why\":\"the group has vanished\"}\n",
 		"watch-none": `# not-measured {"case":"Watch/limit=cpu.max/rank=none","why":"no group on the way up to the root has a CPU limit"}` + "\n" + `# checked {"case":"Watch","facts":{"name":"sleep (4711)"}}` + "\n" + end,
 		"watch-emulated": strings.Replace(level(0, "20%", "/a", 0.9, 300, 300, -0.2, 0.05), `"cpus":"8"`, `"cpus":"8","emulated":"yes"`, 1) +
-			strings.Replace(level(1, "30%", "/", 0.9, 300, 300, -0.2, 0.05), " 0 steal-ratio", " 0.03 steal-ratio", 1) + end,
+			strings.Replace(level(1, "30%", "/", 0.9, 300, 300, -0.2, 0.05), " 0 steal-ratio", " 0.03 steal-ratio", 1) +
+			strings.Replace(level(2, "50%", "/b", 0.4, 2, 2, 0.2, 0.05), `"cpus":"8"`, `"cpus":"8","emulated":"yes"`, 1) + end,
 		"watch-broken": level(0, "20%", "/a", 0.9, 300, 300, 0.2, 0.05) + level(1, "30%", "/", 0.9, 300, 300, -0.2, 0.05) + level(2, "40%", "/c", 0.9, 1, 0, 0, 0) + level(3, "50%", "/d", 0.9, 2, 2, -0.2, 0.5) + end,
 	} {
 		f := read(t, text)
