@@ -27,10 +27,14 @@ type Cell struct {
 	IP      int           `json:"ip,omitempty"`  // 4 or 6
 	RTT     time.Duration `json:"rtt,omitempty"` // added by netem; 0: none
 	Window  time.Duration `json:"window"`        // how long one sample is measured
+	// How long it runs before that; 0: the usual.
+	Warm time.Duration `json:"warm,omitempty"`
 	// The calls that move a stream's bytes, of traffic.Methods; empty: write and
 	// read, as applications do.
 	Send    string `json:"send,omitempty"`
 	Receive string `json:"receive,omitempty"`
+	// Somebody else's ends, instead of ours; nil: ours.
+	Foreign *Pair `json:"foreign,omitempty"`
 }
 
 // Name is the case's name in a result file.

@@ -20,7 +20,12 @@ import (
 // its window. It begins with ten segments and at most doubles each round trip:
 // twenty are enough for 50 MB under way even where every second segment is
 // answered, with which a window grows by a half only.
-func (c Cell) warmUp() time.Duration { return 300*time.Millisecond + 20*c.RTT }
+func (c Cell) warmUp() time.Duration {
+	if c.Warm != 0 {
+		return c.Warm
+	}
+	return 300*time.Millisecond + 20*c.RTT
+}
 
 // underWay bounds the bytes that have left but have not arrived: each of the
 // connections that a path is made of holds what its sender keeps until it is

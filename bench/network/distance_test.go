@@ -101,7 +101,7 @@ func TestAccounted(t *testing.T) {
 		{"much is under way", "out", 1000, 2000, 0, 1000, true, 2, 2},
 		{"another link, though much may be under way", "out", 1000, 20, 1010, 1000, false, 0, 0},
 	} {
-		ratio, err := accounted(Cell{Dir: c.dir, MTU: 1500}, reading{}, reading{bytes: c.arrived, sent: c.sent, got: c.got}, c.extra)
+		ratio, err := accounted(Cell{Dir: c.dir, MTU: 1500}, reading{}, reading{bytes: c.arrived, sent: c.sent, got: c.got}, c.extra, 0)
 		if (err == nil) != c.proven || ratio < c.wantLeast || ratio > c.wantMax {
 			t.Errorf("%s: %.3f, %v", c.name, ratio, err)
 		}

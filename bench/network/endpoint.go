@@ -1,18 +1,14 @@
 package network
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"isoperf/runtime/program"
 	"isoperf/workloads/load"
 	"isoperf/workloads/traffic"
 )
@@ -20,29 +16,24 @@ import (
 // patience is how long an end may take to get ready, or to stop.
 const patience = 10 * time.Second
 
-// endpoint is a process at one end of a path.
+// endpoint is a load at one end of a path.
 type endpoint struct {
-	place *place
+	command
 	spec  load.Spec
 	board *load.Board
-	proc  *program.Process
-	said  sync.WaitGroup
-	out   bytes.Buffer // its report
-	errs  bytes.Buffer
-	ended bool
 }
 
 // start starts one end in a place. A listener is ready to be dialled, any other
 // is connected, or about to, when it says so on its board.
 func (w *world) start(at *place, s load.Spec) (*endpoint, error) {
-	e := &endpoint{place: at, spec: s}
-	if err := e.exec(w.host); err != nil {
+	e := &endpoint{command: command{place: at}, spec: s}
+	if err := e.load(w.host); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %q in the namespace of the %s: %w", strings.Join(s.Args(), " "), at.name, err), e.close())
 	}
 	return e, nil
 }
 
-func (e *endpoint) exec(host *place) error {
+func (e *endpoint) load(host *place) error {
 	board, file, err := load.NewBoard()
 	if err != nil {
 		return err
@@ -54,36 +45,7 @@ func (e *endpoint) exec(host *place) error {
 		return fmt.Errorf("open this program: %w", err)
 	}
 	defer self.Close()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", os.DevNull, err)
-	}
-	defer null.Close()
-	outRead, outWrite, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("make a pipe: %w", err)
-	}
-	defer outWrite.Close()
-	errRead, errWrite, err := os.Pipe()
-	if err != nil {
-		return errors.Join(fmt.Errorf("make a pipe: %w", err), outRead.Close())
-	}
-	defer errWrite.Close()
-	p := program.New(program.Stub, 0)
-	p.Stdio(int(null.Fd()), int(outWrite.Fd()), int(errWrite.Fd()))
-	p.Inherit(int(file.Fd()))
-	p.Keep(int(self.Fd()))
-	if e.place != host {
-		p.Keep(e.place.net)
-		p.Add(program.Setns(program.Int(e.place.net), unix.CLONE_NEWNET))
-	}
-	p.ExecAt(program.Int(self.Fd()), append([]string{"isoperf"}, e.spec.Args()...), load.Env(int(file.Fd())))
-	e.said.Go(func() { _, _ = io.Copy(&e.out, outRead); outRead.Close() })
-	e.said.Go(func() { _, _ = io.Copy(&e.errs, errRead); errRead.Close() })
-	if e.proc, err = program.Start(p); err != nil {
-		return err
-	}
-	return e.proc.WaitExec()
+	return e.exec(host, self, append([]string{"isoperf"}, e.spec.Args()...), load.Env(int(file.Fd())), int(file.Fd()))
 }
 
 // await waits for something of the board.
@@ -97,30 +59,6 @@ func (e *endpoint) await(what string, done func(*load.Board) bool) error {
 		}
 	}
 	return nil
-}
-
-// gone says whether the process has ended.
-func (e *endpoint) gone() bool {
-	fds := []unix.PollFd{{Fd: int32(e.proc.Pidfd()), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, 0)
-	return n > 0
-}
-
-// failure is why an end that has ended did so.
-func (e *endpoint) failure() error {
-	status, err := e.wait()
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("the %s's end ended with %v: %s", e.place.name, status, strings.TrimSpace(e.errs.String()))
-}
-
-func (e *endpoint) wait() (program.Status, error) {
-	status, err := e.proc.Wait()
-	e.ended = true
-	e.proc.Release()
-	e.said.Wait()
-	return status, err
 }
 
 // port is what a listener listens on.
@@ -153,11 +91,7 @@ func (e *endpoint) stop() (traffic.Report, error) {
 
 // close kills an end that still runs, and gives its board back.
 func (e *endpoint) close() error {
-	var err error
-	if e.proc != nil && !e.ended {
-		_ = e.proc.Signal(unix.SIGKILL) // it may have ended
-		_, err = e.wait()
-	}
+	err := e.command.close()
 	if e.board != nil {
 		err = errors.Join(err, e.board.Close())
 		e.board = nil

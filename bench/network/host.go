@@ -45,6 +45,7 @@ func serve(pipe *os.File) error {
 		return err
 	}
 	for {
+		c = Cell{} // what the next one leaves out is not that of the last
 		if err := in.Decode(&c); err != nil {
 			return ignoreEnd(err)
 		}

@@ -29,8 +29,35 @@ type meter struct {
 	client, server, receives *endpoint
 }
 
-// counters are those of the container's link.
-func (w *world) counters(r *reading) error {
+func (m meter) read() (r reading, err error) {
+	if r.softirq, err = softirq(); err != nil {
+		return r, err
+	}
+	for range 10 {
+		begin := program.Now()
+		if err := m.world.between(&r); err != nil {
+			return r, err
+		}
+		r.bytes = arrived(m.receives)
+		if r.at = program.Now(); r.at-begin < apart {
+			break
+		}
+	}
+	if r.client, err = cpu(m.client.proc.Pid()); err != nil {
+		return r, err
+	}
+	r.server, err = cpu(m.server.proc.Pid())
+	return r, err
+}
+
+// apart is how long there may be, in nanoseconds, between what the link says and
+// what the receiver says: a busy machine may have this program wait there, for
+// long enough that the two differ by more than they may.
+const apart = int64(time.Millisecond)
+
+// between reads what is between the ends: the container's link, and the
+// translator's CPU clock.
+func (w *world) between(r *reading) error {
 	link, err := w.route.device.netlink.LinkByName(w.route.deviceName)
 	if err != nil {
 		return fmt.Errorf("read the counters of link %q of the %s: %w", w.route.deviceName, w.route.device.name, err)
@@ -39,30 +66,10 @@ func (w *world) counters(r *reading) error {
 		r.sent, r.got = s.TxBytes, s.RxBytes
 		r.sentPackets, r.gotPackets = s.TxPackets, s.RxPackets
 	}
-	return nil
-}
-
-func (m meter) read() (r reading, err error) {
-	if err := m.world.counters(&r); err != nil {
-		return r, err
+	if pid := w.translator(); pid != 0 {
+		r.translator, err = cpu(pid)
 	}
-	if r.softirq, err = softirq(); err != nil {
-		return r, err
-	}
-	r.bytes = arrived(m.receives)
-	r.at = program.Now()
-	if r.client, err = cpu(m.client.proc.Pid()); err != nil {
-		return r, err
-	}
-	if r.server, err = cpu(m.server.proc.Pid()); err != nil {
-		return r, err
-	}
-	if pid := m.world.translator(); pid != 0 {
-		if r.translator, err = cpu(pid); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
+	return err
 }
 
 // arrived are the bytes of all streams of a receiver.

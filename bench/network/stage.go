@@ -15,6 +15,7 @@ import (
 
 	"isoperf/bench/harness"
 	"isoperf/bench/sample"
+	"isoperf/runtime/program"
 )
 
 // word is the first argument of a program that is to be a host.
@@ -25,6 +26,7 @@ type outcome struct {
 	Values      []sample.Value  `json:"values,omitempty"`
 	Checked     *sample.Checked `json:"checked,omitempty"`
 	Series      []sample.Series `json:"series,omitempty"`
+	Foreign     *Foreign        `json:"foreign,omitempty"`
 	Failed      string          `json:"failed,omitempty"`       // why there is no number
 	NotMeasured string          `json:"not_measured,omitempty"` // why there can be none here
 }
@@ -41,6 +43,7 @@ func (o outcome) err() error {
 
 // stage is the process that is the host, seen from the one that measures.
 type stage struct {
+	thread *program.Launcher // that started it: the host dies when that thread ends
 	cmd    *exec.Cmd
 	pipe   *os.File // its requests and answers
 	in     *json.Decoder
@@ -68,7 +71,10 @@ func newStage(c Cell) (*stage, error) {
 	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
 	s.cmd.WaitDelay = time.Second
 	s.cmd.SysProcAttr = attributes(c)
-	if err := s.cmd.Start(); err != nil {
+	s.thread = program.NewLauncher()
+	s.thread.Do(func() { err = s.cmd.Start() })
+	if err != nil {
+		s.thread.Close()
 		ours.Close()
 		err = fmt.Errorf("start a host of its own in new namespaces: %w", err)
 		if os.Geteuid() != 0 {
@@ -137,6 +143,7 @@ func (s *stage) close() error {
 	if werr := s.cmd.Wait(); werr != nil && !errors.As(werr, &exit) && !errors.Is(werr, exec.ErrWaitDelay) {
 		err = errors.Join(err, fmt.Errorf("wait for a host: %w", werr))
 	}
+	s.thread.Close()
 	return err
 }
 

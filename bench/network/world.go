@@ -294,11 +294,16 @@ func (w *world) onBridge(name string) error {
 // host and port as an address.
 func at(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// missing is NotMeasured when a device cannot be opened.
+// needsTap is NotMeasured when there is no device of which taps are made; see
+// tuntap.rst in the kernel's documentation.
 func needsTap() error {
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if err != nil {
 		return harness.NotMeasured{Why: fmt.Sprintf("%v; a translator needs it: as root, modprobe tun, and chmod 0666 /dev/net/tun for ordinary users", err)}
 	}
-	return f.Close()
+	defer f.Close()
+	if _, err := unix.IoctlGetUint32(int(f.Fd()), unix.TUNGETFEATURES); err != nil {
+		return harness.NotMeasured{Why: fmt.Sprintf("ask /dev/net/tun what it can: %v; it is another device, perhaps since a container hides it: as root, modprobe tun, and mknod /dev/net/tun c 10 200", err)}
+	}
+	return nil
 }
