@@ -40,6 +40,9 @@ bench-start: build ## isorun's start, where its time goes, the other runtimes (s
 agree: build ## our clock against hyperfine's, runtime by runtime (scripts/peers)
 	go run ./bench/yardstick/outside
 
+agree-network: ## what our ends carry against iperf3, path by path (scripts/peers)
+	go run ./bench/yardstick/wire
+
 test-arm64: ## the engine's tests on an emulated arm64 machine
 	scripts/arm64/run.sh
 
@@ -65,4 +68,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start agree test-arm64 test-vm results results-vm clean install
+.PHONY: help build bench test lint yardstick bench-start agree agree-network test-arm64 test-vm results results-vm clean install

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"isoperf/bench/network"
+)
+
+// fewest is the least number of bytes that iperf3 is given: it ends when it has
+// sent them, and by then most of fewer could still be in the socket's buffer.
+const fewest = 32 << 20
+
+// commands are iperf3's for a number of bytes; on a path on which they are too
+// few, for a second. Both ends note every tenth of a second, the shortest that it
+// can.
+func commands(bytes int64, outward bool) network.Pair {
+	until := "-n" + strconv.FormatInt(bytes, 10)
+	if bytes < fewest {
+		until = "-t1"
+	}
+	p := network.Pair{
+		Server: words("iperf3 -s -1 -J -i 0.1 -B {listen} -p {port}"),
+		Client: append(words("iperf3 -c {dial} -p {port} -J -i 0.1 -l 128K"), until),
+	}
+	if !outward {
+		p.Client = append(p.Client, "-R")
+	}
+	return p
+}
+
+func words(s string) []string { return strings.Fields(s) }
+
+// output is what iperf3 -J writes, as far as it is read here.
+type output struct {
+	Error string
+	Start struct {
+		MSS float64 `json:"tcp_mss_default"`
+	}
+	Intervals []struct{ Sum interval }
+	End       struct {
+		Sent     interval `json:"sum_sent"`
+		Received interval `json:"sum_received"`
+	}
+}
+
+type interval struct {
+	Start, End, Seconds float64 // seconds
+	Bytes               float64
+	Retransmits         float64
+}
+
+// said is what iperf3 says of a run.
+type said struct {
+	goodput     float64 // bytes per second, of what the receiver received
+	bytes       float64 // of the whole run, that were received
+	again       float64 // about the bytes of those that were sent again
+	retransmits float64
+}
+
+// read reads what the two ends wrote.
+func read(client, server string, outward bool) (s said, err error) {
+	ends := [2]output{}
+	for i, text := range []string{client, server} {
+		if err := json.Unmarshal([]byte(text), &ends[i]); err != nil {
+			return s, fmt.Errorf("read iperf3's output %.200q: %w", text, err)
+		}
+		if ends[i].Error != "" {
+			return s, fmt.Errorf("iperf3 says %q", ends[i].Error)
+		}
+	}
+	receiver := ends[0]
+	if outward {
+		receiver = ends[1]
+	}
+	s.bytes, s.retransmits = ends[0].End.Received.Bytes, ends[0].End.Sent.Retransmits
+	s.again = s.retransmits * ends[0].Start.MSS
+	s.goodput, err = receiver.goodput(warm.Seconds())
+	return s, err
+}
+
+// goodput is that of the intervals, without those that begin in the first seconds
+// and without the last, in which the data may have ended.
+func (o output) goodput(warm float64) (float64, error) {
+	const slip = 0.01 // that its timer may be early by
+	var bytes, seconds float64
+	for _, i := range o.Intervals[:max(0, len(o.Intervals)-1)] {
+		if i.Sum.Start >= warm-slip {
+			bytes, seconds = bytes+i.Sum.Bytes, seconds+i.Sum.Seconds
+		}
+	}
+	if seconds <= 0 || bytes <= 0 {
+		return 0, errors.New("iperf3 was done before it could be measured; the path has become faster meanwhile: run it again")
+	}
+	return bytes / seconds, nil
+}
