@@ -265,7 +265,7 @@ func TestSpareNamespaces(t *testing.T) {
 	}
 	b := newBundle(t)
 	run := func(namespaces string, args ...string) string {
-		b.write(namespaces, "for n in net uts ipc; do /busybox readlink /proc/self/ns/$n; done")
+		b.write(namespaces, "for n in net uts ipc; do /busybox readlink /proc/self/ns/$n; done; /busybox grep -c -m 1 127.0.0.1 /proc/net/fib_trie")
 		out, err := exec.Command(b.isorun, append([]string{"run", "-b", b.dir}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -280,16 +280,20 @@ func TestSpareNamespaces(t *testing.T) {
 	}
 	most := `{"type": "mount"}, {"type": "pid"}, {"type": "network"}, {"type": "uts"}`
 	plan := run(most, "--plan", "spare")
-	if !strings.Contains(plan, "unshare(CLONE_NEWNET|CLONE_NEWUTS), in a process beside the start of Go") {
+	if !strings.Contains(plan, "unshare(CLONE_NEWNET|CLONE_NEWUTS), lo up, in a process beside the start of Go") {
 		t.Errorf("the plan does not tell of the namespaces:\n%s", plan)
 	}
-	for i, line := range strings.Fields(run(most, "spare")) {
+	out := strings.Fields(run(most, "spare"))
+	if len(out) != 4 || out[3] != "1" {
+		t.Fatalf("the container has %v, want three namespaces, and its own 127.0.0.1", out)
+	}
+	for i, line := range out[:3] {
 		name := []string{"net", "uts", "ipc"}[i]
 		if same := line == ours[name]; same != (name == "ipc") {
 			t.Errorf("the container's %s namespace is %s, this one's is %s", name, line, ours[name])
 		}
 	}
-	if out := strings.Fields(run(`{"type": "mount"}`, "spare")); len(out) != 3 || out[0] != ours["net"] || out[1] != ours["uts"] {
+	if out := strings.Fields(run(`{"type": "mount"}`, "spare")); len(out) != 4 || out[0] != ours["net"] || out[1] != ours["uts"] {
 		t.Errorf("without namespaces the container has %v, want %v", out, ours)
 	}
 }

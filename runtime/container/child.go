@@ -37,7 +37,11 @@ func (pl *Plan) birth() error {
 	p.Grow(400) // a container with the usual mounts has 350
 	pl.program = p
 	if pl.options.Spare && !second && flags&unix.CLONE_NEWUSER == 0 {
-		pl.spare = program.TakeSpare(flags)
+		want := flags
+		if !c.LoopbackUp { // it is up there
+			want &^= unix.CLONE_NEWNET
+		}
+		pl.spare = program.TakeSpare(want)
 		p.Join(pl.spare)
 		p.Flags = flags &^ pl.spare.Flags()
 	}
@@ -86,7 +90,7 @@ func (pl *Plan) build() error {
 		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
 		p.Add(program.Close(fd))
 	}
-	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 {
+	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 && !pl.spare.LoopbackUp() {
 		loopback.Up(p)
 	}
 	tty, err := pl.fileSystem()

@@ -177,7 +177,11 @@ func (pl *Plan) Print(w io.Writer) error {
 		}
 	}
 	if names := pl.spare.Flags(); names != 0 {
-		if _, err := fmt.Fprintf(w, "launcher: unshare(%s), in a process beside the start of Go\n", namespace.FlagString(names)); err != nil {
+		up := ""
+		if pl.spare.LoopbackUp() {
+			up = ", lo up"
+		}
+		if _, err := fmt.Fprintf(w, "launcher: unshare(%s)%s, in a process beside the start of Go\n", namespace.FlagString(names), up); err != nil {
 			return err
 		}
 	}

@@ -17,10 +17,12 @@ const SpareFlags = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 // namespace takes the kernel half as long as Go takes to start. They belong to
 // the launcher's user namespace, and what the kernel keeps for them is charged
 // to the launcher's control groups. Joining them takes setns(2), which whoever
-// filters the launcher has to let through. Nil has none.
+// filters the launcher has to let through. In the network namespace the loopback
+// interface is up, if the kernel let it; see LoopbackUp. Nil has none.
 type Spare struct {
 	kinds []namespace.Namespace
 	fds   []int
+	up    bool
 }
 
 // takeOnce guards what a process has once.
@@ -43,7 +45,7 @@ func takeSpare(want uint64) *Spare {
 		return nil
 	}
 	made, complete := inherit.Made()
-	s := &Spare{}
+	s := &Spare{up: made.Up}
 	for _, ns := range []struct {
 		name string
 		fd   int
@@ -91,6 +93,10 @@ func (s *Spare) Flags() (flags uint64) {
 	}
 	return flags
 }
+
+// LoopbackUp says whether it has a network namespace whose loopback interface is
+// up already.
+func (s *Spare) LoopbackUp() bool { return s.Flags()&unix.CLONE_NEWNET != 0 && s.up }
 
 // Close gives the descriptors back: a namespace that no child has joined is
 // gone then.

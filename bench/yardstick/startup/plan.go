@@ -67,10 +67,11 @@ func parsePlan(text string) (*plan, error) {
 	return p, p.spare()
 }
 
-var spareStep = regexp.MustCompile(`^unshare\(([A-Z_|]+)\), in a process beside the start of Go$`)
+var spareStep = regexp.MustCompile(`^unshare\(([A-Z_|]+)\)(, lo up)?, in a process beside the start of Go$`)
 
 // spare makes namespaces that isorun has ready, and the child joins, flags of
-// the clone again: a program without a start of its own to use has no other way.
+// the clone again, and an interface that is up there calls of the child: a program
+// without a start of its own to use has no other way.
 func (p *plan) spare() error {
 	for i, step := range p.launcher {
 		m := spareStep.FindStringSubmatch(step)
@@ -88,9 +89,22 @@ func (p *plan) spare() error {
 		for i := range joins {
 			p.ops[i].call = joined
 		}
+		if m[2] != "" {
+			p.ops = slices.Insert(p.ops, joins, loopbackUp(len(p.ops))...)
+		}
 		return nil
 	}
 	return nil
+}
+
+// loopbackUp are the ops that bring the interface up, behind number last.
+func loopbackUp(last int) []op {
+	result := fmt.Sprintf("result of op %d", last+1)
+	return []op{
+		{number: last + 1, name: "lo socket", call: "socket", args: []string{"AF_INET", "SOCK_DGRAM|SOCK_CLOEXEC", "0"}},
+		{number: last + 2, name: "lo up", call: "ioctl", args: []string{result, "SIOCSIFFLAGS", `{"lo", IFF_UP}`}},
+		{number: last + 3, name: "lo socket closed", call: "close", args: []string{result}},
+	}
 }
 
 // joined stands for a call that the clone has made unnecessary.

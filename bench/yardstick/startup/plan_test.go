@@ -106,6 +106,33 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
+// What isorun has ready, the C program makes itself.
+func TestSpare(t *testing.T) {
+	plan := "launcher: unshare(CLONE_NEWNET|CLONE_NEWUTS), lo up, in a process beside the start of Go\n" +
+		strings.Replace(printed, "   1  inherit ", "   1  join net          setns(3, CLONE_NEWNET)\n   1  join uts          setns(4, CLONE_NEWUTS)\n   1  inherit ", 1)
+	p, err := parsePlan(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := p.translate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"#define CLONE_FLAGS (CLONE_VM|CLONE_NEWNS|CLONE_NEWNET|CLONE_NEWUTS)", "static long r[14];",
+		"v = r[11] = call(SYS_socket, (long)(AF_INET), (long)(SOCK_DGRAM|SOCK_CLOEXEC), (long)(0), (long)(0), (long)(0), (long)(0));",
+		"v = r[12] = call(SYS_ioctl, (long)(r[11]), (long)(SIOCSIFFLAGS),", "v = r[13] = call(SYS_close, (long)(r[11]),",
+		"if (v == 0)\n\t\tgoto op12;",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "SYS_setns") {
+		t.Errorf("the child joins what there is not:\n%s", text)
+	}
+}
+
 func TestCapabilitySet(t *testing.T) {
 	for text, want := range map[string]uint64{"none": 0, "kill": 1 << 5, "chown,syslog": 1 | 1<<34, "all": 1<<41 - 1, "all but chown": 1<<41 - 2} {
 		if got, err := capabilitySet(text); uint64(got) != want || err != nil {

@@ -198,6 +198,28 @@ maker:
 	MOVL $2, AX
 	SYSCALL
 	MOVQ AX, spare_ipc(R13)
+	MOVL $2, DI               // AF_INET
+	MOVL $0x80002, SI         // SOCK_DGRAM|SOCK_CLOEXEC
+	XORL DX, DX
+	MOVL $41, AX              // socket
+	SYSCALL
+	TESTQ AX, AX
+	JLT  finished
+	MOVQ AX, R14
+	MOVQ AX, DI
+	MOVL $0x8914, SI          // SIOCSIFFLAGS
+	LEAQ loopbackUp<>(SB), DX
+	MOVL $16, AX              // ioctl
+	SYSCALL
+	XORL BX, BX
+	TESTQ AX, AX
+	SETEQ BX
+	MOVQ BX, spare_up(R13)
+	MOVQ R14, DI
+	MOVL $3, AX               // close
+	SYSCALL
+
+finished:
 	MOVQ $1, spare_done(R13)
 
 leave:
@@ -206,6 +228,10 @@ leave:
 	SYSCALL
 	JMP  leave
 
+// struct ifreq: the name, and IFF_UP.
+DATA loopbackUp<>+0(SB)/8, $"lo\x00\x00\x00\x00\x00\x00"
+DATA loopbackUp<>+16(SB)/2, $1
+GLOBL loopbackUp<>(SB), RODATA|NOPTR, $40
 DATA pathNet<>+0(SB)/8, $"/proc/se"
 DATA pathNet<>+8(SB)/8, $"lf/ns/ne"
 DATA pathNet<>+16(SB)/8, $"t\x00\x00\x00\x00\x00\x00\x00"

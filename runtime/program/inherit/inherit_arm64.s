@@ -218,6 +218,26 @@ maker:
 	MOVD $56, R8              // openat
 	SVC
 	MOVD R0, spare_ipc(R21)
+	MOVD $2, R0               // AF_INET
+	MOVD $0x80002, R1         // SOCK_DGRAM|SOCK_CLOEXEC
+	MOVD $0, R2
+	MOVD $198, R8             // socket
+	SVC
+	CMP  $0, R0
+	BLT  finished
+	MOVD R0, R22
+	MOVD $0x8914, R1          // SIOCSIFFLAGS
+	MOVD $loopbackUp<>(SB), R2
+	MOVD $29, R8              // ioctl
+	SVC
+	CMP  $0, R0
+	CSET EQ, R1
+	MOVD R1, spare_up(R21)
+	MOVD R22, R0
+	MOVD $57, R8              // close
+	SVC
+
+finished:
 	MOVD $1, R0
 	MOVD R0, spare_done(R21)
 
@@ -227,6 +247,10 @@ leave:
 	SVC
 	B    leave
 
+// struct ifreq: the name, and IFF_UP.
+DATA loopbackUp<>+0(SB)/8, $"lo\x00\x00\x00\x00\x00\x00"
+DATA loopbackUp<>+16(SB)/2, $1
+GLOBL loopbackUp<>(SB), RODATA|NOPTR, $40
 DATA pathNet<>+0(SB)/8, $"/proc/se"
 DATA pathNet<>+8(SB)/8, $"lf/ns/ne"
 DATA pathNet<>+16(SB)/8, $"t\x00\x00\x00\x00\x00\x00\x00"
