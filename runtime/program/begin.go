@@ -44,7 +44,8 @@ func Begin(p *Program) (*Process, error) {
 
 // Continue lays out the ops that were added since, and lets the child pass the
 // gate at which it waits for them; any number of times. Ops that were laid out
-// before must not be changed. After an error the child still waits: kill it.
+// before must not be changed. It does not wait for the child: Confirm, or another
+// wait, has to follow. After an error the child still waits: kill it.
 func (p *Process) Continue(g Gate) error {
 	img := p.img
 	if !img.partial {
@@ -67,6 +68,5 @@ func (p *Process) Continue(g Gate) error {
 	}
 	img.writeOps(known)
 	p.Open(g)
-	p.answer()
 	return nil
 }
