@@ -28,6 +28,7 @@ type seen struct {
 	Slack         int
 	Maker         bool
 	Made          bool
+	Up            bool   // the loopback interface of the namespace is up
 	Net, UTS, IPC string // the links of the namespaces in the descriptors
 	Children      string // that are left
 	Stdin         string // what descriptor 0 is
@@ -63,7 +64,7 @@ func look() (s seen) {
 	var made inherit.Spare
 	if made, s.Made = inherit.Made(); s.Made {
 		link := func(fd int) string { text, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); return text }
-		s.Net, s.UTS, s.IPC = link(made.Net), link(made.UTS), link(made.IPC)
+		s.Up, s.Net, s.UTS, s.IPC = made.Up, link(made.Net), link(made.UTS), link(made.IPC)
 	}
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	s.Children = string(text)
@@ -157,6 +158,9 @@ func TestMaker(t *testing.T) {
 	}
 	if !s.Made {
 		return
+	}
+	if !s.Up {
+		t.Error("the loopback interface is not up")
 	}
 	for name, link := range map[string]string{"net": s.Net, "uts": s.UTS, "ipc": s.IPC} {
 		ours, err := os.Readlink("/proc/self/ns/" + name)
