@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,12 +108,13 @@ func reach(t *testing.T, s *stage, address string) (*netlink.Handle, int) {
 }
 
 // notProven asks for a sample, which must fail so.
-func notProven(t *testing.T, s *stage, c Cell, say string) {
+func notProven(t *testing.T, s *stage, c Cell, wanted ...string) {
 	t.Helper()
 	o, err := s.ask(c)
 	must(t, err)
-	if len(o.Values) != 0 || !strings.Contains(o.Failed, "not proven") || !strings.Contains(o.Failed, say) {
-		t.Errorf("values %v, failed with %q, wanted %q", o.Values, o.Failed, say)
+	said := slices.ContainsFunc(wanted, func(say string) bool { return strings.Contains(o.Failed, say) })
+	if len(o.Values) != 0 || !strings.Contains(o.Failed, "not proven") || !said {
+		t.Errorf("values %v, failed with %q, wanted one of %q", o.Values, o.Failed, wanted)
 	}
 }
 
@@ -123,7 +125,7 @@ func containers() map[string]string {
 
 // Bytes that go past the path do not count.
 func TestBypass(t *testing.T) {
-	for name, say := range map[string]string{"slirp4netns": "used no CPU time", "bridge": "carried"} {
+	for _, name := range []string{"slirp4netns", "bridge"} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, short(name, "out"))
 			peer, pid := reach(t, s, peerV4)
@@ -149,7 +151,8 @@ func TestBypass(t *testing.T) {
 				must(t, err)
 				must(t, end.h.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Scope: netlink.SCOPE_LINK, Src: own.IP}))
 			}
-			notProven(t, s, short(name, "out"), say)
+			// slirp4netns may still be at work on the connection before.
+			notProven(t, s, short(name, "out"), "used no CPU time", "carried")
 		})
 	}
 }
