@@ -32,13 +32,13 @@ func Read(name string, r io.Reader) (*File, error) {
 
 func parse(path string, data []byte) (*File, error) {
 	f := &File{Path: path}
-	byName := map[string]*Case{}
-	get := func(name string) *Case {
-		c := byName[name]
+	byName := map[string]*growing{}
+	get := func(name []byte) *growing {
+		c := byName[string(name)] // does not copy the name
 		if c == nil {
-			c = &Case{Name: name, Values: map[string][]float64{}}
-			byName[name] = c
-			f.Cases = append(f.Cases, c)
+			c = &growing{Case: &Case{Name: string(name), Values: map[string][]float64{}}}
+			byName[c.Name] = c
+			f.Cases = append(f.Cases, c.Case)
 		}
 		return c
 	}
@@ -54,10 +54,16 @@ func parse(path string, data []byte) (*File, error) {
 		data = data[:end+1]
 	}
 	r := benchfmt.NewReader(bytes.NewReader(data), path)
+	var last *growing
 	for r.Scan() {
 		switch rec := r.Result().(type) {
 		case *benchfmt.Result:
-			f.sample(get(string(rec.Name)), rec)
+			c := get(rec.Name)
+			if c != last {
+				c.Blocks = append(c.Blocks, c.n)
+				last = c
+			}
+			f.sample(c, rec)
 		case *benchfmt.UnitMetadata:
 			if rec.Key == "better" {
 				f.Units = append(f.Units, Unit{Name: rec.OrigUnit, Better: rec.Value})
@@ -82,13 +88,20 @@ func parse(path string, data []byte) (*File, error) {
 	return f, nil
 }
 
-func (f *File) sample(c *Case, rec *benchfmt.Result) {
+// growing is a case while its samples are read.
+type growing struct {
+	*Case
+	n int // samples so far
+}
+
+func (f *File) sample(c *growing, rec *benchfmt.Result) {
 	if f.Config == nil {
 		for _, cfg := range rec.Config {
 			f.Config = append(f.Config, Pair{cfg.Key, string(cfg.Value)})
 		}
 	}
-	n := c.N()
+	n := c.n
+	c.n++
 	for _, v := range rec.Values {
 		value, unit := v.Value, v.Unit
 		if v.OrigUnit != "" {
@@ -102,7 +115,7 @@ func (f *File) sample(c *Case, rec *benchfmt.Result) {
 }
 
 // comments reads the lines that benchfmt passes over.
-func (f *File) comments(data []byte, get func(string) *Case) {
+func (f *File) comments(data []byte, get func([]byte) *growing) {
 	for line := range bytes.Lines(data) {
 		rest, ok := bytes.CutPrefix(line, []byte("# "))
 		if !ok {
@@ -133,7 +146,7 @@ func (f *File) comments(data []byte, get func(string) *Case) {
 		case "failed":
 			var n Note
 			if err = json.Unmarshal(text, &n); err == nil {
-				c := get(n.Case)
+				c := get([]byte(n.Case))
 				c.Failures = append(c.Failures, n.Why)
 			}
 		}

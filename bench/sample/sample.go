@@ -132,6 +132,9 @@ type Case struct {
 	// At says to which samples a unit's values belong, where not every sample has
 	// the unit, once; nil: the n-th value is the n-th sample's.
 	At map[string][]int
+	// Blocks are the samples, from 0, before which other cases had their turn:
+	// those between two were measured one after another.
+	Blocks []int
 }
 
 // add appends a value of the n-th sample, which is being read.

@@ -76,6 +76,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 		Cases: []*Case{{
 			Name: name, Units: []string{"clone-ns", "reap-ns"}, Failures: []string{"EPERM"},
 			Values: map[string][]float64{"clone-ns": {1617834, 1617835, 1617836}, "reap-ns": {639720, 639720, 639720}},
+			Blocks: []int{0},
 		}},
 		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
 		Observed:    []Observed{{Case: name, Version: "x 1.0", Lacks: []string{"cgroup"}}},
@@ -200,5 +201,20 @@ func TestValueOfSample(t *testing.T) {
 				t.Errorf("%s of sample %d: %v, %v; want %v", unit, i, v, ok, w)
 			}
 		}
+	}
+}
+
+// A case that has its turn several times has as many blocks.
+func TestBlocks(t *testing.T) {
+	text := "BenchmarkA 1 1 x-ns\nBenchmarkA 1 2 x-ns\nBenchmarkB 1 1 x-ns\n# observed {}\nBenchmarkA 1 3 x-ns\n# failed {\"case\":\"B\",\"why\":\"EPERM\"}\nBenchmarkA 1 4 x-ns\n"
+	f, err := Read("r.txt", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{0, 2}, f.Case("A").Blocks); diff != "" {
+		t.Errorf("blocks of A (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{0}, f.Case("B").Blocks); diff != "" {
+		t.Errorf("blocks of B (-want +got):\n%s", diff)
 	}
 }
