@@ -1,0 +1,129 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"isoperf/reports/stats"
+)
+
+// The veto.
+const (
+	// controlFloor is by how much a control may be off in two runs on the same
+	// machine.
+	controlFloor = 0.03
+	// mostTogether is the share of the rows that count which, when it moved the
+	// same way, was moved by the machine.
+	mostTogether = 0.5
+	// leastTogether is from how many rows on that is so.
+	leastTogether = 8
+)
+
+// Control is a case that no code of a runtime changes, on both sides.
+type Control struct {
+	Name     string
+	Unit     string
+	Old, New stats.Summary
+	Ratio    stats.Factor
+	Moved    bool
+}
+
+// Machine is whether both sides were measured on the same one, as far as its
+// speed goes.
+type Machine struct {
+	Controls []Control
+	Differs  []string // configuration keys that are not the same, with both values
+	Together int      // rows that moved the same way, when that is most of them
+	Apart    string   // why the sides are not comparable; empty: they are
+}
+
+// machine compares what is the machine's.
+func machine(base, head Column, o Options) Machine {
+	m := Machine{Differs: differing(base.config, head.config)}
+	for _, name := range base.order {
+		if !isControl(name) && name != nullCase {
+			continue
+		}
+		old, next := base.cases[name], head.cases[name]
+		if next == nil {
+			continue
+		}
+		unit := old.main()
+		if name == nullCase {
+			unit = nullUnit
+		}
+		m.Controls = append(m.Controls, newControl(name, unit, old.side(unit), next.side(unit)))
+		if k := &m.Controls[len(m.Controls)-1]; name == nullCase && o.Interleaved {
+			k.Moved = false // as far as it did, by the code
+		}
+	}
+	if len(m.Differs) > 0 {
+		m.Apart = "the machines differ: " + strings.Join(m.Differs, ", ")
+	} else if moved := m.moved(); moved != "" {
+		m.Apart = "the machine changed: " + moved
+	}
+	return m
+}
+
+// newControl holds a control of two runs against each other. Like a row, it has a
+// noise of its own, and moved when it went beyond that.
+func newControl(name, unit string, old, next side) Control {
+	c := Control{Name: name, Unit: unit, Old: stats.Summarize(old.values), New: stats.Summarize(next.values), Ratio: stats.Ratio(old.values, next.values)}
+	noise, _ := noiseOf(old.logs, next.logs, usual{rows: 1, drift: 1})
+	bound := max(controlFloor, noise)
+	away := c.Ratio.Ratio > 1+bound || c.Ratio.Ratio < 1/(1+bound)
+	c.Moved = away && c.Ratio.Sure()
+	return c
+}
+
+// moved says which controls did.
+func (m Machine) moved() string {
+	var list []string
+	for _, c := range m.Controls {
+		if c.Moved {
+			list = append(list, fmt.Sprintf("%s %+.1f %%", c.words(), 100*(c.Ratio.Ratio-1)))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// words are what a control is.
+func (c Control) words() string {
+	switch c.Name {
+	case nullCase:
+		return "the null case"
+	case controlFamily + "/what=clock":
+		return "the clock"
+	case controlFamily + "/what=compute":
+		return "a fixed computation"
+	}
+	return c.Name
+}
+
+// together says that most rows moved the same way, whatever they measure: the
+// interval of each leaves out 1, and it is beyond the floor. Each row's own noise
+// is not asked for, since a machine that changed moves noisy rows as well.
+func (m *Machine) together(rows []Row, floor float64) {
+	var all, up, down int
+	var ratios []float64
+	for _, r := range rows {
+		if !r.Main || !r.Compared() || math.IsNaN(r.Ratio.Ratio) {
+			continue
+		}
+		all++
+		ratios = append(ratios, r.Ratio.Ratio)
+		switch {
+		case r.Ratio.Lo > 1 && r.Ratio.Ratio > 1+floor:
+			up++
+		case r.Ratio.Hi < 1 && r.Ratio.Ratio < 1/(1+floor):
+			down++
+		}
+	}
+	most := max(up, down)
+	if all < leastTogether || float64(most) < mostTogether*float64(all) {
+		return
+	}
+	m.Together = most
+	m.Apart = fmt.Sprintf("%d of %d rows moved together, the median of all by %+.1f %%: the machine changed, or something that all of them use", most, all, 100*(stats.Quantiles(ratios, 0.5)[0]-1))
+}
