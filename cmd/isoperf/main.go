@@ -7,12 +7,13 @@
 //	             ─► list     the cases, by name                 (Linux)
 //	             ─► bench    cases ─► samples ─► result file    (Linux)
 //	             ─► verify   limits ─► samples ─► verdicts      (Linux)
-//	             └► report   result files ─► tables and plots   (anywhere)
+//	             ─► report   result files ─► tables and plots   (anywhere)
+//	             └► compare  result files ─► what changed       (anywhere)
 //
 // One file a subcommand, all over run(ctx, args, stdin, stdout, stderr) int.
 // The answer goes to standard output, progress and warnings to standard
 // error. Exit status: 0 done, 1 a check failed, 2 usage or cannot run at all;
-// verify: 3 something is not judged.
+// verify: 3 something is not judged; compare: 3 cannot tell, 4 not comparable.
 package main
 
 import (
@@ -112,7 +113,8 @@ It also runs commands in containers, and shows each step of their start.`,
   isoperf verify                    are CPU limits kept, and how exactly
   isoperf doctor                    what can be measured here, and what not
   isoperf list sweep                the cases whose names begin with sweep
-  isoperf report FILE --dir out     tables and pictures of a result file`,
+  isoperf report FILE --dir out     tables and pictures of a result file
+  isoperf compare OLD NEW           what changed between two result files`,
 		Version:                    version(),
 		SilenceErrors:              true,
 		SilenceUsage:               true,
@@ -139,7 +141,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic())
 	return root
 }
 
