@@ -91,7 +91,7 @@ func chapterOf(family string) chapter {
 			return c
 		}
 	}
-	return chapter{family: family, heading: escape(family)}
+	return chapter{family: family, heading: family}
 }
 
 // rank is the place of a family on the page.
@@ -107,14 +107,15 @@ func rank(family string) int {
 	return i
 }
 
-// chapter writes one family: words, figures, tables, notes.
-func (r *report) chapter(c chapter, f *sample.File, figures []plot.Figure) error {
+// section is one family: words, figures, tables, notes.
+func (c chapter) section(f *sample.File, figures []plot.Figure) Section {
+	s := Section{Name: c.family, Heading: c.heading}
 	if c.about != "" {
-		r.printf("%s\n\n", c.about)
+		s.text(words(c.about))
 	}
-	for _, fig := range figures {
-		if fig.Family == c.family {
-			r.figure(fig)
+	for i := range figures {
+		if figures[i].Family == c.family {
+			s.Blocks = append(s.Blocks, Block{Figure: &figures[i]})
 		}
 	}
 	cases := f.Family(c.family)
@@ -122,22 +123,17 @@ func (r *report) chapter(c chapter, f *sample.File, figures []plot.Figure) error
 	if c.own != nil {
 		tables = func([]*sample.Case) []table.Table { return c.own(f) }
 	}
-	for i, t := range tables(cases) {
-		if i > 0 {
-			r.printf("\n")
-		}
-		if err := table.Markdown(&r.out, t); err != nil {
-			return fmt.Errorf("write the tables of %s: %w", c.family, err)
-		}
+	for _, t := range tables(cases) {
+		s.table(t)
 	}
-	r.footnotes(c, f, cases)
-	r.absent(c.family, f)
-	return nil
+	s.list(c.footnotes(f, cases))
+	s.list(absent(c.family, f))
+	return s
 }
 
 // footnotes are what a reader must know about some rows.
-func (r *report) footnotes(c chapter, f *sample.File, cases []*sample.Case) {
-	var notes []string
+func (c chapter) footnotes(f *sample.File, cases []*sample.Case) []Text {
+	var notes []Text
 	entersNot := func(k *sample.Case) bool {
 		flag := k.Param("flag")
 		return k.Param("mode") == "vm" && (flag == "time" || flag == "all" || flag == "all-but-user")
@@ -147,22 +143,17 @@ func (r *report) footnotes(c chapter, f *sample.File, cases []*sample.Case) {
 		if f.Recorded("time_namespace_vm") == "entered" {
 			note = "Time namespaces: this kernel lets a child enter its new one at once in every mode; newer kernels only in mode fork."
 		}
-		notes = append(notes, note)
+		notes = append(notes, words(note))
 	}
 	if c.family == "SweepMemory" {
-		notes = append(notes, "Go's os/exec gives up shared memory as soon as a user namespace is asked for, so it copies the page tables of the parent; that is the price of the way to start, not of the namespace.")
+		notes = append(notes, words("Go's os/exec gives up shared memory as soon as a user namespace is asked for, so it copies the page tables of the parent; that is the price of the way to start, not of the namespace."))
 	}
 	for _, k := range cases {
 		for _, why := range counted(k.Failures) {
-			notes = append(notes, fmt.Sprintf("Failed, not timed: `%s`: %s", k.Name, escape(why)))
+			notes = append(notes, textf("Failed, not timed: `%s`: %s", k.Name, why))
 		}
 	}
-	for i, n := range notes {
-		if i == 0 {
-			r.printf("\n")
-		}
-		r.printf("- %s\n", n)
-	}
+	return notes
 }
 
 // counted joins equal reasons: "no space left on device (3 times)".
@@ -182,51 +173,32 @@ func counted(reasons []string) []string {
 	return distinct
 }
 
-// absent lists what could not be measured in a family.
-func (r *report) absent(family string, f *sample.File) {
-	first := true
+// absent is what could not be measured in a family.
+func absent(family string, f *sample.File) []Text {
+	var list []Text
 	starts := startup.Main(f)
 	for _, n := range f.NotMeasured {
-		if name, _, _ := strings.Cut(n.Case, "/"); name != family || starts.Tells(n) {
-			continue
+		if name, _, _ := strings.Cut(n.Case, "/"); name == family && !starts.Tells(n) {
+			list = append(list, textf("Not measured: `%s`: %s", n.Case, n.Why))
 		}
-		if first {
-			r.printf("\n")
-			first = false
-		}
-		r.printf("- Not measured: `%s`: %s\n", n.Case, escape(n.Why))
 	}
+	return list
 }
 
-// missing lists what belongs to no chapter: cases of families without any
+// missing is what belongs to no chapter: cases of families without any
 // sample, and what is wrong with the files.
-func (r *report) missing(f *sample.File) {
+func missing(f *sample.File) (Section, bool) {
 	there := families(f)
-	var lines []string
+	var lines []Text
 	for _, n := range f.NotMeasured {
 		if name, _, _ := strings.Cut(n.Case, "/"); !slices.Contains(there, name) {
-			lines = append(lines, fmt.Sprintf("Not measured: `%s`: %s", n.Case, escape(n.Why)))
+			lines = append(lines, textf("Not measured: `%s`: %s", n.Case, n.Why))
 		}
 	}
 	for _, note := range f.Notes {
-		lines = append(lines, "Result file: "+escape(note))
+		lines = append(lines, textf("Result file: %s", note))
 	}
-	if len(lines) == 0 {
-		return
-	}
-	r.section("What is missing")
-	for _, line := range lines {
-		r.printf("- %s\n", line)
-	}
-}
-
-// escape makes a text of a result file safe as Markdown on one line.
-func escape(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, s)
-	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", "|", `\|`).Replace(s)
+	s := Section{Name: "missing", Heading: "What is missing"}
+	s.list(lines)
+	return s, len(lines) > 0
 }

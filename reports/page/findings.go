@@ -18,10 +18,10 @@ import (
 
 // findings are the answers of a file in words, the most important first. What
 // the samples do not bear out is not said.
-func findings(f *sample.File, figures []plot.Figure) []string {
-	var lines []string
-	say := func(line string) {
-		if line != "" {
+func findings(f *sample.File, figures []plot.Figure) []Text {
+	var lines []Text
+	say := func(line Text) {
+		if len(line) > 0 {
 			lines = append(lines, line)
 		}
 	}
@@ -29,10 +29,10 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 		say(line)
 	}
 	if lines := limits.Findings(f); len(lines) > 0 {
-		say("**Are limits kept?** " + escape(strings.Join(lines, " ")))
+		say(textf("**Are limits kept?** %s", strings.Join(lines, " ")))
 	}
 	for _, found := range network.Findings(f) {
-		say(fmt.Sprintf("**%s** %s", found.Question, escape(found.Answer)))
+		say(textf("%s %s", Text{{found.Question, Strong, true}}, found.Answer))
 	}
 	burst, paced := priceList(f, "burst"), priceList(f, "paced")
 	say(burst.dearest())
@@ -45,15 +45,15 @@ func findings(f *sample.File, figures []plot.Figure) []string {
 	say(teardown(f))
 	say(roots(f))
 	for _, known := range curve.All(f) {
-		say(fmt.Sprintf("**%s**: %s.", known.Name, escape(known.Text)))
+		say(textf("%s: %s.", Text{{known.Name, Strong, true}}, known.Text))
 	}
 	for _, fig := range figures {
 		if len(fig.Findings) > 0 {
-			say(fmt.Sprintf("**%s**: %s.", escape(fig.Title), escape(strings.Join(fig.Findings, "; "))))
+			say(textf("**%s**: %s.", fig.Title, strings.Join(fig.Findings, "; ")))
 		}
 	}
 	if len(lines) == 0 {
-		say("The files hold no comparison that can be put in words; the tables below have every figure.")
+		say(words("The files hold no comparison that can be put in words; the tables below have every figure."))
 	}
 	return lines
 }
@@ -104,25 +104,25 @@ func cloneCase(f *sample.File, flag, mode, pacing string) *sample.Case {
 }
 
 // dearest names the most expensive flag, and how far the next one is.
-func (p prices) dearest() string {
+func (p prices) dearest() Text {
 	singles := slices.DeleteFunc(slices.Clone(p.flags), func(f flagPrice) bool { return !f.single() || !f.sure() })
 	if len(singles) == 0 {
-		return ""
+		return nil
 	}
 	slices.SortStableFunc(singles, func(a, b flagPrice) int { return cmp.Compare(b.shift.Delta, a.shift.Delta) })
 	first := singles[0]
-	s := fmt.Sprintf("**%s**: the most expensive flag is `%s`, %s (%s) over a clone without flags (%s)", pacingName(p.pacing),
+	s := textf("**%s**: the most expensive flag is `%s`, %s (%s) over a clone without flags (%s)", pacingName(p.pacing),
 		first.flag, table.Increase(first.shift.Delta), table.Range(first.shift.Lo, first.shift.Hi), table.Duration(p.null.Median))
 	if len(singles) > 1 {
 		next := singles[1]
-		s += fmt.Sprintf(", %s the next one, `%s` with %s", asMuchAs(first.shift.Delta/next.shift.Delta), next.flag, table.Increase(next.shift.Delta))
+		s.add(", %s the next one, `%s` with %s", asMuchAs(first.shift.Delta/next.shift.Delta), next.flag, table.Increase(next.shift.Delta))
 	}
 	for _, f := range p.flags {
 		if f.flag == "all" && f.sure() {
-			s += fmt.Sprintf("; all flags together add %s", strings.TrimPrefix(table.Increase(f.shift.Delta), "+ "))
+			s.add("; all flags together add %s", strings.TrimPrefix(table.Increase(f.shift.Delta), "+ "))
 		}
 	}
-	return s + "."
+	return append(s, words(".")...)
 }
 
 // asMuchAs compares in words: "7.0x", or "about as much as".
@@ -141,15 +141,16 @@ func pacingName(pacing string) string {
 }
 
 // pacing says how much dearer each flag is when operations stand apart.
-func pacing(burst, paced prices) string {
+func pacing(burst, paced prices) Text {
 	if burst.null.N == 0 || paced.null.N == 0 {
-		return ""
+		return nil
 	}
-	s := fmt.Sprintf("**A tight loop flatters**: with 50 ms between any two operations a clone without flags takes %s instead of %s (%s)",
-		table.Duration(paced.null.Median), table.Duration(burst.null.Median), multiple(paced.null.Median/burst.null.Median))
+	heading := "A tight loop flatters"
 	if paced.null.Median < burst.null.Median {
-		s = strings.Replace(s, "A tight loop flatters", "Pacing", 1)
+		heading = "Pacing"
 	}
+	s := textf("**%s**: with 50 ms between any two operations a clone without flags takes %s instead of %s (%s)",
+		heading, table.Duration(paced.null.Median), table.Duration(burst.null.Median), multiple(paced.null.Median/burst.null.Median))
 	type ratio struct {
 		flag string
 		x    float64
@@ -163,52 +164,52 @@ func pacing(burst, paced prices) string {
 		}
 	}
 	slices.SortStableFunc(ratios, func(a, b ratio) int { return cmp.Compare(b.x, a.x) })
-	var words []string
+	var parts []Text
 	for _, r := range ratios {
-		words = append(words, fmt.Sprintf("`%s` %s", r.flag, multiple(r.x)))
+		parts = append(parts, textf("`%s` %s", r.flag, multiple(r.x)))
 	}
-	if len(words) > 0 {
-		s += "; the flags' own increments, paced over burst: " + strings.Join(words, ", ")
+	if len(parts) > 0 {
+		s.add("; the flags' own increments, paced over burst: %s", join(parts, ", "))
 	}
-	return s + "."
+	return append(s, words(".")...)
 }
 
 // modes says what copied memory and the stub add to the cheapest clone.
-func modes(f *sample.File) string {
+func modes(f *sample.File) Text {
 	vm := cloneCase(f, "none", "vm", "burst")
 	if vm == nil {
-		return ""
+		return nil
 	}
-	var words []string
+	var parts []Text
 	for _, m := range []struct{ mode, words string }{{"fork", "copied memory (fork)"}, {"stub", "the stub that every container starts with"}} {
 		if c := cloneCase(f, "none", m.mode, "burst"); c != nil {
 			shift := stats.Increment(vm.Values["reap-ns"], c.Values["reap-ns"])
-			words = append(words, fmt.Sprintf("%s %s (%s)", m.words, table.Increase(shift.Delta), table.Range(shift.Lo, shift.Hi)))
+			parts = append(parts, textf("%s %s (%s)", m.words, table.Increase(shift.Delta), table.Range(shift.Lo, shift.Hi)))
 		}
 	}
-	if len(words) == 0 {
-		return ""
+	if len(parts) == 0 {
+		return nil
 	}
-	return "**Ways to start**, over shared memory and back to back: " + strings.Join(words, "; ") + "."
+	return textf("**Ways to start**, over shared memory and back to back: %s.", join(parts, "; "))
 }
 
 // heap says what os/exec makes of a user namespace in a large process.
-func heap(f *sample.File) string {
+func heap(f *sample.File) Text {
 	first, last := ends(f, "os-exec", "user")
 	if first == nil || last == first {
-		return ""
+		return nil
 	}
 	small, large := stats.Summarize(first.Values["reap-ns"]), stats.Summarize(last.Values["reap-ns"])
 	ratio := large.Median / small.Median
 	if !(ratio > 1.5) {
-		return ""
+		return nil
 	}
-	s := fmt.Sprintf("**The heap artefact**: through Go's os/exec a user namespace takes %s with %s of memory in the parent and %s with %s (%s)",
+	s := textf("**The heap artefact**: through Go's os/exec a user namespace takes %s with %s of memory in the parent and %s with %s (%s)",
 		table.Duration(small.Median), first.Param("memory"), table.Duration(large.Median), last.Param("memory"), multiple(ratio))
 	if _, vm := ends(f, "vm", "user"); vm != nil {
-		s += fmt.Sprintf("; started with shared memory it takes %s with %s", table.Duration(stats.Summarize(vm.Values["reap-ns"]).Median), vm.Param("memory"))
+		s.add("; started with shared memory it takes %s with %s", table.Duration(stats.Summarize(vm.Values["reap-ns"]).Median), vm.Param("memory"))
 	}
-	return s + ". That is the page tables of the parent, not the namespace."
+	return append(s, words(". That is the page tables of the parent, not the namespace.")...)
 }
 
 // ends are the cases with the least and the most memory, or nil.
@@ -230,7 +231,7 @@ func ends(f *sample.File, mode, flag string) (first, last *sample.Case) {
 }
 
 // span names the cheapest and the most expensive flag of a family, back to back.
-func span(f *sample.File, family, unit, call string) string {
+func span(f *sample.File, family, unit, call string) Text {
 	low, high := "", ""
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, c := range f.Family(family) {
@@ -247,13 +248,13 @@ func span(f *sample.File, family, unit, call string) string {
 		}
 	}
 	if low == "" || low == high {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("**%s**, back to back: from %s (`%s`) to %s (`%s`).", call, table.Duration(least), low, table.Duration(most), high)
+	return textf("**%s**, back to back: from %s (`%s`) to %s (`%s`).", call, table.Duration(least), low, table.Duration(most), high)
 }
 
 // teardown names the namespace that lives longest after its last reference.
-func teardown(f *sample.File) string {
+func teardown(f *sample.File) Text {
 	var slowest *sample.Case
 	most := math.Inf(-1)
 	for _, c := range f.Family("Teardown") {
@@ -265,35 +266,35 @@ func teardown(f *sample.File) string {
 		}
 	}
 	if slowest == nil {
-		return ""
+		return nil
 	}
-	s := fmt.Sprintf("**Teardown**: slowest to go is `%s`, %s after the close of its last reference", slowest.Param("flag"), table.Duration(most))
+	s := textf("**Teardown**: slowest to go is `%s`, %s after the close of its last reference", slowest.Param("flag"), table.Duration(most))
 	if closing := slowest.Values["close-ns"]; len(closing) > 0 {
-		s += fmt.Sprintf(", which itself returns after %s", table.Duration(stats.Summarize(closing).Median))
+		s.add(", which itself returns after %s", table.Duration(stats.Summarize(closing).Median))
 	}
-	return s + "."
+	return append(s, words(".")...)
 }
 
 // trust says how far the figures go: failures, what is missing, the clock and
 // how steady the processor was.
-func (r *report) trust(f *sample.File) {
+func trust(f *sample.File) Text {
 	failures, samples := 0, 0
 	for _, c := range f.Cases {
 		failures += len(c.Failures)
 		samples += c.N()
 	}
-	s := fmt.Sprintf("%s of %s, %s, %s not measured.", table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"),
+	s := textf("**Trust**: %s of %s, %s, %s not measured.", table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"),
 		table.Plural(failures, "failed operation", "failed operations"), table.Plural(len(f.NotMeasured), "case", "cases"))
 	if v := control(f, "clock", "clock-ns"); v.N > 0 {
-		s += fmt.Sprintf(" Reading the clock costs %s.", table.Duration(v.Median))
+		s.add(" Reading the clock costs %s.", table.Duration(v.Median))
 	}
 	if v := control(f, "compute", "compute-ns"); v.N > 0 && v.Median > 0 {
-		s += fmt.Sprintf(" A fixed computation took %s; one in twenty took more than %s longer.", table.Duration(v.Median), table.Percent(v.P95/v.Median-1))
+		s.add(" A fixed computation took %s; one in twenty took more than %s longer.", table.Duration(v.Median), table.Percent(v.P95/v.Median-1))
 	}
 	if len(f.Notes) > 0 {
-		s += fmt.Sprintf(" %s in the result files, see the end.", table.Plural(len(f.Notes), "defect", "defects"))
+		s.add(" %s in the result files, see the end.", table.Plural(len(f.Notes), "defect", "defects"))
 	}
-	r.printf("- **Trust**: %s\n", s)
+	return s
 }
 
 func control(f *sample.File, what, unit string) stats.Summary {

@@ -14,39 +14,34 @@ import (
 
 // machine is the configuration, which makes results comparable or not, and
 // the fingerprint, which explains them.
-func (r *report) machine(f *sample.File) error {
-	t := table.Table{Header: []string{"key", "value"}}
-	config := slices.SortedFunc(slices.Values(f.Config), func(a, b sample.Pair) int { return strings.Compare(a.Key, b.Key) })
-	for _, p := range config {
-		t.Rows = append(t.Rows, []string{p.Key, p.Value})
+func machine(f *sample.File, files []*sample.File) Section {
+	s := Section{Name: "machine", Heading: "The machine"}
+	config := table.Table{Header: []string{"key", "value"}}
+	pairs := slices.SortedFunc(slices.Values(f.Config), func(a, b sample.Pair) int { return strings.Compare(a.Key, b.Key) })
+	for _, p := range pairs {
+		config.Rows = append(config.Rows, []string{p.Key, p.Value})
 	}
-	if len(t.Rows) > 0 {
-		r.printf("Configuration: results are compared only where all of it is the same.\n\n")
-		if err := table.Markdown(&r.out, t); err != nil {
-			return fmt.Errorf("write the configuration: %w", err)
-		}
+	if len(config.Rows) > 0 {
+		s.text(words("Configuration: results are compared only where all of it is the same."))
+		s.table(config)
 	}
-	configured := len(t.Rows) > 0
-	t.Rows = r.fingerprints(f)
-	if len(t.Rows) == 0 {
-		if !configured {
-			r.printf("The files do not say where they were measured.\n")
-		}
-		return nil
+	state := table.Table{Header: config.Header, Rows: fingerprints(f, files)}
+	if len(state.Rows) > 0 {
+		s.text(words("Fingerprint: the state of the machine when the run began."))
+		s.table(state)
 	}
-	r.printf("\nFingerprint: the state of the machine when the run began.\n\n")
-	if err := table.Markdown(&r.out, t); err != nil {
-		return fmt.Errorf("write the fingerprint: %w", err)
+	if len(s.Blocks) == 0 {
+		s.text(words("The files do not say where they were measured."))
 	}
-	return nil
+	return s
 }
 
 // fingerprints joins those of the files of one machine: a key has one value,
 // or the values of the files in their order.
-func (r *report) fingerprints(f *sample.File) [][]string {
+func fingerprints(f *sample.File, files []*sample.File) [][]string {
 	values := map[string][]string{}
 	var keys []string
-	for _, one := range r.files {
+	for _, one := range files {
 		if !plot.Comparable(one, f) {
 			continue
 		}
@@ -114,10 +109,10 @@ func flatten(into map[string]string, path string, doc any) {
 }
 
 // difference says in what a machine differs from the others of the page.
-func (r *report) difference(i int) string {
+func difference(groups []*sample.File, i int) string {
 	var parts []string
-	for _, p := range r.groups[i].Config {
-		for _, other := range r.groups {
+	for _, p := range groups[i].Config {
+		for _, other := range groups {
 			if other.Key(p.Key) != p.Value {
 				parts = append(parts, p.Key+" "+p.Value)
 				break
@@ -130,24 +125,31 @@ func (r *report) difference(i int) string {
 	return strings.Join(parts, ", ")
 }
 
+// commands make the samples and the page again.
+const commands = `isoperf doctor                   # what this machine lets you measure, and what to change
+isoperf list                     # the cases
+isoperf bench                    # measure; writes a result file
+isoperf report FILE --dir DIR   # this page and its pictures
+benchstat FILE                   # the Go tool reads the same file
+`
+
 // reproduce says how to make the samples and the page again.
-func (r *report) reproduce() {
-	r.section("How to reproduce")
-	r.printf("The samples behind this page, in the Go benchmark format:\n\n")
-	for _, f := range r.files {
+func reproduce(files []*sample.File) Section {
+	s := Section{Name: "reproduce", Heading: "How to reproduce"}
+	s.text(words("The samples behind this page, in the Go benchmark format:"))
+	var list []Text
+	for _, f := range files {
 		samples := 0
 		for _, c := range f.Cases {
 			samples += c.N()
 		}
-		r.printf("- `%s`: %s of %s%s\n", filepath.Base(f.Path), table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"), version(f))
+		list = append(list, textf("`%s`: %s of %s%s", filepath.Base(f.Path), table.Plural(samples, "sample", "samples"), table.Plural(len(f.Cases), "case", "cases"), version(f)))
 	}
-	r.printf("\n```sh\nisoperf doctor                   # what this machine lets you measure, and what to change\n" +
-		"isoperf list                     # the cases\n" +
-		"isoperf bench                    # measure; writes a result file\n" +
-		"isoperf report FILE --dir DIR   # this page and its pictures\n" +
-		"benchstat FILE                   # the Go tool reads the same file\n```\n\n")
-	r.printf("Intervals have a confidence of 95 %%: of a median by order statistics, of an increment by Hodges and Lehmann. " +
-		"No sample is dropped and nothing is subtracted; a failed operation is counted and never timed. `-` is a figure that is not known.\n")
+	s.list(list)
+	s.Blocks = append(s.Blocks, Block{Code: commands})
+	s.text(words("Intervals have a confidence of 95 %: of a median by order statistics, of an increment by Hodges and Lehmann. " +
+		"No sample is dropped and nothing is subtracted; a failed operation is counted and never timed. `-` is a figure that is not known."))
+	return s
 }
 
 // version is the program's, as the file states it.
@@ -157,7 +159,7 @@ func version(f *sample.File) string {
 		return ""
 	}
 	if doc.Commit == "" {
-		return ", isoperf " + escape(doc.Version)
+		return ", isoperf " + doc.Version
 	}
-	return fmt.Sprintf(", isoperf %s (commit %s)", escape(doc.Version), escape(doc.Commit))
+	return fmt.Sprintf(", isoperf %s (commit %s)", doc.Version, doc.Commit)
 }

@@ -1,10 +1,12 @@
-// Package page writes the report that a person opens: one Markdown page and
-// its pictures, from result files alone.
+// Package page makes the report that a person opens, from result files alone:
+// a Document, and one Markdown page with its pictures. Other kinds of page
+// (reports/html) render the same Document.
 //
 //	result files ──Pool──► one file per machine ─┬─► findings, in words
 //	                                             ├─► machine: configuration, fingerprint
 //	                                             ├─► chapters: what is measured, figures, tables
 //	                                             └─► what is missing, how to do it again
+//	                                                    = Document ──► Markdown
 //
 // The page is a pure function of the files: no date, no path, no network. A
 // chapter (chapter.go) says what a family measures and between which two
@@ -19,7 +21,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"isoperf/bench/sample"
 	"isoperf/reports/plot"
@@ -58,14 +59,8 @@ func (o Options) Write(dir string, files []*sample.File) error {
 	if err := pictures(plots, figures); err != nil {
 		return err
 	}
-	r := report{
-		title:   cmp.Or(o.Title, "isoperf results"),
-		link:    (&url.URL{Path: filepath.ToSlash(link)}).EscapedPath(),
-		files:   files,
-		groups:  plot.Pool(files),
-		figures: figures,
-	}
-	text, err := r.markdown()
+	m := markdown{link: (&url.URL{Path: filepath.ToSlash(link)}).EscapedPath()}
+	text, err := m.document(newDocument(o.Title, files, figures))
 	if err != nil {
 		return err
 	}
@@ -107,78 +102,4 @@ func pictures(dir string, figures []plot.Figure) error {
 		}
 	}
 	return nil
-}
-
-// report is everything that the page says.
-type report struct {
-	title, link string
-	files       []*sample.File // as given
-	groups      []*sample.File // pooled, one per configuration
-	figures     []plot.Figure
-	out         bytes.Buffer
-	depth       string // the heading of a section: "##", or "###" below a machine
-}
-
-func (r *report) markdown() ([]byte, error) {
-	r.depth = "##"
-	r.printf("# %s\n", escape(r.title))
-	for i, f := range r.groups {
-		if len(r.groups) > 1 {
-			r.depth = "###"
-			r.printf("\n## Machine %d of %d: %s\n", i+1, len(r.groups), escape(r.difference(i)))
-			r.printf("\nResults of different machines are not compared with each other.\n")
-		}
-		if err := r.group(i, f); err != nil {
-			return nil, err
-		}
-	}
-	r.depth = "##"
-	r.reproduce()
-	return r.out.Bytes(), nil
-}
-
-// group is the report of one machine.
-func (r *report) group(i int, f *sample.File) error {
-	figures := slices.DeleteFunc(slices.Clone(r.figures), func(fig plot.Figure) bool { return fig.Group != i })
-	r.section("Findings")
-	for _, line := range findings(f, figures) {
-		r.printf("- %s\n", line)
-	}
-	r.trust(f)
-	r.section("The machine")
-	if err := r.machine(f); err != nil {
-		return err
-	}
-	for _, family := range families(f) {
-		c := chapterOf(family)
-		r.section(c.heading)
-		if err := r.chapter(c, f, figures); err != nil {
-			return err
-		}
-	}
-	r.missing(f)
-	return nil
-}
-
-func (r *report) printf(format string, args ...any) { fmt.Fprintf(&r.out, format, args...) }
-
-func (r *report) section(heading string) { r.printf("\n%s %s\n\n", r.depth, heading) }
-
-// families are those of the file in the order of the chapters, unknown ones
-// before the instrument's own.
-func families(f *sample.File) []string {
-	var there []string
-	for _, c := range f.Cases {
-		if !slices.Contains(there, c.Family()) {
-			there = append(there, c.Family())
-		}
-	}
-	slices.SortStableFunc(there, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	return there
-}
-
-// figure embeds one picture.
-func (r *report) figure(f plot.Figure) {
-	path := r.link + "/" + f.Name
-	r.printf("![%s](%s.png)\n\n[%s, as SVG](%s.svg)\n\n", escape(f.Alt), path, escape(f.Title), path)
 }

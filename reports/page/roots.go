@@ -1,15 +1,13 @@
 package page
 
 import (
-	"fmt"
-
 	"isoperf/bench/sample"
 	"isoperf/reports/stats"
 	"isoperf/reports/table"
 )
 
 // roots sets pivot_root against the other ways to change the root, back to back.
-func roots(f *sample.File) string {
+func roots(f *sample.File) Text {
 	whole := func(method string) (stats.Summary, *sample.Case) {
 		for _, c := range f.Family("Pivot") {
 			if c.Param("method") == method && c.Param("pacing") == "burst" && len(c.Values["op-ns"]) > 0 {
@@ -21,12 +19,12 @@ func roots(f *sample.File) string {
 	pivot, c := whole("pivot_root")
 	move, _ := whole("move")
 	if pivot.N == 0 || move.N == 0 {
-		return ""
+		return nil
 	}
-	s := fmt.Sprintf("**Another root**, back to back: pivot_root with the old root dropped takes %s, %s MS_MOVE and chroot (%s), which leave it mounted",
+	s := textf("**Another root**, back to back: pivot_root with the old root dropped takes %s, %s MS_MOVE and chroot (%s), which leave it mounted",
 		table.Duration(pivot.Median), multiple(pivot.Median/move.Median), table.Duration(move.Median))
 	if detach := c.Values["detach-ns"]; len(detach) > 0 {
-		s += fmt.Sprintf("; %s of it are the umount2 of the old root", table.Duration(stats.Summarize(detach).Median))
+		s.add("; %s of it are the umount2 of the old root", table.Duration(stats.Summarize(detach).Median))
 	}
-	return s + "."
+	return append(s, words(".")...)
 }

@@ -244,30 +244,30 @@ func loadTables(f *sample.File) []table.Table {
 
 // startupFindings are the answers of the starts. Phases, rates and the open
 // loop are stated by their figures.
-func startupFindings(f *sample.File) []string {
+func startupFindings(f *sample.File) []Text {
 	c := startup.Main(f)
 	if c == nil {
 		return nil
 	}
-	lines := []string{"**Starting a container**: " + escape(c.Headline())}
+	lines := []Text{textf("**Starting a container**: %s", c.Headline())}
 	if text := c.Verdict(); text != "" {
-		lines = append(lines, "**In one sentence**: "+escape(text))
+		lines = append(lines, textf("**In one sentence**: %s", text))
 	}
 	lines = append(lines, variantFindings(startup.Of(f, startup.Varied))...)
 	paced := c.Total(c.Base.Name, c.With, "paced")
 	if r := stats.Ratio(c.Base.Case.Values["total-ns"], paced); c.Pacing == "burst" && r.Sure() {
-		lines = append(lines, fmt.Sprintf("**Starts apart**: with 50 ms between any two, %s takes %s instead of %s (%s).", escape(c.Base.Name),
+		lines = append(lines, textf("**Starts apart**: with 50 ms between any two, %s takes %s instead of %s (%s).", c.Base.Name,
 			table.Duration(stats.Summarize(paced).Median), table.Duration(c.Base.Total.Median), startup.Times(r.Ratio)))
 	}
 	return lines
 }
 
 // variantFindings say what each variant adds to the start of the base.
-func variantFindings(c *startup.Comparison) []string {
+func variantFindings(c *startup.Comparison) []Text {
 	if c == nil {
 		return nil
 	}
-	var parts []string
+	var parts []Text
 	for _, with := range c.Others() {
 		values := c.Total(c.Base.Name, with, c.Pacing)
 		if len(values) == 0 {
@@ -278,11 +278,11 @@ func variantFindings(c *startup.Comparison) []string {
 		if s.Lo <= 0 && s.Hi >= 0 {
 			text = "no difference that can be told"
 		}
-		parts = append(parts, fmt.Sprintf("`%s` %s", escape(with), text))
+		parts = append(parts, textf("`%s` %s", with, text))
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("**Variants of the start**, %s, total time over with=%s among them (%s): %s.",
-		escape(c.Base.Name), escape(c.With), table.Duration(c.Base.Total.Median), strings.Join(parts, "; "))}
+	return []Text{textf("**Variants of the start**, %s, total time over with=%s among them (%s): %s.",
+		c.Base.Name, c.With, table.Duration(c.Base.Total.Median), join(parts, "; "))}
 }
