@@ -16,6 +16,7 @@ type axis struct {
 	log      bool
 	ticks    []plot.Tick // a tick without label is a minor one
 	zero     float64     // where the value 0 stands on a log axis; 0 means that it has no place
+	words    labeller    // writes a value; nil is a plain number
 }
 
 // place is where v stands: 0 has a place of its own on some log axes.
@@ -24,6 +25,22 @@ func (a axis) place(v float64) float64 {
 		return a.zero
 	}
 	return v
+}
+
+// write is a value in words.
+func (a axis) write(v float64) string {
+	if a.words == nil {
+		return figures(v)
+	}
+	return a.words(v)
+}
+
+// between is an interval in words and in brackets, or nothing.
+func (a axis) between(lo, hi float64) string {
+	if !bounded(lo, hi) {
+		return ""
+	}
+	return " (" + a.write(lo) + " .. " + a.write(hi) + ")"
 }
 
 func (a axis) scale() plot.Normalizer {
@@ -53,7 +70,7 @@ type labeller func(float64) string
 func logAxis(label string, values []float64, write labeller) axis {
 	lo, hi := bounds(values, true)
 	room := math.Max(math.Pow(hi/lo, 0.04), 1.08)
-	a := axis{label: label, min: lo / room, max: hi * room, log: true}
+	a := axis{label: label, min: lo / room, max: hi * room, log: true, words: write}
 	a.ticks = logTicks(a.min, a.max, write)
 	return a
 }
@@ -90,7 +107,7 @@ func linearAxis(label string, values []float64, write labeller) axis {
 		hi = lo + 1
 	}
 	step := niceStep((hi - lo) / 5)
-	a := axis{label: label, min: math.Floor(lo/step) * step, max: hi + (hi-lo)*0.04}
+	a := axis{label: label, min: math.Floor(lo/step) * step, max: hi + (hi-lo)*0.04, words: write}
 	for i := math.Round(a.min / step); i*step <= a.max; i++ {
 		a.ticks = append(a.ticks, plot.Tick{Value: i * step, Label: write(i * step)})
 	}
@@ -223,7 +240,7 @@ func figures(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 // ones, and leaves out a label that would run into the one before; width is
 // the axis in points.
 func (a axis) at(values []float64, write labeller, width float64) axis {
-	a.ticks = nil
+	a.ticks, a.words = nil, write
 	end := math.Inf(-1)
 	for _, v := range values {
 		label := write(v)

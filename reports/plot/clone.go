@@ -240,7 +240,7 @@ func ecdfPanel(sets []distribution, pacing string, x axis) (panel, bool) {
 	}
 	p := panel{heading: pacingWords(pacing), height: max(170, vg.Length(len(shown))*14+8), right: 150, x: x, y: y}
 	for _, d := range shown {
-		p.marks = append(p.marks, d.curve(x))
+		p.marks = append(p.marks, d.curve(x), d.explained())
 	}
 	p.marks = append(p.marks, paint(func(c draw.Canvas, _ *plot.Plot) { sideKey(c, shown) }))
 	return p, true
@@ -266,6 +266,18 @@ func (d distribution) curve(x axis) plot.Plotter {
 		xys = append(xys, plotter.XY{X: x.max, Y: 1})
 	}
 	return &plotter.Line{XYs: xys, StepStyle: plotter.PostStep, LineStyle: flagStyle(d.flag).line(1.5)}
+}
+
+// explained says at some shares what the curve is.
+func (d distribution) explained() paint {
+	return func(c draw.Canvas, g *plot.Plot) {
+		toX, toY := g.Transforms(&c)
+		for _, share := range []float64{0.05, 0.25, 0.5, 0.75, 0.95, 0.99} {
+			if v := stats.Quantiles(d.sorted, share)[0]; v <= g.X.Max {
+				explain(c, flagStyle(d.flag), toX(v), toY(share), fmt.Sprintf("%s: %g %% within %s", d.flag, 100*share, table.Duration(v)))
+			}
+		}
+	}
 }
 
 // sideKey lists the curves beside the frame: style, flag, median.

@@ -2,7 +2,9 @@ package plot
 
 import (
 	"fmt"
+	"iter"
 	"math"
+	"slices"
 
 	"isoperf/bench/sample"
 	"isoperf/reports/stats"
@@ -36,19 +38,23 @@ func controls(f *sample.File) (Figure, bool) {
 	fig.sheet = sheet{
 		lead:   "The same arithmetic, timed again and again between the other samples. A step or a slope means that the processor changed its speed: then compare ratios, not times.",
 		panels: []panel{p},
-		foot:   []string{aboveNote(values, y.max, sum.Max)},
+		foot:   []string{thinnedNote(values) + aboveNote(values, y.max, sum.Max)},
 	}
 	fig.Alt = fmt.Sprintf("Dots: %s timings of a fixed computation in the order of the run, median %s, from %s to %s.",
 		table.Count(sum.N), table.Duration(sum.Median), table.Duration(sum.Min), table.Duration(sum.Max))
 	return fig, true
 }
 
+// mostDots is how many dots a picture of samples in their order may have.
+const mostDots = 3000
+
 // inOrder is a dot for each value; what lies above the frame is a triangle at
-// its upper edge.
+// its upper edge. Of too many values, each stretch shows its least, its median
+// and its largest.
 func inOrder(values []float64) paint {
 	return func(c draw.Canvas, g *plot.Plot) {
 		toX, toY := g.Transforms(&c)
-		for i, v := range values {
+		for i, v := range thinned(values) {
 			shape := draw.GlyphStyle{Color: blue.rgb(), Radius: 1.6, Shape: draw.CircleGlyph{}}
 			y := toY(v)
 			if v > g.Y.Max {
@@ -58,6 +64,32 @@ func inOrder(values []float64) paint {
 			c.DrawGlyphNoClip(shape, vg.Point{X: toX(float64(i + 1)), Y: y})
 		}
 	}
+}
+
+// thinned is all of the values by their index, or three of each stretch.
+func thinned(values []float64) iter.Seq2[int, float64] {
+	if len(values) <= mostDots {
+		return slices.All(values)
+	}
+	return func(yield func(int, float64) bool) {
+		stretch := (len(values) + mostDots/3 - 1) / (mostDots / 3)
+		for from := 0; from < len(values); from += stretch {
+			sorted := slices.Sorted(slices.Values(values[from:min(from+stretch, len(values))]))
+			for _, v := range []float64{sorted[0], sorted[len(sorted)/2], sorted[len(sorted)-1]} {
+				if !yield(from, v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// thinnedNote says so.
+func thinnedNote(values []float64) string {
+	if len(values) <= mostDots {
+		return ""
+	}
+	return fmt.Sprintf("There are %s samples: of each stretch of them, its least, its median and its largest are shown. ", table.Count(len(values)))
 }
 
 // aboveNote counts what lies above the frame.

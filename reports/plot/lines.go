@@ -40,7 +40,7 @@ func linesPanel(lines []line, rules []rule, x, y axis, height vg.Length) panel {
 		p.marks = append(p.marks, r.plotter(x))
 	}
 	for _, l := range lines {
-		p.marks = append(p.marks, l.plotter(x))
+		p.marks = append(p.marks, l.plotter(x, y))
 	}
 	p.marks = append(p.marks, endLabels(lines, x))
 	return p
@@ -80,10 +80,11 @@ func (l line) trace(x axis) plotter.XYs {
 	return xys
 }
 
-func (l line) plotter(x axis) paint {
+func (l line) plotter(x, y axis) paint {
 	return func(c draw.Canvas, g *plot.Plot) {
 		joined := plotter.Line{XYs: l.trace(x), LineStyle: l.style.line(cmp.Or(l.width, 1.5))}
 		joined.Plot(c, g)
+		l.explain(c, g, x, y)
 		if l.bare {
 			return
 		}
@@ -96,6 +97,26 @@ func (l line) plotter(x axis) paint {
 			}
 			dot(c, l.style, at, toY(pt.y))
 		}
+	}
+}
+
+// explain says what the points are. Of points that are closer than a pointer
+// can tell, one is explained.
+func (l line) explain(c draw.Canvas, g *plot.Plot, x, y axis) {
+	const closest = 6
+	toX, toY := g.Transforms(&c)
+	name := ""
+	if len(l.label) > 0 {
+		name = l.label[0] + ", "
+	}
+	last := vg.Length(-closest)
+	for _, pt := range l.points {
+		at := toX(x.place(pt.x))
+		if l.bare && at-last < closest {
+			continue
+		}
+		last = at
+		explain(c, l.style, at, toY(pt.y), name+x.write(pt.x)+": "+y.write(pt.y)+y.between(pt.lo, pt.hi))
 	}
 }
 

@@ -2,6 +2,7 @@ package plot
 
 import (
 	"math"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -58,7 +59,7 @@ func rowsPanel(rows []row, x axis) panel {
 			if r.group != "" && (i == 0 || rows[i-1].group != r.group) {
 				write(c, headLetter(), black, left, edge+6, headLetter().middle(top-r.height()/2), r.group)
 			}
-			r.draw(c, g, top, ground)
+			r.draw(c, g, top, ground, x)
 			top -= r.height()
 		}
 	})}
@@ -85,11 +86,15 @@ func shade(c draw.Canvas, g *plot.Plot, top, height vg.Length, x axis) {
 	}
 }
 
-func (r row) draw(c draw.Canvas, g *plot.Plot, top vg.Length, ground ink) {
+func (r row) draw(c draw.Canvas, g *plot.Plot, top vg.Length, ground ink, x axis) {
 	write(c, bodyLetter(), black, right, c.Min.X-11, bodyLetter().middle(top-r.height()/2), r.name)
 	for i, m := range r.marks {
 		if m.ok {
-			m.draw(c, g, top-rowGap/2-(vg.Length(i)+0.5)*markHeight, ground)
+			y := top - rowGap/2 - (vg.Length(i)+0.5)*markHeight
+			m.draw(c, g, y, ground)
+			at, _ := g.Transforms(&c)
+			name := strings.TrimSpace(r.group + " " + r.name)
+			explain(c, m.style, min(max(at(m.value), c.Min.X), c.Max.X), y, name+": "+m.text+x.between(m.lo, m.hi))
 		}
 	}
 }

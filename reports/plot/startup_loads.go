@@ -224,6 +224,7 @@ func tailLine(t stats.Tail, s style, name string) line {
 // shareAxis goes from one half to the last share that n samples bear out.
 func shareAxis(n int) axis {
 	a := axis{min: 2, max: math.Max(float64(n), 4), log: true}
+	a.words = func(left float64) string { return fmt.Sprintf("%.6g %%", 100*(1-1/left)) }
 	a.ticks = []plot.Tick{{Value: 2, Label: "50 %"}}
 	nines := 90.0
 	for left := 10.0; left <= a.max; left *= 10 {

@@ -96,6 +96,7 @@ func stackPanel(all []startup.Breakdown, inks map[string]color.RGBA, x axis) pan
 			from := 0.0
 			for _, ph := range b.Phases {
 				segment(c, inks[ph.Name], at(from), at(from+ph.Mean), y, stackHeight-10)
+				explainBox(c, style{}, phaseHint(ph, at(from), at(from+ph.Mean), y, stackHeight-10))
 				from += ph.Mean
 			}
 			write(c, smallLetter(), black, left, c.Max.X+8, smallLetter().middle(y), table.Duration(b.Whole))
@@ -109,6 +110,12 @@ func startLabel(b startup.Breakdown) string {
 	name := b.Case.Param("runtime")
 	rest := strings.TrimPrefix(startup.Label(b.Case), name)
 	return bodyLetter().cut(bodyLetter().cut(name, 90)+rest, 190)
+}
+
+// phaseHint says which phase stands between two places.
+func phaseHint(p startup.Phase, from, to, y, height vg.Length) hint {
+	text := fmt.Sprintf("%s: %s, %s of the whole", p.Name, table.Duration(p.Mean), table.Percent(p.Share))
+	return hint{x: (from + to) / 2, y: y, width: max(to-from, 1), height: height, text: text}
 }
 
 // segment is a part of a bar, with a hair of white behind it.
@@ -142,6 +149,7 @@ func unrolled(b startup.Breakdown, inks map[string]color.RGBA, x axis) panel {
 			}
 			write(c, bodyLetter(), black, right, c.Min.X-11, bodyLetter().middle(y), bodyLetter().cut(ph.Name, 180))
 			bar(c, inks[ph.Name], at(from), at(from+ph.Mean), y, phaseHeight-5, 0.8)
+			explainBox(c, style{}, phaseHint(ph, c.Min.X, c.Max.X, y, phaseHeight))
 			write(c, smallLetter(), black, right, c.Max.X+52, smallLetter().middle(y), table.Duration(ph.Mean))
 			write(c, smallLetter(), grey, right, sheetWidth-edge-4, smallLetter().middle(y), table.Percent(ph.Share))
 			from += ph.Mean

@@ -221,6 +221,8 @@ func (v violin) draw(c draw.Canvas, g *plot.Plot, y vg.Length, ground ink) {
 	}
 	x, _ := g.Transforms(&c)
 	v.shape(c, x, y+2)
+	text := fmt.Sprintf("%s: median %s, p95 %s, %s samples", v.name, table.Duration(v.sum.Median), table.Duration(v.sum.P95), table.Count(v.sum.N))
+	explainBox(c, style{}, hint{x: c.Center().X, y: y, width: c.Max.X - c.Min.X, height: violinHeight - 2, text: text})
 	if v.ready >= g.X.Min && v.ready <= g.X.Max {
 		c.DrawGlyphNoClip(draw.GlyphStyle{Color: readyStyle().ink.rgb(), Radius: 2.4, Shape: readyStyle().glyph}, vg.Point{X: x(v.ready), Y: y - violinHeight/2 + 3.5})
 	}

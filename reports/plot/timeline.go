@@ -184,6 +184,9 @@ func (l Lane) draw(c draw.Canvas, g *plot.Plot, top vg.Length, ground ink, looks
 				line(b.From, b.To, max(1.6, barHeight*vg.Length(min(b.Part, 1))), ownStyle().ink)
 			default:
 				line(b.From, b.To, barHeight, looks[b.Kind].ink)
+				from, to := max(x(b.From), c.Min.X), min(x(b.To), c.Max.X)
+				text := fmt.Sprintf("%s: %s, from %s", b.Kind, durationTick(b.To-b.From), durationTick(b.From))
+				explainBox(c, looks[b.Kind], hint{x: (from + to) / 2, y: low + barHeight/2, width: max(to-from, 1), height: barHeight, text: text})
 			}
 		}
 	}
