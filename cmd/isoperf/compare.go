@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"isoperf/reports/compare"
+	"isoperf/reports/html"
 )
 
 // Exit statuses of compare and ab, beside exitDone, exitFailed and exitUsage.
@@ -73,6 +74,9 @@ func compareOutputs() []compareOutput {
 	return []compareOutput{
 		{"markdown", "write a comment's Markdown to this `FILE` (less than 65,536 characters)", func(w io.Writer, l []compare.Comparison, _ compareFlags) error {
 			return compare.Markdown(w, l, compare.CommentLimit)
+		}},
+		{"html", "write one page that needs nothing else to this `FILE` (--verbose: with every unit)", func(w io.Writer, l []compare.Comparison, _ compareFlags) error {
+			return html.Compare(w, "", l)
 		}},
 		{"junit", "write JUnit's XML to this `FILE`", func(w io.Writer, l []compare.Comparison, o compareFlags) error {
 			return compare.JUnit(w, l, compare.Fails{CannotTell: o.inconclusive == "fail", Apart: o.notComparable == "fail"})

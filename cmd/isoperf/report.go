@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -10,21 +12,24 @@ import (
 
 	"isoperf/bench/sample"
 	"isoperf/reports/answer"
+	"isoperf/reports/html"
 	"isoperf/reports/page"
 )
 
 func (c *cli) report() *cobra.Command {
-	var dir, pageName, plots, title string
+	var dir, pageName, plots, title, htmlPath string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "report FILE…",
 		Short: "Show result files: the answer in words, tables and pictures",
 		Long: `Without --dir, print each file's answer as bench did. With --dir, write
-RESULTS.md and its pictures (SVG and PNG) for all files together. A file that
-was cut short is read as far as it goes, and the report says so. The files are
-not changed. Works on any system.`,
+RESULTS.md and its pictures (SVG and PNG) for all files together. With --html,
+write the same as one page that needs nothing else. A file that was cut short is
+read as far as it goes, and the report says so. The files are not changed. Works
+on any system.`,
 		Example: `  isoperf report isoperf-clone-20261123T1447Z.txt
-  isoperf report isoperf-*.txt --dir out`,
+  isoperf report isoperf-*.txt --dir out
+  isoperf report isoperf-*.txt --html report.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("report needs a result file (isoperf bench writes one)")
@@ -36,13 +41,21 @@ not changed. Works on any system.`,
 			if err != nil {
 				return cannot(err)
 			}
-			if dir == "" {
+			if dir == "" && htmlPath == "" {
 				return c.answers(files, verbose)
 			}
 			for _, f := range files {
 				for _, note := range f.Notes {
 					fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
 				}
+			}
+			if htmlPath != "" {
+				if err := c.writeHTML(htmlPath, func(w io.Writer) error { return html.Report(w, title, files) }); err != nil {
+					return err
+				}
+			}
+			if dir == "" {
+				return nil
 			}
 			_, statErr := os.Stat(dir)
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -63,12 +76,29 @@ not changed. Works on any system.`,
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&htmlPath, "html", "", "write one page that needs nothing else to this `FILE`")
 	f.StringVar(&dir, "dir", "", "write the page and its pictures into this `FOLDER`")
 	f.StringVar(&pageName, "page", "RESULTS.md", "the page's `NAME` in the folder")
 	f.StringVar(&plots, "plots", "plots", "the pictures' `FOLDER` in the folder")
 	f.StringVar(&title, "title", "Results", "the page's `TITLE`")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
+}
+
+// writeHTML makes a page, writes it when it is complete, and says so.
+func (c *cli) writeHTML(path string, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return cannot(err)
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		return cannot(fmt.Errorf("write the page: %w", err))
+	}
+	if err := giveToUser(path); err != nil {
+		return cannot(err)
+	}
+	fmt.Fprintf(c.stdout, "%s (%d KiB; open it in a browser)\n", path, (text.Len()+1023)/1024)
+	return nil
 }
 
 func readFiles(paths []string) ([]*sample.File, error) {

@@ -45,12 +45,7 @@ func Write(w io.Writer, f *sample.File, o Options) error {
 	for _, note := range f.Notes {
 		p.line("Incomplete file: " + note)
 	}
-	if s != nil {
-		p.line(s.Headline())
-	}
-	if s == nil || c != nil {
-		p.line(headline(f, c))
-	}
+	p.lines(headlines(f, c, s))
 	for _, known := range curve.All(f) {
 		p.line(known.String())
 	}

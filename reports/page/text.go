@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -103,3 +104,10 @@ func join(parts []Text, between string) Text {
 	}
 	return t
 }
+
+// Words is a text of a page's own, with **strong** and `code`; never of what a
+// file says.
+func Words(markup string) Text { return words(markup) }
+
+// With goes on with what a file says.
+func (t Text) With(data string) Text { return append(slices.Clone(t), Span{Text: data}) }

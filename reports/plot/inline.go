@@ -169,15 +169,16 @@ func (c *inlineCanvas) Fill(p vg.Path) {
 	c.add(fmt.Sprintf(` class="f%s"`, ink), c.data(p))
 }
 
-// FillString sets a line of text.
+// FillString sets a line of text, which takes the room that the sheet has for it
+// in whatever face the reader has.
 func (c *inlineCanvas) FillString(f font.Face, at vg.Point, text string) {
 	c.flush()
 	weight := ""
 	if f.Font.Weight >= stdfont.WeightBold {
 		weight = ` font-weight="bold"`
 	}
-	fmt.Fprintf(&c.out, "<text x=\"%s\" y=\"%s\" font-size=\"%s\"%s class=\"f%s\">%s</text>\n",
-		place(at.X), place(c.height-at.Y), place(f.Font.Size), weight, c.class(c.now().ink), html.EscapeString(text))
+	fmt.Fprintf(&c.out, "<text x=\"%s\" y=\"%s\" font-size=\"%s\"%s textLength=\"%s\" lengthAdjust=\"spacingAndGlyphs\" class=\"f%s\">%s</text>\n",
+		place(at.X), place(c.height-at.Y), place(f.Font.Size), weight, place(f.Width(text)), c.class(c.now().ink), html.EscapeString(text))
 }
 
 // circle says whether the path is a whole circle.
