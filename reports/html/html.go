@@ -132,7 +132,7 @@ func slug(words string) string {
 	var b strings.Builder
 	gap := false
 	for _, c := range strings.ToLower(words) {
-		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '=' || c == '_' {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '_' {
 			if gap && b.Len() > 0 {
 				b.WriteByte('-')
 			}

@@ -118,7 +118,9 @@
   const tip = make("div", { class: "tip" });
   tip.hidden = true;
   document.body.append(tip);
+  let current = null;
   const show = (mark) => {
+    current = mark;
     tip.textContent = mark.dataset.text;
     tip.hidden = false;
     const box = mark.getBoundingClientRect(), size = tip.getBoundingClientRect();
@@ -131,7 +133,7 @@
     const marks = [...picture.querySelectorAll(".hint")];
     if (marks.length === 0) continue;
     let at = -1;
-    const leave = () => { if (at >= 0) marks[at].classList.remove("on"); at = -1; tip.hidden = true; };
+    const leave = () => { if (at >= 0) marks[at].classList.remove("on"); at = -1; current = null; tip.hidden = true; };
     marks.forEach((mark, i) => {
       const title = mark.querySelector("title");
       mark.dataset.text = title.textContent;
@@ -156,7 +158,7 @@
     });
     frame.addEventListener("blur", leave);
   }
-  addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+  addEventListener("scroll", () => { if (current) show(current); }, { passive: true, capture: true });
 
   // Links to a row, a table, a picture: followed, and copied where that is allowed.
   document.addEventListener("click", (event) => {
