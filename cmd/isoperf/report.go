@@ -49,6 +49,11 @@ on any system.`,
 					fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
 				}
 			}
+			for _, path := range args {
+				if htmlPath != "" && fullName(path) == fullName(htmlPath) {
+					return usage("--html %s: that is a file that is read; give another name", htmlPath)
+				}
+			}
 			if htmlPath != "" {
 				if err := c.writeHTML(htmlPath, func(w io.Writer) error { return html.Report(w, title, files) }); err != nil {
 					return err
@@ -76,7 +81,7 @@ on any system.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&htmlPath, "html", "", "write one page that needs nothing else to this `FILE`")
+	f.StringVar(&htmlPath, "html", "", "write one page that needs nothing else to this `FILE` (- is standard output)")
 	f.StringVar(&dir, "dir", "", "write the page and its pictures into this `FOLDER`")
 	f.StringVar(&pageName, "page", "RESULTS.md", "the page's `NAME` in the folder")
 	f.StringVar(&plots, "plots", "plots", "the pictures' `FOLDER` in the folder")
@@ -85,17 +90,21 @@ on any system.`,
 	return cmd
 }
 
-// writeHTML makes a page, writes it when it is complete, and says so.
+// writeHTML makes a page, writes it when it is complete, and says so; "-" is
+// standard output.
 func (c *cli) writeHTML(path string, write func(io.Writer) error) error {
 	var text bytes.Buffer
 	if err := write(&text); err != nil {
 		return cannot(err)
 	}
-	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
-		return cannot(fmt.Errorf("write the page: %w", err))
+	if path == "-" {
+		if _, err := c.stdout.Write(text.Bytes()); err != nil {
+			return cannot(fmt.Errorf("print the page: %w", err))
+		}
+		return nil
 	}
-	if err := giveToUser(path); err != nil {
-		return cannot(err)
+	if err := writeWhole(path, text.Bytes()); err != nil {
+		return cannot(fmt.Errorf("write the page: %w", err))
 	}
 	fmt.Fprintf(c.stdout, "%s (%d KiB; open it in a browser)\n", path, (text.Len()+1023)/1024)
 	return nil

@@ -61,7 +61,7 @@ func (b builder) comparison(c compare.Comparison, several bool) part {
 	others := slices.DeleteFunc(slices.Clone(c.Rows), func(r compare.Row) bool { return r.Main })
 	add("changes", "Cases", block{Text: rule(c)}, block{Table: b.changes(prefix, "by case", c, counted)})
 	add("phases", "Where the time went", b.phases(prefix, c)...)
-	add("controls", "Was the machine the same?", b.machine(prefix, c.Machine)...)
+	add("controls", "Was the machine the same?", b.machine(prefix, c)...)
 	add("notes", "Notes", notes(c.Notes)...)
 	if len(others) > 0 {
 		add("other-units", "Other units", block{Text: page.Words("They explain a change, and are not counted.")},
@@ -80,8 +80,8 @@ func rule(c compare.Comparison) page.Text {
 func (b builder) changes(prefix, of string, c compare.Comparison, rows []compare.Row) *grid {
 	g := &grid{Caption: fmt.Sprintf("%s against %s, %s", c.Base, c.Head, of)}
 	g.ID = b.ids.name(prefix + g.Caption)
-	for i, name := range []string{"case", "verdict", c.Base, c.Head, "change", "95 % range", "range, drawn", "p", "adjusted", "noise", "n"} {
-		g.Columns = append(g.Columns, column{Name: name, Right: i > 1 && i != 6})
+	for i, name := range []string{"case", "verdict", c.Base, c.Head, "change", "95 % range", "range, drawn", "p", "Holm", "noise", "n", "why"} {
+		g.Columns = append(g.Columns, column{Name: name, Right: i > 1 && i != 6 && i != 11})
 	}
 	order := []compare.Verdict{compare.Slower, compare.Faster, compare.CannotTell, compare.Gone, compare.New, compare.Apart, compare.Same}
 	slices.SortStableFunc(rows, func(a, b compare.Row) int {
@@ -91,7 +91,7 @@ func (b builder) changes(prefix, of string, c compare.Comparison, rows []compare
 	scale := barScale(rows)
 	for _, r := range rows {
 		count[r.Verdict]++
-		g.Rows = append(g.Rows, row{ID: b.ids.name(prefix + r.Key()), Verdict: word(r.Verdict), Cells: changeCells(r, c.Machine.Apart, scale)})
+		g.Rows = append(g.Rows, row{ID: b.ids.name(prefix + r.Key()), Verdict: word(r.Verdict), Cells: changeCells(r, c.Machine.Apart, c.Floor, scale)})
 	}
 	for _, v := range order {
 		if count[v] > 0 && len(count) > 1 {
@@ -103,17 +103,17 @@ func (b builder) changes(prefix, of string, c compare.Comparison, rows []compare
 
 // changeCells is one row; apart is why nothing can be compared, which need not be
 // said of every row.
-func changeCells(r compare.Row, apart string, scale float64) []cell {
+func changeCells(r compare.Row, apart string, floor, scale float64) []cell {
 	name := r.Case
 	if !r.Main {
 		name += " " + r.Unit
 	}
 	figure := func(v float64) cell { return cell{Text: compare.Figure(v, r.Unit), Value: known(v), Right: true} }
 	old, next := figure(r.Old.Median), figure(r.New.Median)
-	if r.Verdict == compare.New {
+	if r.Old.N == 0 {
 		old = cell{Text: "-", Right: true}
 	}
-	if r.Verdict == compare.Gone {
+	if r.New.N == 0 {
 		next = cell{Text: "-", Right: true}
 	}
 	change, between := cell{Text: "-", Right: true}, cell{Text: "-", Right: true}
@@ -126,20 +126,28 @@ func changeCells(r compare.Row, apart string, scale float64) []cell {
 		between = cell{Text: fmt.Sprintf("%+.1f .. %+.1f", 100*(r.Ratio.Lo-1), 100*(r.Ratio.Hi-1)), Value: number(r.Ratio.Lo - 1), Right: true}
 		drawn = cell{Value: number(r.Change()), Bar: newBar(r, scale), Mark: word(r.Verdict)}
 	}
-	return []cell{{Text: name}, verdictCell(r, apart), old, next, change, between, drawn,
+	return []cell{{Text: name}, verdictCell(r, floor), old, next, change, between, drawn,
 		probability(r.P), probability(r.Adjusted), {Text: table.Percent(r.Noise), Value: known(r.Noise), Right: true},
-		{Text: fmt.Sprintf("%d+%d", r.Old.N, r.New.N), Value: number(float64(r.Old.N + r.New.N)), Right: true}}
+		{Text: fmt.Sprintf("%d+%d", r.Old.N, r.New.N), Value: number(float64(r.Old.N + r.New.N)), Right: true}, whyCell(r, apart)}
 }
 
-func verdictCell(r compare.Row, apart string) cell {
+func verdictCell(r compare.Row, floor float64) cell {
 	text := string(r.Verdict)
 	if r.Verdict == compare.CannotTell && r.Need > 0 {
-		text += fmt.Sprintf(": about %s more samples", table.Count(r.Need))
+		text += fmt.Sprintf(": ~%s more", table.Count(r.Need))
 	}
-	if r.Why != "" && r.Why != apart {
-		text += " (" + r.Why + ")"
+	if r.Verdict == compare.Same && r.Bound > floor {
+		text += " within " + table.Percent(r.Bound)
 	}
-	return cell{Text: text, Mark: word(r.Verdict), Long: len(text) > longCell}
+	return cell{Text: text, Mark: word(r.Verdict)}
+}
+
+// whyCell is the reason of a verdict, unless it is that of all.
+func whyCell(r compare.Row, apart string) cell {
+	if r.Why == apart {
+		return cell{}
+	}
+	return cell{Text: r.Why, Long: len(r.Why) > longCell}
 }
 
 // barScale is what the ends of the bars stand for, as a logarithm: the largest
@@ -181,19 +189,19 @@ func (b builder) phases(prefix string, c compare.Comparison) []block {
 
 // machine is what tells whether the machine is the same: its configuration, and
 // what no code of a runtime changes.
-func (b builder) machine(prefix string, m compare.Machine) []block {
+func (b builder) machine(prefix string, c compare.Comparison) []block {
+	m := c.Machine
 	var blocks []block
 	if m.Apart != "" {
 		blocks = append(blocks, block{Text: page.Words("**No**: ").With(m.Apart + ".")})
 	}
 	if len(m.Differs) > 0 {
-		var list []page.Text
-		for _, d := range m.Differs {
-			list = append(list, page.Words("").With(d))
-		}
-		blocks = append(blocks, block{Text: page.Words("The environments differ:")}, block{List: list})
+		blocks = append(blocks, block{Text: page.Words("The environments differ: ").With(strings.Join(m.Differs, ", ") + ".")})
 	} else {
 		blocks = append(blocks, block{Text: page.Words("The environments have the same configuration.")})
+	}
+	if t := environment(c); len(t.Rows) > 0 {
+		blocks = append(blocks, block{Table: newGrid(b.ids, prefix+"environment", t.Title, 1, t)})
 	}
 	if len(m.Controls) == 0 {
 		return append(blocks, block{Text: page.Words("The files have no controls in common, so that the machine may have changed its speed.")})
@@ -211,6 +219,24 @@ func (b builder) machine(prefix string, m compare.Machine) []block {
 		t.Rows = append(t.Rows, []string{k.Name, k.Unit, compare.Figure(k.Old.Median, k.Unit), compare.Figure(k.New.Median, k.Unit), change, moved})
 	}
 	return append(blocks, block{Table: newGrid(b.ids, prefix+"controls", t.Title, 1, t)})
+}
+
+// environment is the configuration, of which nothing may differ, and what else
+// the files record and does.
+func environment(c compare.Comparison) table.Table {
+	t := table.Table{Title: "Environment: the configuration, and what else differs", Header: []string{"key", c.Base, c.Head, "same", "must be the same"}}
+	add := func(list []compare.Difference, must string) {
+		for _, d := range list {
+			same := "yes"
+			if d.Old != d.New {
+				same = "no"
+			}
+			t.Rows = append(t.Rows, []string{d.Key, cmp.Or(d.Old, "-"), cmp.Or(d.New, "-"), same, must})
+		}
+	}
+	add(c.Config, "yes")
+	add(c.Environment, "no")
+	return t
 }
 
 func notes(lines []string) []block {

@@ -33,8 +33,9 @@ func changed(t testing.TB, factor float64) compare.Comparison {
 	base.Path, head.Path = "base.txt", "head.txt"
 	for _, c := range head.Cases {
 		for _, values := range c.Values {
-			if strings.Contains(c.Name, "runtime=isorun") {
-				for i := range values {
+			for i := range values {
+				values[i] *= 1 + 0.004*math.Sin(float64(7*i)) // no copy
+				if strings.Contains(c.Name, "runtime=isorun") {
 					values[i] *= factor
 				}
 			}
@@ -328,7 +329,7 @@ func TestAMillionSamplesStaySmall(t *testing.T) {
 		f.Cases = append(f.Cases, c)
 	}
 	text := report(t, f)
-	const most = 3 << 20
+	const most = 1 << 20
 	if len(text) > most {
 		t.Errorf("the page has %d bytes, more than %d", len(text), most)
 	}

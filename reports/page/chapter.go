@@ -175,10 +175,19 @@ func counted(reasons []string) []string {
 
 // absent is what could not be measured in a family.
 func absent(family string, f *sample.File) []Text {
+	var notes []sample.Note
+	for _, n := range f.NotMeasured {
+		if name, _, _ := strings.Cut(n.Case, "/"); name == family {
+			notes = append(notes, n)
+		}
+	}
+	if len(notes) == 0 {
+		return nil
+	}
 	var list []Text
 	starts := startup.Main(f)
-	for _, n := range f.NotMeasured {
-		if name, _, _ := strings.Cut(n.Case, "/"); name == family && !starts.Tells(n) {
+	for _, n := range notes {
+		if !starts.Tells(n) {
 			list = append(list, textf("Not measured: `%s`: %s", n.Case, n.Why))
 		}
 	}

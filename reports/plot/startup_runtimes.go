@@ -255,7 +255,13 @@ func (v violin) shape(c draw.Canvas, x func(float64) vg.Length, y vg.Length) {
 		return
 	}
 	solid := v.outlines(c, x, y, d)
+	drawn := map[int]bool{} // dots a quarter of a point apart are one
 	for _, s := range v.values {
+		at := int(4 * x(s))
+		if drawn[at] {
+			continue
+		}
+		drawn[at] = true
 		if !slices.ContainsFunc(solid, func(part [2]float64) bool { return s >= part[0] && s <= part[1] }) {
 			c.DrawGlyphNoClip(draw.GlyphStyle{Color: v.style.ink.rgb(), Radius: 1.1, Shape: draw.CircleGlyph{}}, vg.Point{X: x(s), Y: y})
 		}
