@@ -104,7 +104,7 @@ func (c *cli) writeHTML(path string, write func(io.Writer) error) error {
 		return nil
 	}
 	if err := writeWhole(path, text.Bytes()); err != nil {
-		return cannot(fmt.Errorf("write the page: %w", err))
+		return cannot(fmt.Errorf("write the page %q: %w (--html FILE needs a folder that is there)", path, err))
 	}
 	fmt.Fprintf(c.stdout, "%s (%d KiB; open it in a browser)\n", path, (text.Len()+1023)/1024)
 	return nil
