@@ -188,6 +188,12 @@ func TestInABrowser(t *testing.T) {
 		b.expect("what it says is there as words", `document.body.textContent.includes("<script>window.hacked=1</scr" + "ipt>")`, "true")
 		b.expect("the page's own script ran", `document.documentElement.dataset.ready`, "yes")
 	})
+	t.Run("hostile comparison", func(t *testing.T) {
+		b := open(t, in, comparison(t, against(t, hostile(), hostile(), 1)), look{width: 390})
+		b.expect("nothing of the files ran", `window.hacked`, "undefined")
+		b.expect("their names are there as words", `document.body.textContent.includes("<script>window.hacked=1</scr" + "ipt>")`, "true")
+		b.expect("no scrolling from side to side", `document.documentElement.scrollWidth - innerWidth`, "0")
+	})
 	t.Run("without script", func(t *testing.T) { scriptless(open(t, in, whole, look{width: 390, noScript: true})) })
 	for name, text := range map[string]string{"report": whole, "comparison": compared} {
 		t.Run(name+" fits", func(t *testing.T) { fits(open(t, in, text, look{width: 390})) })

@@ -257,7 +257,11 @@ func probability(p float64) cell {
 	if !isFinite(p) {
 		return cell{Text: "-", Right: true}
 	}
-	return cell{Text: fmt.Sprintf("%.3f", p), Value: number(p), Right: true}
+	text := fmt.Sprintf("%.3f", p)
+	if p < 0.001 {
+		text = "< 0.001"
+	}
+	return cell{Text: text, Value: number(p), Right: true}
 }
 
 func known(v float64) string {

@@ -29,7 +29,12 @@ func report(t testing.TB, files ...*sample.File) string {
 // changed is a comparison in which all of isorun's figures are multiplied by a factor.
 func changed(t testing.TB, factor float64) compare.Comparison {
 	t.Helper()
-	base, head := specimen.Startup(60), specimen.Startup(60)
+	return against(t, specimen.Startup(60), specimen.Startup(60), factor)
+}
+
+// against is a comparison of two files that have the same samples.
+func against(t testing.TB, base, head *sample.File, factor float64) compare.Comparison {
+	t.Helper()
 	base.Path, head.Path = "base.txt", "head.txt"
 	for _, c := range head.Cases {
 		for _, values := range c.Values {
@@ -121,6 +126,7 @@ func pages(t *testing.T) map[string]string {
 		"machines": report(t, specimen.Only(10, "Setns"), v2),
 		"hostile":  report(t, hostile()),
 		"compare":  comparison(t, changed(t, 1.1)),
+		"attack":   comparison(t, against(t, hostile(), hostile(), 1)),
 		"several":  comparison(t, changed(t, 1.1), changed(t, 1)),
 	}
 }
