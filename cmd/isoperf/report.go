@@ -16,9 +16,15 @@ import (
 	"isoperf/reports/page"
 )
 
+// reportFlags are what report was given.
+type reportFlags struct {
+	dir, page, plots, title string // of the Markdown page
+	html                    string // the file of the other one, or ""
+	verbose                 bool
+}
+
 func (c *cli) report() *cobra.Command {
-	var dir, pageName, plots, title, htmlPath string
-	var verbose bool
+	var o reportFlags
 	cmd := &cobra.Command{
 		Use:   "report FILE…",
 		Short: "Show result files: the answer in words, tables and pictures",
@@ -36,58 +42,65 @@ on any system.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			files, err := readFiles(args)
-			if err != nil {
-				return cannot(err)
-			}
-			if dir == "" && htmlPath == "" {
-				return c.answers(files, verbose)
-			}
-			for _, f := range files {
-				for _, note := range f.Notes {
-					fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
-				}
-			}
-			for _, path := range args {
-				if htmlPath != "" && fullName(path) == fullName(htmlPath) {
-					return usage("--html %s: that is a file that is read; give another name", htmlPath)
-				}
-			}
-			if htmlPath != "" {
-				if err := c.writeHTML(htmlPath, func(w io.Writer) error { return html.Report(w, title, files) }); err != nil {
-					return err
-				}
-			}
-			if dir == "" {
-				return nil
-			}
-			_, statErr := os.Stat(dir)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return cannot(fmt.Errorf("make the report's folder: %w", err))
-			}
-			if err := (page.Options{Page: pageName, Plots: plots, Title: title}).Write(dir, files); err != nil {
-				return cannot(fmt.Errorf("write the report: %w", err))
-			}
-			made := []string{filepath.Join(dir, pageName), filepath.Join(dir, plots)}
-			if statErr != nil {
-				made = []string{dir}
-			}
-			if err := giveToUser(made...); err != nil {
-				return cannot(err)
-			}
-			fmt.Fprintf(c.stdout, "%s/%s, pictures in %s/%s\n", dir, pageName, dir, plots)
-			return nil
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return c.runReport(args, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&htmlPath, "html", "", "write one page that needs nothing else to this `FILE` (- is standard output)")
-	f.StringVar(&dir, "dir", "", "write the page and its pictures into this `FOLDER`")
-	f.StringVar(&pageName, "page", "RESULTS.md", "the page's `NAME` in the folder")
-	f.StringVar(&plots, "plots", "plots", "the pictures' `FOLDER` in the folder")
-	f.StringVar(&title, "title", "Results", "the page's `TITLE`")
-	f.BoolVarP(&verbose, "verbose", "v", false, "print every case and unit")
+	f.StringVar(&o.html, "html", "", "write one page that needs nothing else to this `FILE` (- is standard output)")
+	f.StringVar(&o.dir, "dir", "", "write the page and its pictures into this `FOLDER`")
+	f.StringVar(&o.page, "page", "RESULTS.md", "the page's `NAME` in the folder")
+	f.StringVar(&o.plots, "plots", "plots", "the pictures' `FOLDER` in the folder")
+	f.StringVar(&o.title, "title", "Results", "the page's `TITLE`")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every case and unit")
 	return cmd
+}
+
+func (c *cli) runReport(paths []string, o reportFlags) error {
+	for _, path := range paths {
+		if o.html != "" && o.html != "-" && fullName(path) == fullName(o.html) {
+			return usage("--html %s: that is a file that is read; give another name", o.html)
+		}
+	}
+	files, err := readFiles(paths)
+	if err != nil {
+		return cannot(err)
+	}
+	if o.dir == "" && o.html == "" {
+		return c.answers(files, o.verbose)
+	}
+	for _, f := range files {
+		for _, note := range f.Notes {
+			fmt.Fprintf(c.stderr, "isoperf: %s: %s\n", f.Path, note)
+		}
+	}
+	if o.html != "" {
+		if err := c.writeHTML(o.html, func(w io.Writer) error { return html.Report(w, o.title, files) }); err != nil {
+			return err
+		}
+	}
+	if o.dir == "" {
+		return nil
+	}
+	return c.writePage(files, o)
+}
+
+// writePage writes the Markdown page with its pictures, and says so.
+func (c *cli) writePage(files []*sample.File, o reportFlags) error {
+	_, statErr := os.Stat(o.dir)
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return cannot(fmt.Errorf("make the report's folder: %w", err))
+	}
+	if err := (page.Options{Page: o.page, Plots: o.plots, Title: o.title}).Write(o.dir, files); err != nil {
+		return cannot(fmt.Errorf("write the report: %w", err))
+	}
+	made := []string{filepath.Join(o.dir, o.page), filepath.Join(o.dir, o.plots)}
+	if statErr != nil {
+		made = []string{o.dir}
+	}
+	if err := giveToUser(made...); err != nil {
+		return cannot(err)
+	}
+	fmt.Fprintf(c.stdout, "%s/%s, pictures in %s/%s\n", o.dir, o.page, o.dir, o.plots)
+	return nil
 }
 
 // writeHTML makes a page, writes it when it is complete, and says so; "-" is

@@ -162,11 +162,14 @@ func (b *tab) click(selector string) {
 	b.do(chromedp.MouseClickXY(x, y))
 }
 
-// table is what the page's first table of a family shows: the first cells of its
-// rows.
+// shown is the first cells of the rows that table T shows.
 const shown = `[...document.querySelectorAll("#T tbody tr")].filter(r => !r.hidden).map(r => r.cells[0].textContent).join(" ")`
 
-func of(id, script string) string { return strings.ReplaceAll(script, "#T", "#"+id) }
+// setns is one table of the report.
+const setns = "setns-setns-ns-of-setns-flag-pacing-burst"
+
+// of puts that table in the place of T.
+func of(script string) string { return strings.ReplaceAll(script, "#T", "#"+setns) }
 
 func TestInABrowser(t *testing.T) {
 	in := browser(t)
@@ -235,10 +238,9 @@ const contrasts = `(() => {
 })()`
 
 func sorting(b *tab) {
-	const id = "setns-setns-ns-of-setns-flag-pacing-burst"
-	first := ask[string](b, of(id, shown))
-	median := of(id, "#T thead th:nth-child(3)")
-	increasing := of(id, `(() => { const v = [...document.querySelectorAll("#T tbody tr")].map(r => Number(r.cells[2].dataset.v)); return v.length > 5 && v.every((x, i) => i === 0 || x >= v[i-1]); })()`)
+	first := ask[string](b, of(shown))
+	median := of("#T thead th:nth-child(3)")
+	increasing := of(`(() => { const v = [...document.querySelectorAll("#T tbody tr")].map(r => Number(r.cells[2].dataset.v)); return v.length > 5 && v.every((x, i) => i === 0 || x >= v[i-1]); })()`)
 	b.expect("not sorted yet", increasing, "false")
 	b.click(median + " button")
 	b.expect("sorted by the median", increasing, "true")
@@ -246,22 +248,21 @@ func sorting(b *tab) {
 	b.expect("and hears it", `document.querySelector("#say").textContent`, "Sorted by median, ascending")
 	b.do(chromedp.KeyEvent(kb.Enter)) // the button has the focus
 	b.expect("turned over by a key", `document.querySelector("`+median+`").ariaSort`, "descending")
-	b.expect("the largest is first", of(id, `document.querySelector("#T tbody tr").cells[0].textContent`), "user")
+	b.expect("the largest is first", of(`document.querySelector("#T tbody tr").cells[0].textContent`), "user")
 	b.do(chromedp.KeyEvent(kb.Enter))
-	b.expect("as it was", of(id, shown), first)
+	b.expect("as it was", of(shown), first)
 }
 
 func filtering(b *tab) {
-	const id = "setns-setns-ns-of-setns-flag-pacing-burst"
-	b.click(of(id, "#T input"))
+	b.click(of("#T input"))
 	b.do(chromedp.KeyEvent("pid"))
-	b.expect("one row is left", of(id, shown), "pid")
-	b.expect("how many are", of(id, `document.querySelector("#T .bartools span").textContent`), "1 of 7 rows")
+	b.expect("one row is left", of(shown), "pid")
+	b.expect("how many are", of(`document.querySelector("#T .bartools span").textContent`), "1 of 7 rows")
 	b.do(chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace), chromedp.KeyEvent(kb.Backspace))
-	b.expect("all are back", of(id, shown+".split(' ').length"), "7")
+	b.expect("all are back", of(shown+".split(' ').length"), "7")
 	b.click("#everywhere")
 	b.do(chromedp.KeyEvent("pivot_root"))
-	b.expect("tables without it are gone", of(id, `document.querySelector("#T").hidden`), "true")
+	b.expect("tables without it are gone", of(`document.querySelector("#T").hidden`), "true")
 	b.expect("others are there", `[...document.querySelectorAll("tbody tr")].filter(r => r.offsetParent !== null).every(r => r.textContent.includes("pivot_root"))`, "true")
 	b.expect("at least one", `[...document.querySelectorAll("tbody tr")].filter(r => r.offsetParent !== null).length > 0`, "true")
 }

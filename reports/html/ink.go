@@ -72,11 +72,13 @@ func oklab(r, g, b float64) (light, a, bb float64) {
 }
 
 func fromOklab(light, a, b float64) string {
-	l := math.Pow(light+0.3963377774*a+0.2158037573*b, 3)
-	m := math.Pow(light-0.1055613458*a-0.0638541728*b, 3)
-	s := math.Pow(light-0.0894841775*a-1.2914855480*b, 3)
+	l := cube(light + 0.3963377774*a + 0.2158037573*b)
+	m := cube(light - 0.1055613458*a - 0.0638541728*b)
+	s := cube(light - 0.0894841775*a - 1.2914855480*b)
 	return fmt.Sprintf("%02x%02x%02x",
 		gamma(4.0767416621*l-3.3077115913*m+0.2309699292*s),
 		gamma(-1.2684380046*l+2.6097574011*m-0.3413193965*s),
 		gamma(-0.0041960863*l-0.7034186147*m+1.7076147010*s))
 }
+
+func cube(v float64) float64 { return v * v * v }
