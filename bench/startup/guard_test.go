@@ -296,7 +296,7 @@ func ordinaryUser(how, path string) error {
 		return nil
 	}
 	told := make(chan error, 1)
-	b := New(Config{Runtimes: []Choice{{"stuck", path}}, within: 200 * time.Millisecond, Stuck: func(err error) { told <- err }})
+	b := New(Config{Runtimes: []Choice{{Name: "stuck", Path: path}}, within: 200 * time.Millisecond, Stuck: func(err error) { told <- err }})
 	b.once.Do(func() { b.world = w })
 	w.config = b.config
 	go func() {

@@ -38,7 +38,7 @@ func fake(t *testing.T, script string) (c Config, dir string) {
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Runtimes: []Choice{{"fake", path}}, within: 400 * time.Millisecond}, dir
+	return Config{Runtimes: []Choice{{Name: "fake", Path: path}}, within: 400 * time.Millisecond}, dir
 }
 
 // asleep are the processes that a script wrote the numbers of and that live.

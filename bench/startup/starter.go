@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,10 @@ type starter struct {
 	errs  pipe // what the runtime has to say
 	stamp bool // the payload tells when it began
 	peak  int64
+	// A command of the user's has its own environment, and its output is dropped.
+	env    []string // nil: the world's
+	silent bool
+	offset int // bytes of an unused variable; 0: there is none
 	// shared: others start at the same time, so a child that comes up is not
 	// known to be of this start.
 	shared bool
@@ -41,7 +46,10 @@ type one struct {
 }
 
 // pipe is a pipe whose both ends are ours: what comes is read afterwards.
-type pipe struct{ r, w *os.File }
+type pipe struct {
+	r, w   *os.File
+	memory bool // it is a file in memory, for those who write without an end
+}
 
 // pipeSize is room for all that a start may write; what writes more waits for
 // a reader that does not come, and is killed in the end.
@@ -57,11 +65,14 @@ func newPipe() (p pipe, err error) {
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return p, fmt.Errorf("make a pipe: %w", err)
 	}
-	return pipe{os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe")}, nil
+	return pipe{r: os.NewFile(uintptr(fds[0]), "pipe"), w: os.NewFile(uintptr(fds[1]), "pipe")}, nil
 }
 
 // read is what has been written since the last read.
 func (p pipe) read() ([]byte, error) {
+	if p.memory {
+		return p.tail()
+	}
 	var all []byte
 	buf := make([]byte, 4096)
 	for {
@@ -100,8 +111,13 @@ func (w *world) newStarter(f *found, extra int) (*starter, error) {
 		s.Close()
 		return nil, err
 	}
-	s.img.Limit(program.Limits{Within: f.setup.peer.bound(), Usage: true, Refused: s.stuck})
+	s.limit()
 	return s, nil
+}
+
+// limit bounds each start.
+func (s *starter) limit() {
+	s.img.Limit(program.Limits{Within: s.setup.peer.bound(), Usage: true, Refused: s.stuck})
 }
 
 // stuck says of a start that it hangs and may not be killed.
@@ -114,16 +130,25 @@ func (s *starter) stuck(pid int, _ error) {
 // load lays the start out.
 func (s *starter) load(extra int) (*program.Image, error) {
 	v := s.setup.variant
-	env, err := s.w.environ(v, s.start.env)
-	if err != nil {
-		return nil, err
+	env := s.env
+	if env == nil {
+		var err error
+		if env, err = s.w.environ(v, s.start.env); err != nil {
+			return nil, err
+		}
+	}
+	if s.offset > 0 {
+		env = append(slices.Clip(env), offsetVariable+"="+strings.Repeat("x", s.offset))
 	}
 	p := program.New(program.VM, 0)
-	in := s.w.null
+	in, out := s.w.null, s.out.w
+	if s.silent {
+		out = s.w.null
+	}
 	if s.start.takesInput {
 		in = s.w.empty
 	}
-	p.Stdio(int(in.Fd()), int(s.out.w.Fd()), int(s.errs.w.Fd()))
+	p.Stdio(int(in.Fd()), int(out.Fd()), int(s.errs.w.Fd()))
 	if extra > 0 {
 		p.Inherit(extra)
 	}

@@ -26,6 +26,7 @@
 package startup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ type Config struct {
 type Choice struct {
 	Name string // as the results call it
 	Path string // of its binary; empty: found in PATH
+	As   string // its entry of the table; empty: by its name, or that of its binary
 }
 
 // ParseChoice reads NAME or NAME=PATH. A name that is not in the table needs a
@@ -80,7 +82,7 @@ func ParseChoice(text string) (Choice, error) {
 	case !given && peerNamed(name) == nil:
 		return Choice{}, fmt.Errorf("%q is not one of %s; for another one say NAME=PATH", name, strings.Join(Names(), ", "))
 	}
-	return Choice{name, path}, nil
+	return Choice{Name: name, Path: path}, nil
 }
 
 // nameLetters are what a container's name may have, of which a runtime's is a
@@ -141,7 +143,7 @@ func (b *Bench) chosen() []peer {
 // peer is the entry of the table that a choice means: by its name, by that of
 // its binary, or, for an unknown one, a runtime like runc.
 func (c Choice) peer() peer {
-	p := peerNamed(c.Name)
+	p := peerNamed(cmp.Or(c.As, c.Name))
 	if p == nil {
 		p = peerNamed(filepath.Base(c.Path))
 	}
@@ -150,6 +152,9 @@ func (c Choice) peer() peer {
 	}
 	if p == nil {
 		p = &peer{takes: bundles, launch: ociRun}
+	}
+	if p.binary == "" {
+		p.binary = p.name
 	}
 	p.name, p.given = c.Name, c.Path
 	return *p

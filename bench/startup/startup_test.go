@@ -42,7 +42,7 @@ func TestNames(t *testing.T) {
 
 func TestParseChoice(t *testing.T) {
 	for text, want := range map[string]Choice{
-		"runc": {"runc", ""}, "old=/usr/bin/runc": {"old", "/usr/bin/runc"}, "crun=./crun": {"crun", "./crun"},
+		"runc": {Name: "runc"}, "old=/usr/bin/runc": {Name: "old", Path: "/usr/bin/runc"}, "crun=./crun": {Name: "crun", Path: "./crun"},
 	} {
 		if got, err := ParseChoice(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
@@ -53,7 +53,7 @@ func TestParseChoice(t *testing.T) {
 			t.Errorf("%q is taken for %v", bad, got)
 		}
 	}
-	for choice, launches := range map[Choice]kind{{"old", "/usr/bin/runc"}: bundles, {"mine", "/x/bwrap"}: roots, {"new", "/x/unknown"}: bundles} {
+	for choice, launches := range map[Choice]kind{{Name: "old", Path: "/usr/bin/runc"}: bundles, {Name: "mine", Path: "/x/bwrap"}: roots, {Name: "new", Path: "/x/unknown"}: bundles, {Name: "head", As: "bwrap"}: roots} {
 		if p := choice.peer(); p.name != choice.Name || p.takes != launches {
 			t.Errorf("%v is the peer %q, which takes %d", choice, p.name, p.takes)
 		}
@@ -241,7 +241,7 @@ func TestOwnBundle(t *testing.T) {
 		}
 	}
 	write(func(map[string]any) {})
-	choices := []Choice{{"isorun", ""}, {"runc", ""}}
+	choices := []Choice{{Name: "isorun"}, {Name: "runc"}}
 	for _, c := range []Config{{Bundle: dir}, {Bundle: dir, Exec: []string{"/bin/true"}}, {Rootfs: root}, {Rootfs: root, Exec: []string{"/bin/true"}}} {
 		c.Runtimes = choices
 		t.Run(strings.Join(append([]string{filepath.Base(c.Rootfs)}, c.Exec...), " "), func(t *testing.T) {
