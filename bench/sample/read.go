@@ -141,6 +141,8 @@ func (f *File) comments(data []byte, get func([]byte) *growing) {
 			err = gather(&f.Checked, text)
 		case "series":
 			err = gather(&f.Series, text)
+		case "noise":
+			err = gather(&f.Noise, text)
 		case "not-measured":
 			err = gather(&f.NotMeasured, text)
 		case "failed":

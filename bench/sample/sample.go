@@ -19,6 +19,7 @@
 //	# timeline {"case":"StartupSpans/runtime=isorun/with=usual/pacing=burst","total_ns":3012345,"bars":[…]}
 //	# checked {"case":"CpuMax/quota=20%/…","sample":0,"limit":"cpu.max","asked":"20000 100000","read":"20000 100000"}
 //	# series {"case":"CpuMax/quota=20%/…","sample":0,"name":"use per period","x":"ns","y":"ratio","points":[[0,1],…]}
+//	# noise {"case":"Startup/runtime=isorun/with=usual/pacing=burst","unit":"total-ns","ratio":0.006,"rounds":214}
 //	# end {"why":"done"}
 //
 // A line is written, whole, before the next sample starts: what was measured
@@ -105,6 +106,15 @@ type Series struct {
 	X      string       `json:"x"`    // the unit of the first number of a point; empty: its index
 	Y      string       `json:"y"`    // the unit of the second
 	Points [][2]float64 `json:"points"`
+}
+
+// Noise is by how much a case differs when nothing does: what was measured of the
+// same thing against itself, in the same run.
+type Noise struct {
+	Case   string  `json:"case"`
+	Unit   string  `json:"unit"`
+	Ratio  float64 `json:"ratio"`  // 0.006: 0.6 %, either way
+	Rounds int     `json:"rounds"` // that it was taken from
 }
 
 // Bar is something that took time: nanoseconds since the sample began.
@@ -208,6 +218,7 @@ type File struct {
 	Timelines   []Timeline
 	Checked     []Checked
 	Series      []Series
+	Noise       []Noise
 	End         Ending   // how the run ended
 	Notes       []string // about the file: a missing end, lines that were skipped
 	// Runs are the files that a report has joined to this one; nil: it is one

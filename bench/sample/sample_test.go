@@ -33,7 +33,7 @@ func write(t *testing.T) (path string, data []byte) {
 	}
 	for _, err := range []error{w.Failed(name, "EPERM"), w.NotMeasured("Clone/flag=time", "no such\nnamespace"),
 		w.Observed(Observed{Case: name, Version: "x 1.0", Lacks: []string{"cgroup"}}),
-		w.Timeline(Timeline{Case: name, Total: 9, Bars: []Bar{{"isorun", "mounts", 1, 8}}}), w.End(Ending{Why: "done"}), w.Close()} {
+		w.Timeline(Timeline{Case: name, Total: 9, Bars: []Bar{{"isorun", "mounts", 1, 8}}}), w.Noise(Noise{name, "clone-ns", 0.006, 214}), w.End(Ending{Why: "done"}), w.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +59,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 # not-measured {"case":"Clone/flag=time","why":"no such\nnamespace"}
 # observed {"case":"Clone/flag=net/mode=vm/pacing=burst","version":"x 1.0","lacks":["cgroup"]}
 # timeline {"case":"Clone/flag=net/mode=vm/pacing=burst","total_ns":9,"bars":[{"lane":"isorun","phase":"mounts","from":1,"to":8}]}
+# noise {"case":"Clone/flag=net/mode=vm/pacing=burst","unit":"clone-ns","ratio":0.006,"rounds":214}
 # end {"why":"done"}
 `
 	if diff := cmp.Diff(want, string(data)); diff != "" {
@@ -81,6 +82,7 @@ BenchmarkClone/flag=net/mode=vm/pacing=burst 1 1617836 clone-ns 639720 reap-ns
 		NotMeasured: []Note{{"Clone/flag=time", "no such\nnamespace"}},
 		Observed:    []Observed{{Case: name, Version: "x 1.0", Lacks: []string{"cgroup"}}},
 		Timelines:   []Timeline{{Case: name, Total: 9, Bars: []Bar{{"isorun", "mounts", 1, 8}}}},
+		Noise:       []Noise{{name, "clone-ns", 0.006, 214}},
 		End:         Ending{Why: "done"},
 	}
 	if diff := cmp.Diff(wantFile, f); diff != "" {

@@ -99,6 +99,9 @@ func (w *Writer) Checked(c Checked) error { return w.comment("checked", c) }
 // Series records a curve of a sample.
 func (w *Writer) Series(s Series) error { return w.comment("series", s) }
 
+// Noise records what a case does when nothing differs.
+func (w *Writer) Noise(n Noise) error { return w.comment("noise", n) }
+
 // End records that the run ended in order, and why. A file without it was cut
 // short.
 func (w *Writer) End(e Ending) error { return w.comment("end", e) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"isoperf/reports/compare"
 	"isoperf/reports/html"
@@ -30,7 +31,7 @@ type compareFlags struct {
 }
 
 func (c *cli) compare() *cobra.Command {
-	o := compareFlags{files: map[string]*string{}}
+	var o compareFlags
 	cmd := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Say what changed between result files, with a status for CI",
@@ -54,14 +55,20 @@ read, 3 cannot tell (--inconclusive=pass|fail), 4 not comparable
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.column, "col", "", "compare the values of this `KEY` with the first")
+	o.judging(f)
+	return cmd
+}
+
+// judging are the flags that compare and ab have in common.
+func (o *compareFlags) judging(f *pflag.FlagSet) {
 	f.StringVar(&o.floor, "floor", "2%", "the least `CHANGE` that counts")
 	f.StringVar(&o.inconclusive, "inconclusive", "", "what \"cannot tell\" is: `pass|fail` (default exit status 3)")
 	f.StringVar(&o.notComparable, "not-comparable", "", "what \"not comparable\" is: `pass|fail` (default exit status 4)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "every case and unit, with p, noise and the number of samples")
+	o.files = map[string]*string{}
 	for _, out := range compareOutputs() {
 		o.files[out.flag] = f.String(out.flag, "", out.help)
 	}
-	return cmd
 }
 
 // compareOutput is a file for programs.
@@ -102,12 +109,20 @@ func compareOutputs() []compareOutput {
 	}
 }
 
-// check refuses what cannot be meant.
-func (o compareFlags) check(paths []string) error {
+// choices refuses values that the flags do not have.
+func (o compareFlags) choices() error {
 	for _, f := range []struct{ name, value string }{{"inconclusive", o.inconclusive}, {"not-comparable", o.notComparable}} {
 		if f.value != "" && f.value != "pass" && f.value != "fail" {
 			return usage("--%s %q: it must be pass or fail", f.name, f.value)
 		}
+	}
+	return nil
+}
+
+// check refuses what cannot be meant.
+func (o compareFlags) check(paths []string) error {
+	if err := o.choices(); err != nil {
+		return err
 	}
 	switch {
 	case o.column == "" && len(paths) != 2:
@@ -146,7 +161,7 @@ func (c *cli) runCompare(paths []string, o compareFlags) error {
 	}
 	var list []compare.Comparison
 	for _, column := range columns[1:] {
-		list = append(list, compare.Compare(columns[0], column, compare.Options{Floor: floor, All: o.verbose}))
+		list = append(list, compare.Compare(columns[0], column, compare.Known(columns[0], column, compare.Options{Floor: floor, All: o.verbose})))
 	}
 	silent, err := c.writeCompared(list, o)
 	if err != nil {

@@ -35,6 +35,9 @@ func (c *cli) list() *cobra.Command {
 	return elsewhere("list", "List the cases that bench can measure")
 }
 func (c *cli) bench() *cobra.Command { return elsewhere("bench", "Measure, and write a result file") }
+func (c *cli) ab() *cobra.Command {
+	return elsewhere("ab", "Measure two builds, runtimes or commands in turns")
+}
 func (c *cli) trace() *cobra.Command {
 	return elsewhere("trace", "Profile the isolation calls of any command and its children")
 }

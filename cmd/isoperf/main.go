@@ -6,6 +6,7 @@
 //	             ─► doctor   what can be measured here          (Linux)
 //	             ─► list     the cases, by name                 (Linux)
 //	             ─► bench    cases ─► samples ─► result file    (Linux)
+//	             ─► ab       two things in turns ─► verdict     (Linux)
 //	             ─► verify   limits ─► samples ─► verdicts      (Linux)
 //	             ─► report   result files ─► tables and plots   (anywhere)
 //	             └► compare  result files ─► what changed       (anywhere)
@@ -141,7 +142,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.ab(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic())
 	return root
 }
 

@@ -120,6 +120,10 @@ type Comparison struct {
 	Phases     []Phase // where a slower start's time went, the largest first
 	Notes      []string
 
+	// Turns says how far it can be believed, of samples that were judged while they
+	// took turns; empty: they were not.
+	Turns string
+
 	BaseFiles, HeadFiles []string     // their paths
 	Config               []Difference // the machine: all configuration keys, whether they differ or not
 	Environment          []Difference // what else the first files record, where it differs

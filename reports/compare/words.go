@@ -148,6 +148,9 @@ func increase(ns float64) string { return strings.ReplaceAll(table.Increase(ns),
 
 // Trust says how far the comparison can be believed.
 func (c Comparison) Trust() string {
+	if c.Turns != "" {
+		return c.Turns
+	}
 	return "Trust: " + c.Check.words() + "; " + c.Machine.words() + "."
 }
 

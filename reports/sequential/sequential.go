@@ -230,6 +230,10 @@ func (j *Judge) decide(h *history, z float64) {
 	h.decided = true
 }
 
+// Reach is how far the interval of the A/A goes from no change, as a ratio: who
+// judges the same samples otherwise than by rounds cannot count on less noise.
+func (f Finding) Reach() float64 { return max(f.Band.Hi, 1/f.Band.Lo) - 1 }
+
 // leastFresh is how many fresh rounds there are at least.
 const leastFresh = 12
 
