@@ -41,7 +41,7 @@ import (
 // Sample is one line of a result file.
 type Sample struct {
 	Case   string
-	Values []sample.Value // the last one is the case's main one, which is judged
+	Values []sample.Value // of which one stands for the case, and is judged
 	Failed string         // why an operation of it failed; it has no values then
 }
 
@@ -65,7 +65,7 @@ type Recorder interface {
 }
 
 // Judge decides; *sequential.Judge is one. Names are those of a case and its main
-// unit, "Startup/… total-ns".
+// unit, "Startup/… ready-ns".
 type Judge interface {
 	Same(name string, base, again []float64)
 	Plan(rounds int)

@@ -34,7 +34,7 @@ func mains(list []Sample) map[string][]float64 {
 	values := map[string][]float64{}
 	for _, s := range list {
 		if key := Key(s); key != "" {
-			values[key] = append(values[key], s.Values[len(s.Values)-1].Value)
+			values[key] = append(values[key], mainOf(s).Value)
 		}
 	}
 	return values
@@ -45,7 +45,18 @@ func Key(s Sample) string {
 	if len(s.Values) == 0 || strings.HasPrefix(s.Case, "Control/") || strings.HasPrefix(s.Case, "StartupSpans/") {
 		return ""
 	}
-	return s.Case + " " + s.Values[len(s.Values)-1].Unit
+	return s.Case + " " + mainOf(s).Unit
+}
+
+// mainOf is the value that stands for a sample, as in reports/compare: of a start,
+// until the payload is ready; of others, the last one.
+func mainOf(s Sample) sample.Value {
+	for _, v := range s.Values {
+		if v.Unit == "ready-ns" {
+			return v
+		}
+	}
+	return s.Values[len(s.Values)-1]
 }
 
 // names are the cases of a visit, once, in its order.
