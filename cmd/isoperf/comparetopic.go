@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func comparingTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "comparing",
-		Short: "About isoperf compare: verdicts, noise, false alarms, vetoes",
+		Short: "About isoperf compare: verdicts, noise, vetoes",
 		Long: `What the verdicts of isoperf compare mean.
 
 Change. How many times the new values are the old ones: the median of all
