@@ -1,7 +1,6 @@
 package network
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -23,48 +22,25 @@ func (w *world) connections(c Cell) (o outcome, err error) {
 			return o, fmt.Errorf("have the %s use ports again: %w", w.route.client.name, err)
 		}
 	}
-	e, err := w.meet(load.Spec{Kind: traffic.Answer, Step: 1}, load.Spec{Kind: traffic.Connect, Step: 1})
-	defer func() { err = errors.Join(err, e.close()) }()
+	k, err := w.call(c, load.Spec{Kind: traffic.Answer, Step: 1}, load.Spec{Kind: traffic.Connect, Step: 1})
 	if err != nil {
-		return o, err
-	}
-	m := meter{w, e.client, e.server, e.client}
-	e.server.board.Go()
-	e.client.board.Go()
-	if err := w.let(m, c.warmUp()); err != nil {
-		return o, err
-	}
-	begin, err := m.read()
-	if err != nil {
-		return o, err
-	}
-	first := int(e.client.board.Noted.Load())
-	if err := w.let(m, c.Window); err != nil {
-		return o, err
-	}
-	events := e.client.board.Since(first)
-	end, err := m.read()
-	if err != nil {
-		return o, err
-	}
-	if _, err := e.client.stop(); err != nil {
 		return o, err
 	}
 	var connected, whole []float64
-	for _, event := range events {
+	for _, event := range k.events {
 		if event.Kind == load.Connection {
 			connected = append(connected, float64(event.Value-event.From))
 			whole = append(whole, float64(event.To-event.From))
 		}
 	}
-	if o.Checked, err = w.proveCalls(c, begin, end, len(whole)); err != nil {
+	if o.Checked, err = w.proveCalls(c, k.begin, k.end, len(whole)); err != nil {
 		return o, err
 	}
 	slices.Sort(connected)
 	slices.Sort(whole)
 	o.Values = []sample.Value{
 		{Value: quantile(connected, 0.5), Unit: "connect-ns"},
-		{Value: float64(end.spent()-begin.spent()) / float64(len(whole)), Unit: "cpu-ns"},
+		{Value: float64(k.end.spent()-k.begin.spent()) / float64(len(whole)), Unit: "cpu-ns"},
 		{Value: quantile(whole, 0.99), Unit: "crr-p99-ns"},
 		{Value: quantile(whole, 0.5), Unit: "crr-ns"},
 	}

@@ -21,36 +21,13 @@ const every = 500 * time.Microsecond
 func (w *world) request(c Cell) (o outcome, err error) {
 	server := load.Spec{Kind: traffic.Answer, Step: 1}
 	client := load.Spec{Kind: traffic.Ask, Step: 1, Every: every}
-	e, err := w.meet(server, client)
-	defer func() { err = errors.Join(err, e.close()) }()
+	k, err := w.call(c, server, client)
 	if err != nil {
 		return o, err
 	}
-	m := meter{w, e.client, e.server, e.client}
-	e.server.board.Go()
-	e.client.board.Go()
-	if err := w.let(m, c.warmUp()); err != nil {
-		return o, err
-	}
-	begin, err := m.read()
-	if err != nil {
-		return o, err
-	}
-	first := int(e.client.board.Noted.Load())
-	if err := w.let(m, c.Window); err != nil {
-		return o, err
-	}
-	events := e.client.board.Since(first)
-	end, err := m.read()
-	if err != nil {
-		return o, err
-	}
-	report, err := e.client.stop()
-	if err != nil {
-		return o, err
-	}
+	begin, end, report := k.begin, k.end, k.report
 	var took []float64
-	for _, event := range events {
+	for _, event := range k.events {
 		if event.Kind == load.Request {
 			took = append(took, float64(event.To-event.Value))
 		}
@@ -73,6 +50,43 @@ func (w *world) request(c Cell) (o outcome, err error) {
 		sample.Value{Value: quantile(took, 0.9), Unit: "rr-p90-ns"},
 		sample.Value{Value: quantile(took, 0.5), Unit: "rr-ns"})
 	return o, nil
+}
+
+// calls are what a client that asks has noted in a window.
+type calls struct {
+	begin, end reading
+	events     []load.Event
+	report     traffic.Report // the client's, of its whole life
+}
+
+// call has a client ask a server for as long as a window takes, once both are
+// warm.
+func (w *world) call(c Cell, server, client load.Spec) (k calls, err error) {
+	e, err := w.meet(server, client)
+	defer func() { err = errors.Join(err, e.close()) }()
+	if err != nil {
+		return k, err
+	}
+	m := meter{w, e.client, e.server, e.client}
+	e.server.board.Go()
+	e.client.board.Go()
+	if err := w.let(m, c.warmUp()); err != nil {
+		return k, err
+	}
+	if k.begin, err = m.read(); err != nil {
+		return k, err
+	}
+	first := int(e.client.board.Noted.Load())
+	if err := w.let(m, c.Window); err != nil {
+		return k, err
+	}
+	// The board goes with its end.
+	k.events = slices.Clone(e.client.board.Since(first))
+	if k.end, err = m.read(); err != nil {
+		return k, err
+	}
+	k.report, err = e.client.stop()
+	return k, err
 }
 
 // spent is the CPU time of the ends and the translator.
