@@ -13,6 +13,7 @@ import (
 	"isoperf/bench/sample"
 	"isoperf/reports/limits"
 	"isoperf/runtime/cgroup"
+	"isoperf/workloads/load"
 )
 
 // taken is what one sample of a case came to.
@@ -146,10 +147,48 @@ func TestMemoryMax(t *testing.T) {
 			if (c.killed() || c.Want > 1) && v["peak-ratio"] < 0.97 {
 				t.Errorf("only %v of the limit was used", v["peak-ratio"])
 			}
+			// Besides, there is a Go process or two, of about 2 MiB each without huge pages.
+			processes := 1.0
+			if c.Sibling > 0 {
+				processes = 2
+			}
+			own := v["peak-B"] - v["touched-B"] - c.Sibling*v["limit-B"]
+			if c.Kind != "file" && own > processes*4*mib {
+				t.Errorf("%v processes use %.0f bytes of their own", processes, own)
+			}
 			if c.Kind == "file" && v["touched-B"] != 3*limit {
 				t.Errorf("%v bytes of the file were read", v["touched-B"])
 			}
 		})
+	}
+}
+
+// A load has no huge pages, whatever the machine's setting is: some of those
+// would be charged to the group before the load has touched anything.
+func TestLoadsHaveNoHugePages(t *testing.T) {
+	g, err := newGround(t.Context())
+	skipNotMeasured(t, err)
+	defer func() {
+		if err := g.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	w, err := g.start(nil, load.Spec{Kind: "idle"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mayHave := func(pid string) bool {
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(status), "\nTHP_enabled:\t1\n") // Linux 5.0
+	}
+	if !mayHave("self") {
+		skipNotMeasured(t, harness.NotMeasured{Why: "this process has no huge pages either, or the kernel does not say so"})
+	}
+	if mayHave(strconv.Itoa(w.proc.Pid())) {
+		t.Error("a load may have huge pages")
 	}
 }
 

@@ -159,7 +159,7 @@ func (s *memorySample) members() (all []int, err error) {
 }
 
 // around notes what is doubtful of the groups around: a limit that is less than
-// the one that is to count, and a kill of what holds less than the load.
+// the one that is to count, and a kill of what only holds memory.
 func (s *memorySample) around() error {
 	for _, p := range s.wider {
 		if n, err := p.limit(); err != nil {
@@ -169,7 +169,7 @@ func (s *memorySample) around() error {
 		}
 	}
 	if s.besideGone() {
-		s.doubt("the process beside the load was killed, which holds less")
+		s.doubt("the process beside the load was killed, which only holds memory")
 	}
 	return nil
 }

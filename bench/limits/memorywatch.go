@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -185,11 +186,11 @@ func (s *memorySample) ended(f fate) (list []sample.Value, err error) {
 	if f.changed != 0 && f.changed != limit {
 		s.doubt("for a while, the limit was %d bytes: something else has changed it", f.changed)
 	}
-	if err := s.around(); err != nil {
+	events, killed, err := s.settle()
+	if err != nil {
 		return nil, err
 	}
-	events, err := s.events()
-	if err != nil {
+	if err := s.around(); err != nil {
 		return nil, err
 	}
 	rest, err := s.place.current()
@@ -203,13 +204,7 @@ func (s *memorySample) ended(f fate) (list []sample.Value, err error) {
 	if !told {
 		peak, s.checked.Facts["peak"] = f.most, "polled"
 	}
-	killed := 0.0
-	for _, w := range append([]*worker{s.worker}, s.others...) {
-		if w.gone() {
-			killed++
-		}
-	}
-	if killed > float64(max(events.kill, 0)) {
+	if killed > max(events.kill, 0) {
 		s.doubt("%v processes of the load are gone, and %d were killed for memory: something else has ended them", killed, max(events.kill, 0))
 	}
 	touched := s.worker.board.Slots[0].Count.Load()
@@ -226,10 +221,35 @@ func (s *memorySample) ended(f fate) (list []sample.Value, err error) {
 		{Unit: "max-count", Value: float64(events.max)},
 		{Unit: "oom-count", Value: float64(events.oom)},
 		{Unit: "oom-kill-count", Value: float64(events.kill)},
-		{Unit: "killed-count", Value: killed},
+		{Unit: "killed-count", Value: float64(killed)},
 		{Unit: "overshoot-ratio", Value: max(0, float64(peak)-size) / size},
 		{Unit: "peak-ratio", Value: float64(peak) / size},
 	}, nil
+}
+
+// settling is how long what was counted as killed may take to be gone.
+const settling = 5 * time.Second
+
+// settle waits until all processes that were counted as killed are gone, and says
+// how many are: a kill is counted before the process has ended. The kernel may
+// choose another meanwhile, since it forgets of a process that it has chosen it
+// before it takes what that had off the group (exit_mmap, Linux 6.1).
+func (s *memorySample) settle() (events memoryEvents, gone int64, err error) {
+	all := append([]*worker{s.worker}, s.others...)
+	for begin := time.Now(); ; doze(100_000) {
+		if events, err = s.events(); err != nil {
+			return events, 0, err
+		}
+		gone = 0
+		for _, w := range all {
+			if w.gone() {
+				gone++
+			}
+		}
+		if gone >= min(events.kill, int64(len(all))) || time.Since(begin) > settling {
+			return events, gone, nil
+		}
+	}
 }
 
 // sampleMemory measures whether a limit is kept.

@@ -14,18 +14,15 @@ import (
 const longTouch = time.Millisecond
 
 // anon takes Bytes of anonymous memory, a page after the other, and keeps them
-// until it is told to stop. Huge pages are refused, unless Extra is "huge": one
-// would be charged at once.
+// until it is told to stop. Huge pages are refused: one would be charged at once.
 func anon(s Spec, b *Board) error {
 	return threads(s.Threads, b, func(i int) error {
 		text, err := unix.Mmap(-1, 0, int(s.Bytes), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 		if err != nil {
 			return fmt.Errorf("map %d bytes: %w", s.Bytes, err)
 		}
-		if s.Extra != "huge" {
-			if err := unix.Madvise(text, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
-				return fmt.Errorf("refuse huge pages: %w", err) // EINVAL: the kernel has none
-			}
+		if err := unix.Madvise(text, unix.MADV_NOHUGEPAGE); err != nil && err != unix.EINVAL {
+			return fmt.Errorf("refuse huge pages: %w", err) // EINVAL: the kernel has none
 		}
 		if s.Extra == "batch" {
 			tables(text)
