@@ -1,368 +1,259 @@
 package spec
 
 import (
-	"strconv"
-	"unsafe"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"isoperf/runtime/jsontext"
 )
 
 // decode reads a config.json into a Spec. What it says of values that are there
 // more than once is what encoding/json does: the last wins, objects and maps
 // are filled further.
 func decode(text string) (*specs.Spec, error) {
-	d := &decoder{text: text, path: make([]place, 0, 16)}
 	s := &specs.Spec{}
-	d.spec(s)
-	if d.err == nil {
-		if d.peek(); d.at < len(d.text) {
-			d.unexpected("the end of the text")
-		}
-	}
-	if d.err != nil {
-		return nil, d.err
+	if err := jsontext.Parse(text, s, readSpec); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-// text reads a string.
-func text[T ~string](d *decoder, to *T) {
-	switch {
-	case d.null():
-	case d.peek() == '"':
-		*to = T(d.quoted())
-	default:
-		d.mismatch("a string")
-	}
-}
+func readTexts(d *jsontext.Decoder, to *[]string) { jsontext.List(d, to, jsontext.Text) }
 
-// integer reads a number without fraction and exponent, in the range of its
-// type.
-func integer[T ~int | ~int64 | ~int32 | ~uint | ~uint64 | ~uint32 | ~uint16](d *decoder, to *T) {
-	switch c := d.peek(); {
-	case d.null():
-		return
-	case c != '-' && (c < '0' || c > '9'):
-		d.mismatch("a number")
-		return
-	}
-	word, whole := d.number()
-	switch bits := 8 * int(unsafe.Sizeof(*to)); {
-	case d.err != nil:
-	case !whole:
-		d.wrong("%s, where a whole number belongs, without fraction and exponent", word)
-	case ^T(0) > 0:
-		n, err := strconv.ParseUint(word, 10, bits)
-		if err != nil {
-			d.wrong("%s is out of range: it goes from 0 to %d", word, ^T(0))
-		}
-		*to = T(n)
-	default:
-		n, err := strconv.ParseInt(word, 10, bits)
-		if err != nil {
-			least := int64(-1) << (bits - 1)
-			d.wrong("%s is out of range: it goes from %d to %d", word, least, ^least)
-		}
-		*to = T(n)
-	}
-}
-
-// boolean reads true or false.
-func boolean(d *decoder, to *bool) {
-	switch c := d.peek(); {
-	case d.null():
-	case c == 't':
-		*to = d.word("true")
-	case c == 'f':
-		*to = !d.word("false")
-	default:
-		d.mismatch("true or false")
-	}
-}
-
-// pointer reads a value that may be missing.
-func pointer[T any](d *decoder, to **T, value func(*decoder, *T)) {
-	if d.null() {
-		*to = nil
-		return
-	}
-	if *to == nil {
-		*to = new(T)
-	}
-	value(d, *to)
-}
-
-// list reads an array. It is empty, and not nil, when the array is.
-func list[T any](d *decoder, to *[]T, value func(*decoder, *T)) {
-	if d.null() {
-		*to = nil
-		return
-	}
-	all := make([]T, 0, 8)
-	for i := range d.elements {
-		var zero T
-		all = append(all, zero)
-		value(d, &all[i])
-	}
-	*to = all
-}
-
-// table reads an object whose names are free.
-func table[T any](d *decoder, to *map[string]T, value func(*decoder, *T)) {
-	if d.null() {
-		*to = nil
-		return
-	}
-	if *to == nil {
-		*to = map[string]T{}
-	}
-	for key := range d.entries {
-		var v T
-		value(d, &v)
-		(*to)[key] = v
-	}
-}
-
-// present notes that there is something, whatever it is: it is refused.
-func present[T any](d *decoder, _ *T) { d.skip() }
-
-func (d *decoder) texts(to *[]string) { list(d, to, text) }
-
-func (d *decoder) spec(s *specs.Spec) {
-	for name := range d.object {
+func readSpec(d *jsontext.Decoder, s *specs.Spec) {
+	for name := range d.Object {
 		switch name {
 		case "ociVersion":
-			text(d, &s.Version)
+			jsontext.Text(d, &s.Version)
 		case "process":
-			pointer(d, &s.Process, (*decoder).process)
+			jsontext.Pointer(d, &s.Process, readProcess)
 		case "root":
-			pointer(d, &s.Root, (*decoder).root)
+			jsontext.Pointer(d, &s.Root, readRoot)
 		case "hostname":
-			text(d, &s.Hostname)
+			jsontext.Text(d, &s.Hostname)
 		case "domainname":
-			text(d, &s.Domainname)
+			jsontext.Text(d, &s.Domainname)
 		case "mounts":
-			list(d, &s.Mounts, (*decoder).mount)
+			jsontext.List(d, &s.Mounts, readMount)
 		case "hooks":
-			pointer(d, &s.Hooks, (*decoder).hooks)
+			jsontext.Pointer(d, &s.Hooks, readHooks)
 		case "annotations":
-			table(d, &s.Annotations, text)
+			jsontext.Table(d, &s.Annotations, jsontext.Text)
 		case "linux":
-			pointer(d, &s.Linux, (*decoder).linux)
+			jsontext.Pointer(d, &s.Linux, readLinux)
 		case "solaris":
-			pointer(d, &s.Solaris, present)
+			jsontext.Pointer(d, &s.Solaris, jsontext.Present)
 		case "windows":
-			pointer(d, &s.Windows, present)
+			jsontext.Pointer(d, &s.Windows, jsontext.Present)
 		case "vm":
-			pointer(d, &s.VM, present)
+			jsontext.Pointer(d, &s.VM, jsontext.Present)
 		case "zos":
-			pointer(d, &s.ZOS, present)
+			jsontext.Pointer(d, &s.ZOS, jsontext.Present)
 		case "freebsd":
-			pointer(d, &s.FreeBSD, present)
+			jsontext.Pointer(d, &s.FreeBSD, jsontext.Present)
 		}
 	}
 }
 
-func (d *decoder) process(p *specs.Process) {
-	for name := range d.object {
+func readProcess(d *jsontext.Decoder, p *specs.Process) {
+	for name := range d.Object {
 		switch name {
 		case "terminal":
-			boolean(d, &p.Terminal)
+			jsontext.Boolean(d, &p.Terminal)
 		case "consoleSize":
-			pointer(d, &p.ConsoleSize, (*decoder).box)
+			jsontext.Pointer(d, &p.ConsoleSize, readBox)
 		case "user":
-			d.user(&p.User)
+			readUser(d, &p.User)
 		case "args":
-			d.texts(&p.Args)
+			readTexts(d, &p.Args)
 		case "commandLine":
-			text(d, &p.CommandLine)
+			jsontext.Text(d, &p.CommandLine)
 		case "env":
-			d.texts(&p.Env)
+			readTexts(d, &p.Env)
 		case "cwd":
-			text(d, &p.Cwd)
+			jsontext.Text(d, &p.Cwd)
 		case "capabilities":
-			pointer(d, &p.Capabilities, (*decoder).capabilities)
+			jsontext.Pointer(d, &p.Capabilities, readCapabilities)
 		case "rlimits":
-			list(d, &p.Rlimits, (*decoder).rlimit)
+			jsontext.List(d, &p.Rlimits, readRlimit)
 		case "noNewPrivileges":
-			boolean(d, &p.NoNewPrivileges)
+			jsontext.Boolean(d, &p.NoNewPrivileges)
 		case "apparmorProfile":
-			text(d, &p.ApparmorProfile)
+			jsontext.Text(d, &p.ApparmorProfile)
 		case "oomScoreAdj":
-			pointer(d, &p.OOMScoreAdj, integer)
+			jsontext.Pointer(d, &p.OOMScoreAdj, jsontext.Integer)
 		case "scheduler":
-			pointer(d, &p.Scheduler, (*decoder).scheduler)
+			jsontext.Pointer(d, &p.Scheduler, readScheduler)
 		case "selinuxLabel":
-			text(d, &p.SelinuxLabel)
+			jsontext.Text(d, &p.SelinuxLabel)
 		case "ioPriority":
-			pointer(d, &p.IOPriority, (*decoder).ioPriority)
+			jsontext.Pointer(d, &p.IOPriority, readIoPriority)
 		case "execCPUAffinity":
-			pointer(d, &p.ExecCPUAffinity, (*decoder).affinity)
+			jsontext.Pointer(d, &p.ExecCPUAffinity, readAffinity)
 		}
 	}
 }
 
-func (d *decoder) box(b *specs.Box) {
-	for name := range d.object {
+func readBox(d *jsontext.Decoder, b *specs.Box) {
+	for name := range d.Object {
 		switch name {
 		case "height":
-			integer(d, &b.Height)
+			jsontext.Integer(d, &b.Height)
 		case "width":
-			integer(d, &b.Width)
+			jsontext.Integer(d, &b.Width)
 		}
 	}
 }
 
-func (d *decoder) user(u *specs.User) {
-	for name := range d.object {
+func readUser(d *jsontext.Decoder, u *specs.User) {
+	for name := range d.Object {
 		switch name {
 		case "uid":
-			integer(d, &u.UID)
+			jsontext.Integer(d, &u.UID)
 		case "gid":
-			integer(d, &u.GID)
+			jsontext.Integer(d, &u.GID)
 		case "umask":
-			pointer(d, &u.Umask, integer)
+			jsontext.Pointer(d, &u.Umask, jsontext.Integer)
 		case "additionalGids":
-			list(d, &u.AdditionalGids, integer)
+			jsontext.List(d, &u.AdditionalGids, jsontext.Integer)
 		case "username":
-			text(d, &u.Username)
+			jsontext.Text(d, &u.Username)
 		}
 	}
 }
 
-func (d *decoder) capabilities(c *specs.LinuxCapabilities) {
-	for name := range d.object {
+func readCapabilities(d *jsontext.Decoder, c *specs.LinuxCapabilities) {
+	for name := range d.Object {
 		switch name {
 		case "bounding":
-			d.texts(&c.Bounding)
+			readTexts(d, &c.Bounding)
 		case "effective":
-			d.texts(&c.Effective)
+			readTexts(d, &c.Effective)
 		case "inheritable":
-			d.texts(&c.Inheritable)
+			readTexts(d, &c.Inheritable)
 		case "permitted":
-			d.texts(&c.Permitted)
+			readTexts(d, &c.Permitted)
 		case "ambient":
-			d.texts(&c.Ambient)
+			readTexts(d, &c.Ambient)
 		}
 	}
 }
 
-func (d *decoder) rlimit(l *specs.POSIXRlimit) {
-	for name := range d.object {
+func readRlimit(d *jsontext.Decoder, l *specs.POSIXRlimit) {
+	for name := range d.Object {
 		switch name {
 		case "type":
-			text(d, &l.Type)
+			jsontext.Text(d, &l.Type)
 		case "hard":
-			integer(d, &l.Hard)
+			jsontext.Integer(d, &l.Hard)
 		case "soft":
-			integer(d, &l.Soft)
+			jsontext.Integer(d, &l.Soft)
 		}
 	}
 }
 
-func (d *decoder) scheduler(s *specs.Scheduler) {
-	for name := range d.object {
+func readScheduler(d *jsontext.Decoder, s *specs.Scheduler) {
+	for name := range d.Object {
 		switch name {
 		case "policy":
-			text(d, &s.Policy)
+			jsontext.Text(d, &s.Policy)
 		case "nice":
-			integer(d, &s.Nice)
+			jsontext.Integer(d, &s.Nice)
 		case "priority":
-			integer(d, &s.Priority)
+			jsontext.Integer(d, &s.Priority)
 		case "flags":
-			list(d, &s.Flags, text)
+			jsontext.List(d, &s.Flags, jsontext.Text)
 		case "runtime":
-			integer(d, &s.Runtime)
+			jsontext.Integer(d, &s.Runtime)
 		case "deadline":
-			integer(d, &s.Deadline)
+			jsontext.Integer(d, &s.Deadline)
 		case "period":
-			integer(d, &s.Period)
+			jsontext.Integer(d, &s.Period)
 		}
 	}
 }
 
-func (d *decoder) ioPriority(p *specs.LinuxIOPriority) {
-	for name := range d.object {
+func readIoPriority(d *jsontext.Decoder, p *specs.LinuxIOPriority) {
+	for name := range d.Object {
 		switch name {
 		case "class":
-			text(d, &p.Class)
+			jsontext.Text(d, &p.Class)
 		case "priority":
-			integer(d, &p.Priority)
+			jsontext.Integer(d, &p.Priority)
 		}
 	}
 }
 
-func (d *decoder) affinity(a *specs.CPUAffinity) {
-	for name := range d.object {
+func readAffinity(d *jsontext.Decoder, a *specs.CPUAffinity) {
+	for name := range d.Object {
 		switch name {
 		case "initial":
-			text(d, &a.Initial)
+			jsontext.Text(d, &a.Initial)
 		case "final":
-			text(d, &a.Final)
+			jsontext.Text(d, &a.Final)
 		}
 	}
 }
 
-func (d *decoder) root(r *specs.Root) {
-	for name := range d.object {
+func readRoot(d *jsontext.Decoder, r *specs.Root) {
+	for name := range d.Object {
 		switch name {
 		case "path":
-			text(d, &r.Path)
+			jsontext.Text(d, &r.Path)
 		case "readonly":
-			boolean(d, &r.Readonly)
+			jsontext.Boolean(d, &r.Readonly)
 		}
 	}
 }
 
-func (d *decoder) mount(m *specs.Mount) {
-	for name := range d.object {
+func readMount(d *jsontext.Decoder, m *specs.Mount) {
+	for name := range d.Object {
 		switch name {
 		case "destination":
-			text(d, &m.Destination)
+			jsontext.Text(d, &m.Destination)
 		case "type":
-			text(d, &m.Type)
+			jsontext.Text(d, &m.Type)
 		case "source":
-			text(d, &m.Source)
+			jsontext.Text(d, &m.Source)
 		case "options":
-			d.texts(&m.Options)
+			readTexts(d, &m.Options)
 		case "uidMappings":
-			list(d, &m.UIDMappings, (*decoder).idMapping)
+			jsontext.List(d, &m.UIDMappings, readIDMapping)
 		case "gidMappings":
-			list(d, &m.GIDMappings, (*decoder).idMapping)
+			jsontext.List(d, &m.GIDMappings, readIDMapping)
 		}
 	}
 }
 
-func (d *decoder) hooks(h *specs.Hooks) {
-	for name := range d.object {
+func readHooks(d *jsontext.Decoder, h *specs.Hooks) {
+	for name := range d.Object {
 		switch name {
 		case "prestart":
-			list(d, &h.Prestart, (*decoder).hook) //nolint:staticcheck // it is deprecated, and still to be refused
+			jsontext.List(d, &h.Prestart, readHook) //nolint:staticcheck // it is deprecated, and still to be refused
 		case "createRuntime":
-			list(d, &h.CreateRuntime, (*decoder).hook)
+			jsontext.List(d, &h.CreateRuntime, readHook)
 		case "createContainer":
-			list(d, &h.CreateContainer, (*decoder).hook)
+			jsontext.List(d, &h.CreateContainer, readHook)
 		case "startContainer":
-			list(d, &h.StartContainer, (*decoder).hook)
+			jsontext.List(d, &h.StartContainer, readHook)
 		case "poststart":
-			list(d, &h.Poststart, (*decoder).hook)
+			jsontext.List(d, &h.Poststart, readHook)
 		case "poststop":
-			list(d, &h.Poststop, (*decoder).hook)
+			jsontext.List(d, &h.Poststop, readHook)
 		}
 	}
 }
 
-func (d *decoder) hook(h *specs.Hook) {
-	for name := range d.object {
+func readHook(d *jsontext.Decoder, h *specs.Hook) {
+	for name := range d.Object {
 		switch name {
 		case "path":
-			text(d, &h.Path)
+			jsontext.Text(d, &h.Path)
 		case "args":
-			d.texts(&h.Args)
+			readTexts(d, &h.Args)
 		case "env":
-			d.texts(&h.Env)
+			readTexts(d, &h.Env)
 		case "timeout":
-			pointer(d, &h.Timeout, integer)
+			jsontext.Pointer(d, &h.Timeout, jsontext.Integer)
 		}
 	}
 }

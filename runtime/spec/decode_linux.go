@@ -1,200 +1,204 @@
 package spec
 
-import specs "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-func (d *decoder) linux(l *specs.Linux) {
-	for name := range d.object {
+	"isoperf/runtime/jsontext"
+)
+
+func readLinux(d *jsontext.Decoder, l *specs.Linux) {
+	for name := range d.Object {
 		switch name {
 		case "uidMappings":
-			list(d, &l.UIDMappings, (*decoder).idMapping)
+			jsontext.List(d, &l.UIDMappings, readIDMapping)
 		case "gidMappings":
-			list(d, &l.GIDMappings, (*decoder).idMapping)
+			jsontext.List(d, &l.GIDMappings, readIDMapping)
 		case "sysctl":
-			table(d, &l.Sysctl, text)
+			jsontext.Table(d, &l.Sysctl, jsontext.Text)
 		case "resources":
-			pointer(d, &l.Resources, (*decoder).resources)
+			jsontext.Pointer(d, &l.Resources, readResources)
 		case "cgroupsPath":
-			text(d, &l.CgroupsPath)
+			jsontext.Text(d, &l.CgroupsPath)
 		case "namespaces":
-			list(d, &l.Namespaces, (*decoder).namespace)
+			jsontext.List(d, &l.Namespaces, readNamespace)
 		case "devices":
-			list(d, &l.Devices, (*decoder).device)
+			jsontext.List(d, &l.Devices, readDevice)
 		case "netDevices":
-			table(d, &l.NetDevices, (*decoder).netDevice)
+			jsontext.Table(d, &l.NetDevices, readNetDevice)
 		case "seccomp":
-			pointer(d, &l.Seccomp, (*decoder).seccomp)
+			jsontext.Pointer(d, &l.Seccomp, readSeccomp)
 		case "rootfsPropagation":
-			text(d, &l.RootfsPropagation)
+			jsontext.Text(d, &l.RootfsPropagation)
 		case "maskedPaths":
-			d.texts(&l.MaskedPaths)
+			readTexts(d, &l.MaskedPaths)
 		case "readonlyPaths":
-			d.texts(&l.ReadonlyPaths)
+			readTexts(d, &l.ReadonlyPaths)
 		case "mountLabel":
-			text(d, &l.MountLabel)
+			jsontext.Text(d, &l.MountLabel)
 		case "intelRdt":
-			pointer(d, &l.IntelRdt, (*decoder).intelRdt)
+			jsontext.Pointer(d, &l.IntelRdt, readIntelRdt)
 		case "memoryPolicy":
-			pointer(d, &l.MemoryPolicy, (*decoder).memoryPolicy)
+			jsontext.Pointer(d, &l.MemoryPolicy, readMemoryPolicy)
 		case "personality":
-			pointer(d, &l.Personality, (*decoder).personality)
+			jsontext.Pointer(d, &l.Personality, readPersonality)
 		case "timeOffsets":
-			table(d, &l.TimeOffsets, (*decoder).timeOffset)
+			jsontext.Table(d, &l.TimeOffsets, readTimeOffset)
 		}
 	}
 }
 
-func (d *decoder) idMapping(m *specs.LinuxIDMapping) {
-	for name := range d.object {
+func readIDMapping(d *jsontext.Decoder, m *specs.LinuxIDMapping) {
+	for name := range d.Object {
 		switch name {
 		case "containerID":
-			integer(d, &m.ContainerID)
+			jsontext.Integer(d, &m.ContainerID)
 		case "hostID":
-			integer(d, &m.HostID)
+			jsontext.Integer(d, &m.HostID)
 		case "size":
-			integer(d, &m.Size)
+			jsontext.Integer(d, &m.Size)
 		}
 	}
 }
 
-func (d *decoder) namespace(n *specs.LinuxNamespace) {
-	for name := range d.object {
+func readNamespace(d *jsontext.Decoder, n *specs.LinuxNamespace) {
+	for name := range d.Object {
 		switch name {
 		case "type":
-			text(d, &n.Type)
+			jsontext.Text(d, &n.Type)
 		case "path":
-			text(d, &n.Path)
+			jsontext.Text(d, &n.Path)
 		}
 	}
 }
 
-func (d *decoder) device(v *specs.LinuxDevice) {
-	for name := range d.object {
+func readDevice(d *jsontext.Decoder, v *specs.LinuxDevice) {
+	for name := range d.Object {
 		switch name {
 		case "path":
-			text(d, &v.Path)
+			jsontext.Text(d, &v.Path)
 		case "type":
-			text(d, &v.Type)
+			jsontext.Text(d, &v.Type)
 		case "major":
-			integer(d, &v.Major)
+			jsontext.Integer(d, &v.Major)
 		case "minor":
-			integer(d, &v.Minor)
+			jsontext.Integer(d, &v.Minor)
 		case "fileMode":
-			pointer(d, &v.FileMode, integer)
+			jsontext.Pointer(d, &v.FileMode, jsontext.Integer)
 		case "uid":
-			pointer(d, &v.UID, integer)
+			jsontext.Pointer(d, &v.UID, jsontext.Integer)
 		case "gid":
-			pointer(d, &v.GID, integer)
+			jsontext.Pointer(d, &v.GID, jsontext.Integer)
 		}
 	}
 }
 
-func (d *decoder) netDevice(n *specs.LinuxNetDevice) {
-	for name := range d.object {
+func readNetDevice(d *jsontext.Decoder, n *specs.LinuxNetDevice) {
+	for name := range d.Object {
 		if name == "name" {
-			text(d, &n.Name)
+			jsontext.Text(d, &n.Name)
 		}
 	}
 }
 
-func (d *decoder) seccomp(s *specs.LinuxSeccomp) {
-	for name := range d.object {
+func readSeccomp(d *jsontext.Decoder, s *specs.LinuxSeccomp) {
+	for name := range d.Object {
 		switch name {
 		case "defaultAction":
-			text(d, &s.DefaultAction)
+			jsontext.Text(d, &s.DefaultAction)
 		case "defaultErrnoRet":
-			pointer(d, &s.DefaultErrnoRet, integer)
+			jsontext.Pointer(d, &s.DefaultErrnoRet, jsontext.Integer)
 		case "architectures":
-			list(d, &s.Architectures, text)
+			jsontext.List(d, &s.Architectures, jsontext.Text)
 		case "flags":
-			list(d, &s.Flags, text)
+			jsontext.List(d, &s.Flags, jsontext.Text)
 		case "listenerPath":
-			text(d, &s.ListenerPath)
+			jsontext.Text(d, &s.ListenerPath)
 		case "listenerMetadata":
-			text(d, &s.ListenerMetadata)
+			jsontext.Text(d, &s.ListenerMetadata)
 		case "syscalls":
-			list(d, &s.Syscalls, (*decoder).syscall)
+			jsontext.List(d, &s.Syscalls, readSyscall)
 		}
 	}
 }
 
-func (d *decoder) syscall(s *specs.LinuxSyscall) {
-	for name := range d.object {
+func readSyscall(d *jsontext.Decoder, s *specs.LinuxSyscall) {
+	for name := range d.Object {
 		switch name {
 		case "names":
-			d.texts(&s.Names)
+			readTexts(d, &s.Names)
 		case "action":
-			text(d, &s.Action)
+			jsontext.Text(d, &s.Action)
 		case "errnoRet":
-			pointer(d, &s.ErrnoRet, integer)
+			jsontext.Pointer(d, &s.ErrnoRet, jsontext.Integer)
 		case "args":
-			list(d, &s.Args, (*decoder).seccompArg)
+			jsontext.List(d, &s.Args, readSeccompArg)
 		}
 	}
 }
 
-func (d *decoder) seccompArg(a *specs.LinuxSeccompArg) {
-	for name := range d.object {
+func readSeccompArg(d *jsontext.Decoder, a *specs.LinuxSeccompArg) {
+	for name := range d.Object {
 		switch name {
 		case "index":
-			integer(d, &a.Index)
+			jsontext.Integer(d, &a.Index)
 		case "value":
-			integer(d, &a.Value)
+			jsontext.Integer(d, &a.Value)
 		case "valueTwo":
-			integer(d, &a.ValueTwo)
+			jsontext.Integer(d, &a.ValueTwo)
 		case "op":
-			text(d, &a.Op)
+			jsontext.Text(d, &a.Op)
 		}
 	}
 }
 
-func (d *decoder) intelRdt(r *specs.LinuxIntelRdt) {
-	for name := range d.object {
+func readIntelRdt(d *jsontext.Decoder, r *specs.LinuxIntelRdt) {
+	for name := range d.Object {
 		switch name {
 		case "closID":
-			text(d, &r.ClosID)
+			jsontext.Text(d, &r.ClosID)
 		case "schemata":
-			d.texts(&r.Schemata)
+			readTexts(d, &r.Schemata)
 		case "l3CacheSchema":
-			text(d, &r.L3CacheSchema)
+			jsontext.Text(d, &r.L3CacheSchema)
 		case "memBwSchema":
-			text(d, &r.MemBwSchema)
+			jsontext.Text(d, &r.MemBwSchema)
 		case "enableMonitoring":
-			boolean(d, &r.EnableMonitoring)
+			jsontext.Boolean(d, &r.EnableMonitoring)
 		}
 	}
 }
 
-func (d *decoder) memoryPolicy(p *specs.LinuxMemoryPolicy) {
-	for name := range d.object {
+func readMemoryPolicy(d *jsontext.Decoder, p *specs.LinuxMemoryPolicy) {
+	for name := range d.Object {
 		switch name {
 		case "mode":
-			text(d, &p.Mode)
+			jsontext.Text(d, &p.Mode)
 		case "nodes":
-			text(d, &p.Nodes)
+			jsontext.Text(d, &p.Nodes)
 		case "flags":
-			list(d, &p.Flags, text)
+			jsontext.List(d, &p.Flags, jsontext.Text)
 		}
 	}
 }
 
-func (d *decoder) personality(p *specs.LinuxPersonality) {
-	for name := range d.object {
+func readPersonality(d *jsontext.Decoder, p *specs.LinuxPersonality) {
+	for name := range d.Object {
 		switch name {
 		case "domain":
-			text(d, &p.Domain)
+			jsontext.Text(d, &p.Domain)
 		case "flags":
-			list(d, &p.Flags, text)
+			jsontext.List(d, &p.Flags, jsontext.Text)
 		}
 	}
 }
 
-func (d *decoder) timeOffset(o *specs.LinuxTimeOffset) {
-	for name := range d.object {
+func readTimeOffset(d *jsontext.Decoder, o *specs.LinuxTimeOffset) {
+	for name := range d.Object {
 		switch name {
 		case "secs":
-			integer(d, &o.Secs)
+			jsontext.Integer(d, &o.Secs)
 		case "nanosecs":
-			integer(d, &o.Nanosecs)
+			jsontext.Integer(d, &o.Nanosecs)
 		}
 	}
 }

@@ -1,196 +1,200 @@
 package spec
 
-import specs "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-func (d *decoder) resources(r *specs.LinuxResources) {
-	for name := range d.object {
+	"isoperf/runtime/jsontext"
+)
+
+func readResources(d *jsontext.Decoder, r *specs.LinuxResources) {
+	for name := range d.Object {
 		switch name {
 		case "devices":
-			list(d, &r.Devices, (*decoder).deviceRule)
+			jsontext.List(d, &r.Devices, readDeviceRule)
 		case "memory":
-			pointer(d, &r.Memory, (*decoder).memory)
+			jsontext.Pointer(d, &r.Memory, readMemory)
 		case "cpu":
-			pointer(d, &r.CPU, (*decoder).cpu)
+			jsontext.Pointer(d, &r.CPU, readCpu)
 		case "pids":
-			pointer(d, &r.Pids, (*decoder).pids)
+			jsontext.Pointer(d, &r.Pids, readPids)
 		case "blockIO":
-			pointer(d, &r.BlockIO, (*decoder).blockIO)
+			jsontext.Pointer(d, &r.BlockIO, readBlockIO)
 		case "hugepageLimits":
-			list(d, &r.HugepageLimits, (*decoder).hugepages)
+			jsontext.List(d, &r.HugepageLimits, readHugepages)
 		case "network":
-			pointer(d, &r.Network, (*decoder).network)
+			jsontext.Pointer(d, &r.Network, readNetwork)
 		case "rdma":
-			table(d, &r.Rdma, (*decoder).rdma)
+			jsontext.Table(d, &r.Rdma, readRdma)
 		case "unified":
-			table(d, &r.Unified, text)
+			jsontext.Table(d, &r.Unified, jsontext.Text)
 		}
 	}
 }
 
-func (d *decoder) deviceRule(r *specs.LinuxDeviceCgroup) {
-	for name := range d.object {
+func readDeviceRule(d *jsontext.Decoder, r *specs.LinuxDeviceCgroup) {
+	for name := range d.Object {
 		switch name {
 		case "allow":
-			boolean(d, &r.Allow)
+			jsontext.Boolean(d, &r.Allow)
 		case "type":
-			text(d, &r.Type)
+			jsontext.Text(d, &r.Type)
 		case "major":
-			pointer(d, &r.Major, integer)
+			jsontext.Pointer(d, &r.Major, jsontext.Integer)
 		case "minor":
-			pointer(d, &r.Minor, integer)
+			jsontext.Pointer(d, &r.Minor, jsontext.Integer)
 		case "access":
-			text(d, &r.Access)
+			jsontext.Text(d, &r.Access)
 		}
 	}
 }
 
-func (d *decoder) memory(m *specs.LinuxMemory) {
-	for name := range d.object {
+func readMemory(d *jsontext.Decoder, m *specs.LinuxMemory) {
+	for name := range d.Object {
 		switch name {
 		case "limit":
-			pointer(d, &m.Limit, integer)
+			jsontext.Pointer(d, &m.Limit, jsontext.Integer)
 		case "reservation":
-			pointer(d, &m.Reservation, integer)
+			jsontext.Pointer(d, &m.Reservation, jsontext.Integer)
 		case "swap":
-			pointer(d, &m.Swap, integer)
+			jsontext.Pointer(d, &m.Swap, jsontext.Integer)
 		case "kernel":
-			pointer(d, &m.Kernel, integer) //nolint:staticcheck // it is deprecated, and still to be refused
+			jsontext.Pointer(d, &m.Kernel, jsontext.Integer) //nolint:staticcheck // it is deprecated, and still to be refused
 		case "kernelTCP":
-			pointer(d, &m.KernelTCP, integer)
+			jsontext.Pointer(d, &m.KernelTCP, jsontext.Integer)
 		case "swappiness":
-			pointer(d, &m.Swappiness, integer)
+			jsontext.Pointer(d, &m.Swappiness, jsontext.Integer)
 		case "disableOOMKiller":
-			pointer(d, &m.DisableOOMKiller, boolean)
+			jsontext.Pointer(d, &m.DisableOOMKiller, jsontext.Boolean)
 		case "useHierarchy":
-			pointer(d, &m.UseHierarchy, boolean)
+			jsontext.Pointer(d, &m.UseHierarchy, jsontext.Boolean)
 		case "checkBeforeUpdate":
-			pointer(d, &m.CheckBeforeUpdate, boolean)
+			jsontext.Pointer(d, &m.CheckBeforeUpdate, jsontext.Boolean)
 		}
 	}
 }
 
-func (d *decoder) cpu(c *specs.LinuxCPU) {
-	for name := range d.object {
+func readCpu(d *jsontext.Decoder, c *specs.LinuxCPU) {
+	for name := range d.Object {
 		switch name {
 		case "shares":
-			pointer(d, &c.Shares, integer)
+			jsontext.Pointer(d, &c.Shares, jsontext.Integer)
 		case "quota":
-			pointer(d, &c.Quota, integer)
+			jsontext.Pointer(d, &c.Quota, jsontext.Integer)
 		case "burst":
-			pointer(d, &c.Burst, integer)
+			jsontext.Pointer(d, &c.Burst, jsontext.Integer)
 		case "period":
-			pointer(d, &c.Period, integer)
+			jsontext.Pointer(d, &c.Period, jsontext.Integer)
 		case "realtimeRuntime":
-			pointer(d, &c.RealtimeRuntime, integer)
+			jsontext.Pointer(d, &c.RealtimeRuntime, jsontext.Integer)
 		case "realtimePeriod":
-			pointer(d, &c.RealtimePeriod, integer)
+			jsontext.Pointer(d, &c.RealtimePeriod, jsontext.Integer)
 		case "cpus":
-			text(d, &c.Cpus)
+			jsontext.Text(d, &c.Cpus)
 		case "mems":
-			text(d, &c.Mems)
+			jsontext.Text(d, &c.Mems)
 		case "idle":
-			pointer(d, &c.Idle, integer)
+			jsontext.Pointer(d, &c.Idle, jsontext.Integer)
 		}
 	}
 }
 
-func (d *decoder) pids(p *specs.LinuxPids) {
-	for name := range d.object {
+func readPids(d *jsontext.Decoder, p *specs.LinuxPids) {
+	for name := range d.Object {
 		if name == "limit" {
-			pointer(d, &p.Limit, integer)
+			jsontext.Pointer(d, &p.Limit, jsontext.Integer)
 		}
 	}
 }
 
-func (d *decoder) blockIO(b *specs.LinuxBlockIO) {
-	for name := range d.object {
+func readBlockIO(d *jsontext.Decoder, b *specs.LinuxBlockIO) {
+	for name := range d.Object {
 		switch name {
 		case "weight":
-			pointer(d, &b.Weight, integer)
+			jsontext.Pointer(d, &b.Weight, jsontext.Integer)
 		case "leafWeight":
-			pointer(d, &b.LeafWeight, integer)
+			jsontext.Pointer(d, &b.LeafWeight, jsontext.Integer)
 		case "weightDevice":
-			list(d, &b.WeightDevice, (*decoder).weightDevice)
+			jsontext.List(d, &b.WeightDevice, readWeightDevice)
 		case "throttleReadBpsDevice":
-			list(d, &b.ThrottleReadBpsDevice, (*decoder).throttleDevice)
+			jsontext.List(d, &b.ThrottleReadBpsDevice, readThrottleDevice)
 		case "throttleWriteBpsDevice":
-			list(d, &b.ThrottleWriteBpsDevice, (*decoder).throttleDevice)
+			jsontext.List(d, &b.ThrottleWriteBpsDevice, readThrottleDevice)
 		case "throttleReadIOPSDevice":
-			list(d, &b.ThrottleReadIOPSDevice, (*decoder).throttleDevice)
+			jsontext.List(d, &b.ThrottleReadIOPSDevice, readThrottleDevice)
 		case "throttleWriteIOPSDevice":
-			list(d, &b.ThrottleWriteIOPSDevice, (*decoder).throttleDevice)
+			jsontext.List(d, &b.ThrottleWriteIOPSDevice, readThrottleDevice)
 		}
 	}
 }
 
-func (d *decoder) weightDevice(w *specs.LinuxWeightDevice) {
-	for name := range d.object {
+func readWeightDevice(d *jsontext.Decoder, w *specs.LinuxWeightDevice) {
+	for name := range d.Object {
 		switch name {
 		case "major":
-			integer(d, &w.Major)
+			jsontext.Integer(d, &w.Major)
 		case "minor":
-			integer(d, &w.Minor)
+			jsontext.Integer(d, &w.Minor)
 		case "weight":
-			pointer(d, &w.Weight, integer)
+			jsontext.Pointer(d, &w.Weight, jsontext.Integer)
 		case "leafWeight":
-			pointer(d, &w.LeafWeight, integer)
+			jsontext.Pointer(d, &w.LeafWeight, jsontext.Integer)
 		}
 	}
 }
 
-func (d *decoder) throttleDevice(t *specs.LinuxThrottleDevice) {
-	for name := range d.object {
+func readThrottleDevice(d *jsontext.Decoder, t *specs.LinuxThrottleDevice) {
+	for name := range d.Object {
 		switch name {
 		case "major":
-			integer(d, &t.Major)
+			jsontext.Integer(d, &t.Major)
 		case "minor":
-			integer(d, &t.Minor)
+			jsontext.Integer(d, &t.Minor)
 		case "rate":
-			integer(d, &t.Rate)
+			jsontext.Integer(d, &t.Rate)
 		}
 	}
 }
 
-func (d *decoder) hugepages(l *specs.LinuxHugepageLimit) {
-	for name := range d.object {
+func readHugepages(d *jsontext.Decoder, l *specs.LinuxHugepageLimit) {
+	for name := range d.Object {
 		switch name {
 		case "pageSize":
-			text(d, &l.Pagesize)
+			jsontext.Text(d, &l.Pagesize)
 		case "limit":
-			integer(d, &l.Limit)
+			jsontext.Integer(d, &l.Limit)
 		}
 	}
 }
 
-func (d *decoder) network(n *specs.LinuxNetwork) {
-	for name := range d.object {
+func readNetwork(d *jsontext.Decoder, n *specs.LinuxNetwork) {
+	for name := range d.Object {
 		switch name {
 		case "classID":
-			pointer(d, &n.ClassID, integer)
+			jsontext.Pointer(d, &n.ClassID, jsontext.Integer)
 		case "priorities":
-			list(d, &n.Priorities, (*decoder).priority)
+			jsontext.List(d, &n.Priorities, readPriority)
 		}
 	}
 }
 
-func (d *decoder) priority(p *specs.LinuxInterfacePriority) {
-	for name := range d.object {
+func readPriority(d *jsontext.Decoder, p *specs.LinuxInterfacePriority) {
+	for name := range d.Object {
 		switch name {
 		case "name":
-			text(d, &p.Name)
+			jsontext.Text(d, &p.Name)
 		case "priority":
-			integer(d, &p.Priority)
+			jsontext.Integer(d, &p.Priority)
 		}
 	}
 }
 
-func (d *decoder) rdma(r *specs.LinuxRdma) {
-	for name := range d.object {
+func readRdma(d *jsontext.Decoder, r *specs.LinuxRdma) {
+	for name := range d.Object {
 		switch name {
 		case "hcaHandles":
-			pointer(d, &r.HcaHandles, integer)
+			jsontext.Pointer(d, &r.HcaHandles, jsontext.Integer)
 		case "hcaObjects":
-			pointer(d, &r.HcaObjects, integer)
+			jsontext.Pointer(d, &r.HcaObjects, jsontext.Integer)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"isoperf/runtime/jsontext"
 )
 
 func jsonName(f reflect.StructField) string {
@@ -205,7 +207,7 @@ func TestDecodeRefusesValues(t *testing.T) {
 }
 
 func TestDecodeRefusesSyntax(t *testing.T) {
-	deep := strings.Repeat("[", maxDepth+1)
+	deep := strings.Repeat("[", jsontext.MaxDepth+1)
 	refuses(t, [][2]string{
 		// Structure.
 		{``, `line 1, column 1: it ends where an object belongs`},
@@ -253,14 +255,14 @@ func TestDecodeDepth(t *testing.T) {
 	nest := func(n int) string {
 		return `{"a":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`
 	}
-	if _, err := decode(nest(maxDepth)); err != nil {
+	if _, err := decode(nest(jsontext.MaxDepth)); err != nil {
 		t.Error(err)
 	}
-	if _, err := decode(nest(maxDepth + 1)); err == nil {
-		t.Errorf("%d levels were read", maxDepth+1)
+	if _, err := decode(nest(jsontext.MaxDepth + 1)); err == nil {
+		t.Errorf("%d levels were read", jsontext.MaxDepth+1)
 	}
 	// What is closed does not count.
-	if _, err := decode(`{"a":[` + strings.Repeat(`{},[],`, maxDepth) + `0]}`); err != nil {
+	if _, err := decode(`{"a":[` + strings.Repeat(`{},[],`, jsontext.MaxDepth) + `0]}`); err != nil {
 		t.Error(err)
 	}
 }

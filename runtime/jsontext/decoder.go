@@ -1,4 +1,10 @@
-package spec
+// Package jsontext reads JSON straight to where it belongs, and writes it, for
+// processes that live for a few milliseconds: encoding/json, which a start would
+// pay for, is not linked into them.
+//
+//	text ──Parse──► Decoder ──► a function for each type: for name := range d.Object { switch name … }
+//	values ──Writer──► text
+package jsontext
 
 import (
 	"fmt"
@@ -6,17 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep objects and arrays may lie in each other, also in what
+// MaxDepth is how deep objects and arrays may lie in each other, also in what
 // is skipped; config.json itself needs eight.
-const maxDepth = 100
+const MaxDepth = 100
 
-// decoder reads JSON (RFC 8259) from front to back, straight to where it
+// Decoder reads JSON (RFC 8259) from front to back, straight to where it
 // belongs: encoding/json would spend its time on reflection, which a process
 // that starts one container does not earn back. It is stricter in that text must
 // be UTF-8, and names must be spelled as the specification does.
 //
 // The first error stays, and ends every loop. Strings share the memory of text.
-type decoder struct {
+type Decoder struct {
 	text string
 	at   int
 	path []place // where the value is that is being read
@@ -33,7 +39,7 @@ type place struct {
 }
 
 // where is the path as config.json spells it: linux.seccomp.syscalls[3].names.
-func (d *decoder) where() string {
+func (d *Decoder) where() string {
 	var b strings.Builder
 	for i, p := range d.path {
 		switch {
@@ -51,7 +57,7 @@ func (d *decoder) where() string {
 }
 
 // syntax notes that the text is no JSON, and where.
-func (d *decoder) syntax(format string, args ...any) {
+func (d *Decoder) syntax(format string, args ...any) {
 	if d.err == nil {
 		at := min(d.at, len(d.text))
 		line := 1 + strings.Count(d.text[:at], "\n")
@@ -61,7 +67,7 @@ func (d *decoder) syntax(format string, args ...any) {
 }
 
 // unexpected is a syntax error at a character that does not belong there.
-func (d *decoder) unexpected(wanted string) {
+func (d *Decoder) unexpected(wanted string) {
 	if d.at >= len(d.text) {
 		d.syntax("it ends where %s belongs", wanted)
 		return
@@ -70,8 +76,8 @@ func (d *decoder) unexpected(wanted string) {
 	d.syntax("%q, where %s belongs", r, wanted)
 }
 
-// wrong notes a value that is JSON and cannot be taken.
-func (d *decoder) wrong(format string, args ...any) {
+// Wrong notes a value that is JSON and cannot be taken.
+func (d *Decoder) Wrong(format string, args ...any) {
 	if d.err == nil {
 		text := fmt.Sprintf(format, args...)
 		if where := d.where(); where != "" {
@@ -81,10 +87,10 @@ func (d *decoder) wrong(format string, args ...any) {
 	}
 }
 
-// mismatch notes a value of another type than the field's.
-func (d *decoder) mismatch(wanted string) {
+// Mismatch notes a value of another type than the field's.
+func (d *Decoder) Mismatch(wanted string) {
 	var got string
-	switch c := d.peek(); {
+	switch c := d.Peek(); {
 	case c == '{':
 		got = "an object"
 	case c == '[':
@@ -99,12 +105,12 @@ func (d *decoder) mismatch(wanted string) {
 		d.unexpected(wanted)
 		return
 	}
-	d.wrong("%s, where %s belongs", got, wanted)
+	d.Wrong("%s, where %s belongs", got, wanted)
 }
 
-// peek is the first byte of what comes next; 0 at the end of the text, or at a
+// Peek is the first byte of what comes next; 0 at the end of the text, or at a
 // NUL, which belongs nowhere.
-func (d *decoder) peek() byte {
+func (d *Decoder) Peek() byte {
 	for ; d.at < len(d.text); d.at++ {
 		if c := d.text[d.at]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
 			return c
@@ -114,8 +120,8 @@ func (d *decoder) peek() byte {
 }
 
 // take skips a character that has to come next.
-func (d *decoder) take(c byte, wanted string) bool {
-	if d.peek() != c {
+func (d *Decoder) take(c byte, wanted string) bool {
+	if d.Peek() != c {
 		d.unexpected(wanted)
 		return false
 	}
@@ -124,7 +130,7 @@ func (d *decoder) take(c byte, wanted string) bool {
 }
 
 // word reads one of JSON's three words.
-func (d *decoder) word(word string) bool {
+func (d *Decoder) word(word string) bool {
 	if !strings.HasPrefix(d.text[d.at:], word) {
 		d.syntax("this is not %q", word)
 		return false
@@ -133,20 +139,20 @@ func (d *decoder) word(word string) bool {
 	return true
 }
 
-// null takes a null, which leaves a field as it is.
-func (d *decoder) null() bool { return d.peek() == 'n' && d.word("null") }
+// Null takes a null, which leaves a field as it is.
+func (d *Decoder) Null() bool { return d.Peek() == 'n' && d.word("null") }
 
 // open enters an object or an array.
-func (d *decoder) open(c byte, wanted string) bool {
+func (d *Decoder) open(c byte, wanted string) bool {
 	switch {
-	case d.null() || d.err != nil:
+	case d.Null() || d.err != nil:
 		return false
-	case d.peek() != c:
-		d.mismatch(wanted)
+	case d.Peek() != c:
+		d.Mismatch(wanted)
 		return false
 	}
-	if d.deep++; d.deep > maxDepth {
-		d.syntax("more than %d objects and arrays in each other", maxDepth)
+	if d.deep++; d.deep > MaxDepth {
+		d.syntax("more than %d objects and arrays in each other", MaxDepth)
 		return false
 	}
 	d.at++
@@ -155,8 +161,8 @@ func (d *decoder) open(c byte, wanted string) bool {
 
 // more says whether another element follows: it takes the comma before it, or
 // the bracket that ends all.
-func (d *decoder) more(first bool, end byte, wanted string) bool {
-	switch c := d.peek(); {
+func (d *Decoder) more(first bool, end byte, wanted string) bool {
+	switch c := d.Peek(); {
 	case d.err != nil:
 		return false
 	case c == end:
@@ -169,31 +175,31 @@ func (d *decoder) more(first bool, end byte, wanted string) bool {
 	if !d.take(',', wanted) {
 		return false
 	}
-	if d.peek() == end {
+	if d.Peek() == end {
 		d.unexpected("another element")
 		return false
 	}
 	return true
 }
 
-// object goes through the fields of an object. A value that the body does not
+// Object goes through the fields of an object. A value that the body does not
 // read is skipped, so unknown fields are.
-func (d *decoder) object(field func(name string) bool) { d.fields('.', field) }
+func (d *Decoder) Object(field func(name string) bool) { d.fields('.', field) }
 
-// entries goes through an object that is a map.
-func (d *decoder) entries(entry func(key string) bool) { d.fields('"', entry) }
+// Entries goes through an object that is a map.
+func (d *Decoder) Entries(entry func(key string) bool) { d.fields('"', entry) }
 
-func (d *decoder) fields(kind byte, field func(name string) bool) {
+func (d *Decoder) fields(kind byte, field func(name string) bool) {
 	if !d.open('{', "an object") {
 		return
 	}
 	depth := len(d.path)
 	for first := true; d.more(first, '}', "a comma or }"); first = false {
-		if d.peek() != '"' {
+		if d.Peek() != '"' {
 			d.unexpected("a name in quotes")
 			return
 		}
-		name := d.quoted()
+		name := d.Quoted()
 		if d.err != nil || !d.take(':', "a colon") {
 			return
 		}
@@ -203,14 +209,14 @@ func (d *decoder) fields(kind byte, field func(name string) bool) {
 			return
 		}
 		if d.err == nil && d.at == before {
-			d.skip()
+			d.Skip()
 		}
 		d.path = d.path[:depth]
 	}
 }
 
-// elements goes through an array.
-func (d *decoder) elements(element func(int) bool) {
+// Elements goes through an array.
+func (d *Decoder) Elements(element func(int) bool) {
 	if !d.open('[', "an array") {
 		return
 	}
@@ -224,18 +230,18 @@ func (d *decoder) elements(element func(int) bool) {
 	}
 }
 
-// skip reads a value that nobody wants; it still has to be one.
-func (d *decoder) skip() {
-	switch c := d.peek(); {
+// Skip reads a value that nobody wants; it still has to be one.
+func (d *Decoder) Skip() {
+	switch c := d.Peek(); {
 	case c == '{':
-		for range d.object {
+		for range d.Object {
 		}
 	case c == '[':
-		for range d.elements {
-			d.skip()
+		for range d.Elements {
+			d.Skip()
 		}
 	case c == '"':
-		d.quoted()
+		d.Quoted()
 	case c == 't':
 		d.word("true")
 	case c == 'f':
@@ -243,15 +249,15 @@ func (d *decoder) skip() {
 	case c == 'n':
 		d.word("null")
 	case c == '-' || c >= '0' && c <= '9':
-		d.number()
+		d.Number()
 	default:
 		d.unexpected("a value")
 	}
 }
 
-// number reads a number as it stands there; integer says that it is one, with
+// Number reads a number as it stands there; integer says that it is one, with
 // neither a fraction nor an exponent.
-func (d *decoder) number() (text string, integer bool) {
+func (d *Decoder) Number() (text string, integer bool) {
 	start := d.at
 	if d.text[d.at] == '-' {
 		d.at++
@@ -283,7 +289,7 @@ func (d *decoder) number() (text string, integer bool) {
 }
 
 // digits skips one digit or more.
-func (d *decoder) digits() bool {
+func (d *Decoder) digits() bool {
 	start := d.at
 	for d.at < len(d.text) && d.text[d.at] >= '0' && d.text[d.at] <= '9' {
 		d.at++

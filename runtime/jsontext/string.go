@@ -1,4 +1,4 @@
-package spec
+package jsontext
 
 import (
 	"strconv"
@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// quoted reads a string.
-func (d *decoder) quoted() string {
+// Quoted reads a string.
+func (d *Decoder) Quoted() string {
 	d.at++
 	start, ascii := d.at, true
 	for ; d.at < len(d.text); d.at++ {
@@ -37,7 +37,7 @@ func (d *decoder) quoted() string {
 }
 
 // valid says whether the text from start up to here is UTF-8.
-func (d *decoder) valid(start int) bool {
+func (d *Decoder) valid(start int) bool {
 	for i, r := range d.text[start:d.at] {
 		if r == utf8.RuneError && !strings.HasPrefix(d.text[start+i:], "\uFFFD") {
 			d.at = start + i
@@ -50,7 +50,7 @@ func (d *decoder) valid(start int) bool {
 
 // escaped reads the rest of a string that began at start, from the first
 // backslash on.
-func (d *decoder) escaped(start int) string {
+func (d *Decoder) escaped(start int) string {
 	b := append(make([]byte, 0, 2*(d.at-start)+16), d.text[start:d.at]...)
 	for d.at < len(d.text) {
 		start := d.at
@@ -82,7 +82,7 @@ func (d *decoder) escaped(start int) string {
 }
 
 // escape reads a backslash and what belongs to it.
-func (d *decoder) escape() (rune, bool) {
+func (d *Decoder) escape() (rune, bool) {
 	const letters, meant = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
 	if d.at+1 < len(d.text) {
 		if i := strings.IndexByte(letters, d.text[d.at+1]); i >= 0 {
@@ -111,7 +111,7 @@ func (d *decoder) escape() (rune, bool) {
 }
 
 // unit reads \u and four digits, without going on.
-func (d *decoder) unit() (rune, bool) {
+func (d *Decoder) unit() (rune, bool) {
 	s := d.text[d.at:]
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
 		return 0, false
