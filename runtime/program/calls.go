@@ -105,6 +105,28 @@ func Prctl(name string, option int, arg Arg) Op {
 	return Op{Name: name, Call: unix.SYS_PRCTL, Args: [6]Arg{Int(option), arg}, Text: "prctl(" + strconv.Itoa(option) + ", " + arg.String() + ")"}
 }
 
+// Read reads n bytes from a descriptor, which nobody looks at: it waits for them.
+func Read(fd Arg, n int) Op {
+	return Op{
+		Name: "read", Call: unix.SYS_READ, Args: [6]Arg{fd, Buffer(n), Int(n)},
+		Text: "read(" + fd.String() + ", buffer, " + strconv.Itoa(n) + ")",
+	}
+}
+
+// Executable asks whether there is a file that the child may execute;
+// faccessat2(2), Linux 5.8.
+func Executable(path string) Op {
+	return Op{
+		Name: "find " + path, Call: unix.SYS_FACCESSAT2, Args: [6]Arg{Cwd(), String(path), Int(unix.X_OK), Int(unix.AT_EACCESS)},
+		Text: "faccessat2(AT_FDCWD, " + strconv.Quote(path) + ", X_OK, AT_EACCESS)",
+	}
+}
+
+// DieAlone takes the death signal of DieWithParent back.
+func DieAlone() Op {
+	return Op{Name: "outlive parent", Call: unix.SYS_PRCTL, Args: [6]Arg{Int(unix.PR_SET_PDEATHSIG), Int(0)}, Text: "prctl(PR_SET_PDEATHSIG, 0)"}
+}
+
 // Sleep is nanosleep(2) for ns nanoseconds.
 func Sleep(ns int64) Op {
 	return Op{

@@ -51,7 +51,7 @@ func (p *Program) checkOp(i int, op *Op) error {
 		}
 	}
 	for j := range op.Args {
-		if arg := &op.Args[j]; arg.kind() == argResult && (int(arg.word) < 0 || int(arg.word) >= i) {
+		if arg := &op.Args[j]; (arg.kind() == argResult || arg.kind() == argPlace) && (int(arg.word) < 0 || int(arg.word) >= i) {
 			return fmt.Errorf("it uses the result of op %d, which does not come before it", int(arg.word)+1)
 		}
 	}

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -185,4 +186,58 @@ func TestExecAt(t *testing.T) {
 		}
 		mustExit(t, proc, 9)
 	})
+}
+
+// Why no command could be executed is written down.
+func TestReportExec(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"plain": "x", "noexec": "no program"} {
+		mode := os.FileMode(0o644)
+		if name == "noexec" {
+			mode = 0o755
+		}
+		if err := os.WriteFile(dir+"/"+name, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		paths []string
+		want  syscall.Errno // 0: it runs
+	}{
+		{[]string{dir + "/none"}, unix.ENOENT},
+		{[]string{dir + "/none", dir + "/plain"}, unix.EACCES},
+		{[]string{dir + "/noexec"}, unix.ENOEXEC},
+		{[]string{dir + "/plain/x"}, unix.ENOTDIR},
+		{[]string{dir + "/none", "/bin/true"}, 0},
+	} {
+		f, err := os.Create(dir + "/report")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := New(Stub, 0)
+		p.Stdio(0, 1, 2)
+		p.Keep(int(f.Fd()))
+		p.ReportExec(Int(f.Fd()))
+		p.ExecFirst(c.paths, []string{"x"}, nil)
+		proc, err := Start(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := proc.Wait()
+		proc.Release()
+		f.Close()
+		text, rerr := os.ReadFile(dir + "/report")
+		if err != nil || rerr != nil {
+			t.Fatal(err, rerr)
+		}
+		if c.want == 0 {
+			if len(text) != 0 || status.Code != 0 {
+				t.Errorf("%v: %v, and the report says %x", c.paths, status, text)
+			}
+			continue
+		}
+		if len(text) != 8 || syscall.Errno(-int64(binary.NativeEndian.Uint64(text))) != c.want || status.Code != 127 {
+			t.Errorf("%v: %v, and the report says %x, want %v", c.paths, status, text, c.want)
+		}
+	}
 }

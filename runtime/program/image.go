@@ -232,7 +232,7 @@ func (img *Image) layout(from int) (err error) {
 			err = fmt.Errorf("load op %q: the string %s contains a NUL", op.Name, b.show())
 		}
 		for _, w := range b.words {
-			if k := w.kind(); k == argResult || k == argHeld {
+			if k := w.kind(); k == argResult || k == argHeld || k == argPlace {
 				err = fmt.Errorf("load op %q: a vector cannot hold the result of an op", op.Name)
 			}
 			place(op, w.block())
@@ -304,7 +304,7 @@ func (img *Image) word(arg Arg) uint64 {
 	switch arg.kind() {
 	case argData:
 		return uint64(img.arena.addr + img.offsets.of(arg.data))
-	case argResult:
+	case argResult, argPlace:
 		return uint64(img.arena.addr + headerSize + uintptr(img.index(Ref(arg.word)))*recordSize + unsafe.Offsetof(record{}.result))
 	case argHeader, argHeld:
 		return uint64(img.arena.addr + arg.word)

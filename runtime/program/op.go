@@ -51,7 +51,7 @@ type Arg struct {
 }
 
 // tags tell the other kinds of arguments apart from data.
-var tags [3]block
+var tags [4]block
 
 type argKind uint8
 
@@ -61,6 +61,7 @@ const (
 	argResult // word is the op's place in the program
 	argHeader // the address of a field of the arena's header; word is its offset
 	argHeld   // what is in that field
+	argPlace  // the address of the result of an op; word is its place in the program
 )
 
 func (a Arg) kind() argKind {
@@ -73,6 +74,8 @@ func (a Arg) kind() argKind {
 		return argHeader
 	case &tags[2]:
 		return argHeld
+	case &tags[3]:
+		return argPlace
 	}
 	return argData
 }
@@ -179,6 +182,10 @@ func Strings(list []string) Arg {
 // Result is the result of an earlier op, for example a descriptor.
 func Result(r Ref) Arg { return Arg{data: &tags[0], word: uintptr(r)} }
 
+// ResultAt is a pointer to the result of an earlier op, 8 bytes: an error is the
+// errno, negative.
+func ResultAt(r Ref) Arg { return Arg{data: &tags[3], word: uintptr(r)} }
+
 // String shows the argument as a program is printed.
 func (a Arg) String() string {
 	switch a.kind() {
@@ -186,6 +193,8 @@ func (a Arg) String() string {
 		return a.data.show()
 	case argResult:
 		return "result of op " + strconv.Itoa(int(a.word)+1)
+	case argPlace:
+		return "address of the result of op " + strconv.Itoa(int(a.word)+1)
 	case argHeld:
 		return "the copy"
 	case argHeader:

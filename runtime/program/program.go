@@ -50,7 +50,9 @@ type Program struct {
 	last    []Op // what runs just before execve
 	// The original limits are given back already.
 	restored bool
-	execs    int  // how many ops, the last ones, execute a command
+	report   Arg  // where it is written that no command could be executed
+	reported bool // it is
+	execs    int  // how many ops, the last ones, execute a command, or follow when that fails
 	armed    Tell // the message after the last time the death signal was armed
 	again    bool
 	err      error
@@ -286,6 +288,12 @@ func setName() Op {
 // Exec.
 func (p *Program) Last(op Op) { p.last = append(p.last, op) }
 
+// ReportExec has the child write to a descriptor why the command cannot be
+// executed, for others than the launcher: 8 bytes, the negative errno, for those
+// that people meet (no such file, not allowed, no program). Nothing is written
+// where a filter forbids that. It must come before Exec.
+func (p *Program) ReportExec(fd Arg) { p.report, p.reported = fd, true }
+
 // Exec ends the program with the command at path. Before it, the child gets
 // what os/exec would give it: the original RLIMIT_NOFILE, which Go raises,
 // and the signal mask of the launching thread.
@@ -301,10 +309,20 @@ func (p *Program) ExecFirst(paths []string, argv, env []string) {
 		op := execve(String(path), args, vars)
 		if i < len(paths)-1 {
 			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES}
+		} else if p.reported {
+			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ENOEXEC}
 		}
 		p.Add(op)
 	}
 	p.execs = len(paths)
+	if p.reported {
+		p.Add(Op{
+			Name: "report", Call: unix.SYS_WRITE, Args: [6]Arg{p.report, ResultAt(Ref(len(p.ops) - 1)), Int(8)},
+			Text: fmt.Sprintf("write(%v, the result of the last execve, 8)", p.report),
+		})
+		p.Add(Exit(127))
+		p.execs += 2
+	}
 }
 
 // ExecAt is Exec of the file behind a descriptor.
