@@ -22,7 +22,8 @@ type Group struct {
 	parts  []*part
 	record string // the owner record's file; "": none
 	spans  []Span
-	fresh  bool // late writes are still to be made
+	fresh  bool     // late writes are still to be made
+	above  []string // of directories that are gone, those made for them; see Find
 
 	// Ready, when not nil, is called by Within when the thread has left the
 	// group, and before the limits on memory and tasks are written. It should

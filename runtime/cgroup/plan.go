@@ -31,6 +31,10 @@ type Options struct {
 	// is to be even without limits of them: for their counters, or for limits
 	// that come later. Version 2 has "cpuacct" in every group.
 	Also []string
+	// Usual puts the group into every hierarchy whose limits people change while a
+	// container runs (processors, memory, tasks, block devices), as far as the
+	// machine has them, since Group.Update moves no processes.
+	Usual bool
 	// Detached groups outlive this process: Sweep takes one only when its
 	// record has an owner that is gone. See Group.SetOwner.
 	Detached bool
@@ -105,7 +109,7 @@ func (h *Host) Plan(o Options) (*Plan, error) {
 	if o.Always {
 		asked = h.addUsual(asked)
 	}
-	if asked, err = h.addAlso(asked, o.Also); err != nil {
+	if asked, err = h.addAlso(asked, append(o.Also, h.changed(o.Usual)...)); err != nil {
 		return nil, err
 	}
 	if len(asked) == 0 {

@@ -114,6 +114,31 @@ func (g *Group) State() State {
 	return s
 }
 
+// State is that of the group which Create would make, as far as it is known
+// before: written down first, it leads to whatever a crash leaves of it.
+func (p *Plan) State() State { return State{Name: p.name, Dirs: p.state()} }
+
+// Find is Open of a group that may be gone, or be there in part: what is there
+// can be killed and removed. Of a directory that is gone, those above it that were
+// made for it are removed too.
+func Find(h *Host, s State) (*Group, error) {
+	g := &Group{host: h, name: s.Name, record: s.Record}
+	for _, line := range s.Dirs {
+		one, err := Open(h, State{Name: s.Name, Dirs: []string{line}})
+		switch {
+		case err == nil:
+			g.parts = append(g.parts, one.parts...)
+		case errors.Is(err, unix.ENOENT):
+			_, above, _ := strings.Cut(line, "\t")
+			g.above = append(g.above, above)
+		default:
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
 // Open is a group that another process has created, and closed or left. A
 // directory of it that is gone is an error.
 func Open(h *Host, s State) (*Group, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,14 @@ func (g *Group) Remove() error {
 		}
 	}
 	g.parts = left
+	for _, line := range g.above {
+		for dir := range strings.SplitSeq(line, "\t") {
+			if err := unix.Rmdir(dir); err != nil && err != unix.ENOENT && err != unix.EBUSY && err != unix.ENOTEMPTY {
+				all = errors.Join(all, fmt.Errorf("remove directory %q: %w", dir, err))
+			}
+		}
+	}
+	g.above = nil
 	if all == nil && g.record != "" {
 		if err := unix.Unlink(g.record); err != nil && err != unix.ENOENT {
 			return fmt.Errorf("remove the owner record %q: %w", g.record, err)

@@ -146,6 +146,18 @@ func (h *Host) addUsual(all []*request) []*request {
 	return all
 }
 
+// changed are the controllers for Options.Usual.
+func (h *Host) changed(usual bool) (names []string) {
+	if usual {
+		for _, c := range []*controller{&cpu, &cpuset, &memory, &pids, &blockIO, &cpuacct} {
+			if h.find(c) != nil {
+				names = append(names, c.name)
+			}
+		}
+	}
+	return names
+}
+
 // addAlso adds hierarchies by their controllers.
 func (h *Host) addAlso(all []*request, names []string) ([]*request, error) {
 	for _, name := range names {

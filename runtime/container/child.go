@@ -52,6 +52,10 @@ func (pl *Plan) birth() error {
 	if pl.options.Console != 0 {
 		p.Keep(pl.options.Console)
 	}
+	if h := pl.options.Hold; h != nil {
+		p.Keep(h.Start)
+		p.Keep(h.Failure)
+	}
 	if flags&unix.CLONE_NEWUSER != 0 && !second {
 		last, err := capability.Last()
 		if err != nil {

@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"path"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -91,7 +92,13 @@ func (pl *Plan) finish(tty program.Arg) error {
 			return err
 		}
 	}
-	if pl.filter != nil && !process.NoNewPrivileges {
+	env := environment(pl.spec)
+	commands := paths(process.Args[0], env)
+	early := pl.filter != nil && !process.NoNewPrivileges
+	if early {
+		if pl.options.Hold != nil && path.IsAbs(commands[0]) {
+			pl.lookUp(commands)
+		}
 		p.Add(filter)
 	}
 	if err := pl.credentials(); err != nil {
@@ -122,11 +129,14 @@ func (pl *Plan) finish(tty program.Arg) error {
 		mask = *process.User.Umask
 	}
 	p.Add(program.Umask(mask))
+	if pl.options.Hold != nil && !early {
+		pl.lookUp(commands)
+	}
+	pl.holdBack()
 	if pl.filter != nil && process.NoNewPrivileges {
 		p.Last(filter)
 	}
-	env := environment(pl.spec)
-	p.ExecFirst(paths(process.Args[0], env), process.Args, env)
+	p.ExecFirst(commands, process.Args, env)
 	return nil
 }
 
@@ -241,6 +251,9 @@ func (pl *Plan) checkFilter() error {
 	if !late {
 		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
 			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
+		if pl.options.Hold != nil {
+			numbers = append(numbers, unix.SYS_READ)
+		}
 		if pl.spec.Process.Terminal {
 			numbers = append(numbers, unix.SYS_DUP3, unix.SYS_IOCTL)
 		}

@@ -24,6 +24,11 @@ type Options struct {
 	// makes in its own /dev/pts is sent there. 0: with process.terminal, Stdio
 	// are the slave of a terminal of the host, and become the controlling one.
 	Console int
+	// Hold has the container wait for its start; nil: it does not.
+	Hold *Hold
+	// Kept says that the control group is to stay when this process ends: there
+	// is one also without limits, unless this user may not make any.
+	Kept bool
 	// Parent is a delegated control group; see cgroup.Options.
 	Parent string
 	// Record is a directory for what a killed runtime leaves; see
@@ -51,6 +56,7 @@ type Plan struct {
 	options Options
 	host    *cgroup.Host // nil: no control groups are needed
 	group   *cgroup.Plan // nil likewise
+	spared  bool         // the group is nothing that was asked for
 	maps    idmap.Maps
 	filter  *seccomp.Filter // nil: none
 	program *program.Program
@@ -69,6 +75,9 @@ type Plan struct {
 	forked    program.Tell // 0: no init
 	confined  program.Tell // by the init
 	released  program.Gate // of the command, once the init is confined
+	setUp     program.Tell // 0: it does not wait for its start
+	recorded  program.Gate // then: its end is its own from here on
+	waiting   program.Tell // and it waits
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
 	enters    bool         // an op enters the time namespace, and execve need not
@@ -93,6 +102,9 @@ func New(c *spec.Container, o Options) (*Plan, error) {
 // begin plans as much as it takes to make the child.
 func begin(c *spec.Container, o Options) (*Plan, error) {
 	pl := &Plan{spec: c, options: o}
+	if err := pl.checkHold(); err != nil {
+		return nil, err
+	}
 	pl.created, _ = c.Flags()
 	if err := pl.planGroup(); err != nil {
 		return nil, err
@@ -127,7 +139,8 @@ func (pl *Plan) planGroup() error {
 		shown = shown || strings.HasPrefix(m.Type, "cgroup")
 	}
 	limits := l.Resources != nil && !empty(l.Resources)
-	if !shown && !limits && l.CgroupsPath == "" {
+	kept := pl.options.Kept
+	if !shown && !limits && !kept && l.CgroupsPath == "" {
 		return nil
 	}
 	host, err := cgroup.Detect()
@@ -140,9 +153,18 @@ func (pl *Plan) planGroup() error {
 	pl.host = host
 	pl.group, err = host.Plan(cgroup.Options{
 		ID: pl.spec.ID, Path: l.CgroupsPath, Resources: l.Resources,
-		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "",
+		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "" || kept, Usual: kept, Detached: kept,
 	})
+	pl.spared = kept && !limits && l.CgroupsPath == ""
 	return err
+}
+
+// Group is the control group that Start makes; ok is false without one.
+func (pl *Plan) Group() (s cgroup.State, ok bool) {
+	if pl.group == nil || pl.group.Empty() {
+		return s, false
+	}
+	return pl.group.State(), true
 }
 
 // empty says whether nothing is limited.

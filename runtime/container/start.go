@@ -72,12 +72,16 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	if pl.group != nil && !pl.group.Empty() {
 		start := program.Now()
 		group, err := pl.group.Create()
-		if err != nil {
+		switch {
+		case err == nil:
+			c.event("create control group", start)
+			c.group = group
+			pl.program.Cgroup = group.FD()
+		case pl.spared && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
+			pl.group = nil // this user has none
+		default:
 			return nil, err
 		}
-		c.event("create control group", start)
-		c.group = group
-		pl.program.Cgroup = group.FD()
 	}
 	if err := c.launch(); err != nil {
 		return nil, errors.Join(err, c.removeGroup())
@@ -90,14 +94,7 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 		err = c.guide(ctx, connect)
 	}
 	if err != nil {
-		// Nothing but its end is of interest now.
-		_ = c.process.Signal(unix.SIGKILL)
-		_, cause := c.process.Wait()
-		c.process.Release()
-		if cause != nil { // the child says best what went wrong
-			err = cause
-		}
-		return nil, errors.Join(err, c.removeGroup())
+		return nil, c.Abort(err)
 	}
 	return c, nil
 }

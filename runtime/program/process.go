@@ -329,6 +329,17 @@ func (p *Process) Release() {
 	}
 }
 
+// Abandon gives up a process that goes on without its launcher: whoever reaps
+// orphans waits for it. Its image stays taken.
+func (p *Process) Abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.done {
+		unix.Close(p.pidfd)
+		p.done, p.lost = true, errors.New("the process was abandoned")
+	}
+}
+
 // Buffer is what ops wrote into a Buffer argument.
 func (p *Process) Buffer(a Arg) []byte { return p.img.Buffer(a) }
 
