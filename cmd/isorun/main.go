@@ -1,32 +1,32 @@
-// Isorun starts a container, or a command in new namespaces, through the
-// engine's stub, and stands for it: it forwards signals and exits with the
-// command's status. It imports runtime packages only, since its own start-up is
-// part of its speed.
+// Isorun is an OCI runtime: it starts containers through the engine's stub, and
+// commands in new namespaces. It imports runtime packages only, since its own
+// start-up is part of its speed.
 //
-//	isorun run [-b BUNDLE] ID
-//	isorun unshare [--namespaces LIST] [--plan] [--timeline] [--] CMD [ARG…]
+//	isorun run [-b BUNDLE] ID                     in the foreground: it forwards signals and exits with the command's status
+//	isorun create, start, kill, delete, state …   one life in several commands, as runc has them
+//	isorun unshare [flags] [--] CMD [ARG…]        a command in new namespaces
 //
-// Own failures exit with 125; a command that cannot be executed with 126, one
-// that is not found with 127; a command that a signal ended with 128 plus the
-// signal's number.
+// In the foreground, own failures exit with 125; a command that cannot be executed
+// with 126, one that is not found with 127; a command that a signal ended with 128
+// plus the signal's number. The other commands fail with 1, as runc's do.
+//
+// A container in the foreground is not in the state directory: it belongs to the
+// isorun that stands for it, dies with it, and is signalled through it. Writing
+// down what nobody needs would be a part of every start. "run --detach" is create
+// and start.
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"isoperf/runtime/foreground"
-	"isoperf/runtime/idmap"
-	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
 	"isoperf/runtime/program/inherit"
 )
@@ -34,17 +34,15 @@ import (
 const usage = `isorun starts containers, and commands in new namespaces.
 
 Usage:
-  isorun run [-b BUNDLE] [flags] ID         the container of a bundle (isorun run --help)
-  isorun unshare [flags] [--] CMD [ARG…]    a command in new namespaces
+  isorun [global flags] COMMAND [flags] [arguments]
 
-Flags of unshare:
+Commands (isorun COMMAND --help):
 %s
-Examples:
-  isorun unshare --namespaces pid,net,uts -- sh -c 'echo $$'
-  isorun unshare --namespaces all,-user --plan -- true
-
-Exit status: the command's; 125 when isorun itself failed, 126 when CMD cannot
-be executed, 127 when it is not found, 128+N when signal N ended it.
+Global flags:
+%s
+Exit status of run and unshare: the command's; 125 when isorun itself failed, 126
+when the command cannot be executed, 127 when it is not found, 128+N when signal N
+ended it. Of the others: 1 when they failed.
 `
 
 // begun is when this package was initialised, which is about when main begins.
@@ -65,110 +63,53 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "run" {
-		return runBundle(args[1:], stdout, stderr)
-	}
-	list, plan, timeline, showVersion := "mnt,pid,net,uts,ipc,cgroup", false, false, false
-	flags := flagSet{
-		{short: "n", long: "namespaces", value: "LIST", text: &list, preset: list, help: "namespaces to create: user pid net mnt uts ipc cgroup time, all, none"},
-		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
-		{long: "timeline", on: &timeline, help: "print on standard error when each op ended"},
-		{long: "version", on: &showVersion, help: "print the version"},
-	}
-	help := func(w io.Writer) { fmt.Fprintf(w, usage, flags.usage()) }
-	fail := func(code int, err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return code }
-	if len(args) > 0 && args[0] == "unshare" {
-		args = args[1:]
-	} else if len(args) == 0 {
-		help(stderr)
-		return foreground.ExitOwn
-	} else if args[0] == "help" {
-		help(stdout)
-		return 0
-	} else if !strings.HasPrefix(args[0], "-") {
-		return fail(foreground.ExitOwn, fmt.Errorf("unknown command %q: there are run and unshare (isorun --help)", args[0]))
-	}
+	// The process is short-lived: a collection costs more than it gives back.
+	debug.SetGCPercent(-1)
+	g := &globals{stdout: stdout, stderr: stderr}
+	flags := g.flags()
 	args, err := flags.parse(args, true)
+	help := func(w io.Writer) { fmt.Fprintf(w, usage, commandList(), flags.usage()) }
 	switch {
 	case err == errHelp:
 		help(stdout)
 		return 0
 	case err != nil:
-		return fail(foreground.ExitOwn, fmt.Errorf("%w (isorun --help)", err))
-	case showVersion:
-		fmt.Fprintln(stdout, "isorun", version())
+		fmt.Fprintf(stderr, "isorun: %v (isorun --help)\n", err)
+		return foreground.ExitOwn
+	case g.showVersion:
+		fmt.Fprintf(stdout, "isorun version %s\nspec: %s\ngo: %s\n", version(), specs.Version, runtime.Version())
 		return 0
 	case len(args) == 0:
-		return fail(foreground.ExitOwn, errors.New("no command (isorun --help)"))
+		help(stderr)
+		return foreground.ExitOwn
 	}
-	bits, err := namespace.ParseList(list)
-	if err != nil {
-		return fail(foreground.ExitOwn, err)
-	}
-	path, err := exec.LookPath(args[0])
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fail(foreground.ExitNotExecutable, err)
-	case err != nil:
-		return fail(foreground.ExitNotFound, err)
-	}
-	p, mapped := build(bits, path, args)
-	if plan {
-		if err := p.Print(stdout); err != nil {
-			return fail(foreground.ExitOwn, err)
-		}
+	switch args[0] {
+	case "run":
+		return runBundle(g, args[1:])
+	case "unshare":
+		return runUnshare(args[1:], stdout, stderr)
+	case "help":
+		help(stdout)
 		return 0
 	}
-	return start(p, mapped, timeline, stderr)
-}
-
-// build is the program. In a new user namespace the command waits until its
-// ids are mapped: an execve without a map gives all capabilities up.
-func build(bits uint64, path string, argv []string) (*program.Program, program.Gate) {
-	p := program.New(program.Stub, bits)
-	p.Stdio(0, 1, 2)
-	p.DieWithParent()
-	var mapped program.Gate
-	if bits&unix.CLONE_NEWUSER != 0 {
-		mapped = p.Wait("ids mapped")
-	}
-	p.Exec(path, argv, os.Environ())
-	return p, mapped
-}
-
-// start runs the program and stands for it.
-func start(p *program.Program, mapped program.Gate, timeline bool, stderr io.Writer) int {
-	inherit.Restore()
-	proc, err := program.Start(p)
-	if err != nil {
-		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		return foreground.ExitOwn
-	}
-	stop := program.Forward(proc)
-	var mapErr error
-	if mapped != 0 {
-		if mapErr = idmap.Self(proc.Pid()); mapErr != nil {
-			fmt.Fprintf(stderr, "isorun: map ids: %v\n", mapErr)
-			// It dies here, or has died; either way Wait collects it.
-			_ = proc.Signal(syscall.SIGKILL)
-		}
-		proc.Open(mapped)
-	}
-	status, err := proc.Wait()
-	stop()
-	if timeline {
-		for _, s := range proc.Timeline().Spans {
-			fmt.Fprintf(stderr, "%9.1f us  %-16s %s\n", float64(s.End-s.Start)/1e3, s.Name, s.Text())
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return g.do(c, args[1:])
 		}
 	}
-	if mapErr != nil {
-		return foreground.ExitOwn
+	fmt.Fprintf(stderr, "isorun: unknown command %q: see isorun --help\n", args[0])
+	return foreground.ExitOwn
+}
+
+// commandList is the list for the help text.
+func commandList() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %-9s %s\n", "run", "create and start a container, and stand for it")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.about)
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		return foreground.ExitCode(err)
-	}
-	return status.ExitCode()
+	fmt.Fprintf(&b, "  %-9s %s\n", "unshare", "a command in new namespaces")
+	return b.String()
 }
 
 // buildVersion is set by the linker; empty: what the Go toolchain knows.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
@@ -29,9 +28,8 @@ cannot be executed, 127 when it is not found, 128+N when signal N ended it.
 const records = "/run/isoperf"
 
 // runBundle is "isorun run".
-func runBundle(args []string, stdout, stderr io.Writer) int {
-	// The process is short-lived: a collection costs more than it gives back.
-	debug.SetGCPercent(-1)
+func runBundle(g *globals, args []string) int {
+	stdout, stderr := g.stdout, g.stderr
 	defer program.TakeSpare(0) // also when there is no container
 	bundle, plan, file := ".", false, ""
 	flags := flagSet{

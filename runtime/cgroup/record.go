@@ -160,3 +160,17 @@ func Open(h *Host, s State) (*Group, error) {
 	}
 	return g, nil
 }
+
+// Frozen says whether the group is told to stand still, by its files alone.
+func (s State) Frozen() bool {
+	for _, line := range s.Dirs {
+		dir, _, _ := strings.Cut(line, "\t")
+		if text, err := readText(unix.AT_FDCWD, dir+"/cgroup.freeze"); err == nil && text == "1" {
+			return true
+		}
+		if text, err := readText(unix.AT_FDCWD, dir+"/freezer.state"); err == nil && text != "THAWED" {
+			return true
+		}
+	}
+	return false
+}

@@ -132,7 +132,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if pl.options.Hold != nil && !early {
 		pl.lookUp(commands)
 	}
-	pl.holdBack()
+	pl.holdBack(early)
 	if pl.filter != nil && process.NoNewPrivileges {
 		p.Last(filter)
 	}

@@ -50,7 +50,7 @@ func (pl *Plan) lookUp(paths []string) {
 }
 
 // holdBack adds the waiting, as the last but the filter and execve.
-func (pl *Plan) holdBack() {
+func (pl *Plan) holdBack(early bool) {
 	h, p := pl.options.Hold, pl.program
 	if h == nil {
 		return
@@ -58,6 +58,18 @@ func (pl *Plan) holdBack() {
 	pl.setUp = p.Tell("set up")
 	pl.recorded = p.Wait("recorded")
 	p.Add(program.DieAlone())
+	if !early {
+		// Directories of the host, mounts, the launcher: for weeks nobody needs
+		// them. An early filter may not know the call.
+		next := 3
+		for _, fd := range []int{min(h.Start, h.Failure), max(h.Start, h.Failure)} {
+			if fd > next {
+				p.Add(program.CloseRange(uint32(next), uint32(fd-1)))
+			}
+			next = fd + 1
+		}
+		p.Add(program.CloseRange(uint32(next), ^uint32(0)))
+	}
 	pl.waiting = p.Tell("waits for its start")
 	p.Last(named("wait for start", program.Read(program.Int(h.Start), 1)))
 	p.ReportExec(program.Int(h.Failure))

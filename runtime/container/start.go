@@ -43,12 +43,18 @@ type Event struct {
 // Start plans a checked container and starts it, like New and Plan.Start, but
 // sooner: the child is made first, and the rest is planned while it gets ready.
 func Start(ctx context.Context, sc *spec.Container, o Options, connect Connect) (*Container, error) {
-	o.Ahead = true
-	pl, err := begin(sc, o)
+	pl, err := Begin(sc, o)
 	if err != nil {
 		return nil, err
 	}
 	return pl.start(ctx, connect)
+}
+
+// Begin plans as much of a checked container as it takes to make the child. Start
+// plans the rest, while the child gets ready.
+func Begin(sc *spec.Container, o Options) (*Plan, error) {
+	o.Ahead = true
+	return begin(sc, o)
 }
 
 // Start starts the container. The calling goroutine must be locked to a thread

@@ -51,23 +51,30 @@ type Container struct {
 
 // Load reads a bundle.
 func Load(bundle string) (*Container, error) {
+	c, _, err := LoadText(bundle)
+	return c, err
+}
+
+// LoadText is Load that also returns the text of config.json, for those who keep
+// it: what it says later does not matter to a container that was created.
+func LoadText(bundle string) (*Container, string, error) {
 	dir, err := filepath.Abs(bundle)
 	if err != nil {
-		return nil, fmt.Errorf("find bundle %q: %w", bundle, err)
+		return nil, "", fmt.Errorf("find bundle %q: %w", bundle, err)
 	}
 	name := filepath.Join(dir, "config.json")
 	text, err := read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read bundle %q: it has no config.json (`runc spec` writes one)", bundle)
+		return nil, "", fmt.Errorf("read bundle %q: it has no config.json (`runc spec` writes one)", bundle)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read bundle %q: %w", bundle, err)
+		return nil, "", fmt.Errorf("read bundle %q: %w", bundle, err)
 	}
 	s, err := decode(text)
 	if err != nil {
-		return nil, fmt.Errorf("parse %q: %w", name, err)
+		return nil, "", fmt.Errorf("parse %q: %w", name, err)
 	}
-	return &Container{Spec: s, Bundle: dir}, nil
+	return &Container{Spec: s, Bundle: dir}, text, nil
 }
 
 // read reads a file with three system calls; an os.File would set the poller

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"isoperf/runtime/jsontext"
+	"isoperf/runtime/lifecycle"
+	"isoperf/runtime/state"
+)
+
+// globals are the flags before the command, and where it prints.
+type globals struct {
+	stdout, stderr              io.Writer
+	root, log, logFormat        string
+	rootless, criu              string
+	systemd, debug, showVersion bool
+	logged                      *os.File // of --log; nil: there is none
+}
+
+func (g *globals) flags() flagSet {
+	g.logFormat = "text"
+	return flagSet{
+		{long: "root", value: "DIR", text: &g.root, help: "where containers are kept (default /run/isorun, or $XDG_RUNTIME_DIR/isorun)"},
+		{long: "log", value: "FILE", text: &g.log, help: "append errors and warnings to a file, too"},
+		{long: "log-format", value: "FORMAT", text: &g.logFormat, preset: g.logFormat, help: "of the log: text or json"},
+		{long: "systemd-cgroup", on: &g.systemd, help: "have systemd make the control groups"},
+		{long: "debug", on: &g.debug, help: "accepted: there is nothing more to tell"},
+		{long: "rootless", value: "BOOL", text: &g.rootless, help: "true, false or auto, accepted: it is looked for"},
+		{long: "criu", value: "FILE", text: &g.criu, help: "accepted: nothing is checkpointed"},
+		{short: "v", long: "version", on: &g.showVersion, help: "print the version"},
+	}
+}
+
+// command is one of the commands that need the state directory.
+type command struct {
+	name, about string
+	args        string // what the usage calls its arguments
+	run         func(g *globals, c *call) error
+}
+
+// call is a command with its arguments.
+type call struct {
+	command
+	args  []string
+	flags flagSet
+}
+
+// parse reads a command's flags, and says whether the number of other arguments
+// is right; most: -1 is any. With stop, flags end at the first other argument.
+func (c *call) parse(flags flagSet, least, most int, stop bool) error {
+	c.flags = flags
+	rest, err := flags.parse(c.args, stop)
+	if err != nil {
+		return err
+	}
+	c.args = rest
+	if len(rest) < least || most >= 0 && len(rest) > most {
+		return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", len(rest), c.name, c.command.args)
+	}
+	return nil
+}
+
+// do runs a command; the result is the exit status.
+func (g *globals) do(c command, args []string) int {
+	err := g.openLog()
+	if err == nil {
+		invoked := &call{command: c, args: args}
+		err = c.run(g, invoked)
+		if err == errHelp {
+			fmt.Fprintf(g.stdout, "isorun %s: %s.\n\nUsage:\n  isorun [global flags] %s [flags] %s\n", c.name, c.about, c.name, c.args)
+			if text := invoked.flags.usage(); text != "" {
+				fmt.Fprintf(g.stdout, "\nFlags:\n%s", text)
+			}
+			return 0
+		}
+	}
+	if err == nil {
+		return 0
+	}
+	var code exitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	return g.fail(1, err)
+}
+
+// exitCode is an exit status with nothing more to say.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+// fail prints an error, where engines read it.
+func (g *globals) fail(code int, err error) int {
+	fmt.Fprintf(g.stderr, "isorun: %v\n", err)
+	g.write("error", err.Error())
+	return code
+}
+
+// warn tells what goes on without what was asked for.
+func (g *globals) warn(text string) {
+	if g.logged == nil {
+		fmt.Fprintf(g.stderr, "isorun: warning: %s\n", text)
+	}
+	g.write("warning", text)
+}
+
+func (g *globals) openLog() error {
+	if g.logFormat != "text" && g.logFormat != "json" {
+		return fmt.Errorf("--log-format: %q is none of text and json", g.logFormat)
+	}
+	if g.log == "" {
+		return nil
+	}
+	f, err := os.OpenFile(g.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_SYNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("--log: %w", err)
+	}
+	g.logged = f
+	return nil
+}
+
+// write adds a line to the log, in the form of the logger that runc uses.
+func (g *globals) write(level, text string) {
+	if g.logged == nil {
+		return
+	}
+	now := time.Now().Format(time.RFC3339)
+	w := jsontext.Writer{}
+	if g.logFormat == "json" {
+		w.Open('{')
+		w.Name("level")
+		w.String(level)
+		w.Name("msg")
+		w.String(text)
+		w.Name("time")
+		w.String(now)
+		w.Close('}')
+	} else {
+		w.Text = fmt.Appendf(w.Text, "time=%q level=%s msg=", now, level)
+		w.String(text)
+	}
+	// A log that cannot be written is no reason to fail: the error is on standard
+	// error, too.
+	_, _ = g.logged.Write(append(w.Text, '\n'))
+}
+
+// runtime is the runtime that the flags describe.
+func (g *globals) runtime() (*lifecycle.Runtime, error) {
+	root := state.Root(g.root)
+	if root == "" {
+		var err error
+		if root, err = state.DefaultRoot(); err != nil {
+			return nil, err
+		}
+	}
+	if g.systemd {
+		return nil, errors.New("--systemd-cgroup: not supported yet: leave it out, and give linux.cgroupsPath as a path")
+	}
+	return &lifecycle.Runtime{Root: root, Warn: g.warn}, nil
+}

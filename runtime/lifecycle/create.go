@@ -1,0 +1,195 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/container"
+	"isoperf/runtime/program"
+	"isoperf/runtime/spec"
+	"isoperf/runtime/state"
+)
+
+// CreateOptions say what to create.
+type CreateOptions struct {
+	ID, Bundle string
+	// Stdio are the command's standard input, output and error.
+	Stdio [3]int
+	// PidFile is a file that gets the number of the first process; empty: none.
+	PidFile string
+	// ConsoleSocket is a unix socket that gets the terminal, when the command has
+	// one; empty: none.
+	ConsoleSocket string
+}
+
+// creation is a container that is being created.
+type creation struct {
+	options CreateOptions
+	spec    *spec.Container
+	entry   *state.Entry
+	state   *state.State
+	hold    container.Hold
+	console int
+}
+
+// Create makes a container, up to the execution of its command. The calling
+// goroutine must be locked to its thread. When it fails nothing is left.
+func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
+	sc, text, err := spec.LoadText(o.Bundle)
+	if err != nil {
+		return err
+	}
+	sc.ID = o.ID
+	sc.LoopbackUp = true
+	if err := sc.Check(); err != nil {
+		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
+	}
+	c := &creation{options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
+	defer c.closeAll()
+	if err := c.openConsole(); err != nil {
+		return err
+	}
+	if c.entry, err = r.Root.Create(o.ID); err != nil {
+		return err
+	}
+	defer c.entry.Close()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.entry.Remove())
+		}
+	}()
+	if err := c.entry.Write(state.ConfigFile, []byte(text)); err != nil {
+		return fmt.Errorf("keep the configuration: %w", err)
+	}
+	if c.hold.Start, c.hold.Failure, err = c.entry.Hold(); err != nil {
+		return fmt.Errorf("create container %q: %w", o.ID, err)
+	}
+	return c.run(ctx, r)
+}
+
+// run makes the processes, and leaves them alone.
+func (c *creation) run(ctx context.Context, r *Runtime) error {
+	pl, err := c.plan()
+	if err != nil {
+		return err
+	}
+	c.state = &state.State{
+		OCIVersion: c.spec.Version, ID: c.options.ID, Bundle: c.spec.Bundle, Rootfs: c.spec.RootPath(),
+		Created: time.Now(), Owner: os.Getuid(), Annotations: c.spec.Annotations,
+	}
+	c.state.Group, _ = pl.Group()
+	// Before anything is made that would not be found otherwise.
+	if err := c.entry.Save(c.state); err != nil {
+		return err
+	}
+	ct, err := pl.Start(ctx, nil)
+	if err != nil {
+		return explain(c.spec, err)
+	}
+	c.closeAll() // the child has its own
+	if err := c.settle(ct); err != nil {
+		return explain(c.spec, ct.Abort(err))
+	}
+	if r.Warn != nil {
+		for _, text := range pl.Warnings() {
+			r.Warn(text)
+		}
+	}
+	return nil
+}
+
+// plan plans the child.
+func (c *creation) plan() (*container.Plan, error) {
+	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true}
+	if c.console >= 0 {
+		o.Console = c.console
+	}
+	return container.Begin(c.spec, o)
+}
+
+// settle writes down that there is a container, and lets it go.
+func (c *creation) settle(ct *container.Container) (err error) {
+	if err := ct.SetUp(); err != nil {
+		return err
+	}
+	c.state.Pid = ct.Pid()
+	if c.state.Start, _, _, err = born(c.state.Pid); err != nil {
+		return fmt.Errorf("find process %d: %w; mount /proc", c.state.Pid, err)
+	}
+	c.state.Group.Dirs = nil
+	if g := ct.Group(); g != nil {
+		c.state.Group = g.State()
+	}
+	if err := c.entry.Save(c.state); err != nil {
+		return err
+	}
+	if c.options.PidFile != "" {
+		if err := writePidFile(c.options.PidFile, c.state.Pid); err != nil {
+			return err
+		}
+	}
+	return ct.Leave()
+}
+
+// openConsole connects to the socket that gets the terminal.
+func (c *creation) openConsole() error {
+	terminal, path := c.spec.Process.Terminal, c.options.ConsoleSocket
+	switch {
+	case terminal && path == "":
+		return errors.New("process.terminal: cannot allocate tty if runc will detach without setting console socket: give --console-socket")
+	case !terminal && path != "":
+		return errors.New("--console-socket: cannot use console socket if runc will not detach or allocate tty: set process.terminal, or leave it out")
+	case path == "":
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("--console-socket: make a socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("--console-socket: connect to %q: %w", path, err)
+	}
+	c.console = fd
+	return nil
+}
+
+func (c *creation) closeAll() {
+	for _, fd := range []*int{&c.hold.Start, &c.hold.Failure, &c.console} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// writePidFile writes the number into a file, whole: a reader sees none, or it.
+func writePidFile(name string, pid int) error {
+	part := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
+	err := os.WriteFile(part, strconv.AppendInt(nil, int64(pid), 10), 0o644)
+	if err == nil {
+		if err = os.Rename(part, name); err != nil {
+			_ = os.Remove(part)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	return nil
+}
+
+// explain says of a command that is not there what engines look for.
+func explain(sc *spec.Container, err error) error {
+	var op *program.OpError
+	if !errors.As(err, &op) || op.Op.Call != unix.SYS_FACCESSAT2 {
+		return err
+	}
+	return fmt.Errorf("start container process: exec: %q: %w", sc.Process.Args[0], notExecutable(sc.Process.Args[0], op.Errno))
+}

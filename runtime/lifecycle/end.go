@@ -1,0 +1,190 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/cgroup"
+	"isoperf/runtime/state"
+)
+
+// ErrNotRunning says that there is nobody to send a signal to.
+var ErrNotRunning = errors.New("container not running")
+
+// Kill sends a signal to the container's first process, or to all of its
+// processes. SIGKILL also reaches those of a container that shares its pid
+// namespace, which do not end with the first one.
+func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
+	c, err := r.Open(id)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	switch s := c.Status(); {
+	case s == Creating:
+		return fmt.Errorf("kill container %q: it is being created", id)
+	case s == Stopped && !all:
+		return fmt.Errorf("kill container %q: %w", id, ErrNotRunning)
+	}
+	if all || sig == unix.SIGKILL && c.sharesPids() {
+		return c.signalAll(sig)
+	}
+	pidfd, err := c.openProcess()
+	if err == nil {
+		err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
+		unix.Close(pidfd)
+	}
+	switch {
+	case err == unix.ESRCH:
+		return fmt.Errorf("kill container %q: %w", id, ErrNotRunning)
+	case err != nil:
+		return fmt.Errorf("kill container %q: send signal %d to process %d: %w", id, sig, c.Pid, err)
+	}
+	return nil
+}
+
+// sharesPids says whether the container has no pid namespace of its own.
+func (c *Container) sharesPids() bool {
+	sc, err := c.Spec()
+	if err != nil {
+		return false
+	}
+	n, ok := sc.Namespace("pid")
+	return !ok || n.Path != ""
+}
+
+// signalAll sends a signal to every process of the group.
+func (c *Container) signalAll(sig syscall.Signal) error {
+	g, err := c.group()
+	if err != nil {
+		return err
+	}
+	if g == nil {
+		return fmt.Errorf("kill container %q: it has no control group, so only its first process is known: leave --all out", c.ID)
+	}
+	defer g.Close()
+	if sig == unix.SIGKILL {
+		return g.Kill()
+	}
+	list, err := g.Processes()
+	if err != nil {
+		return err
+	}
+	for _, pid := range list {
+		if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("kill container %q: send signal %d to process %d: %w", c.ID, sig, pid, err)
+		}
+	}
+	return nil
+}
+
+// group is the container's control group; nil: it has none, or none any more.
+func (c *Container) group() (*cgroup.Group, error) {
+	if len(c.Group.Dirs) == 0 {
+		return nil, nil
+	}
+	host, err := cgroup.Detect()
+	if err != nil {
+		return nil, err
+	}
+	return cgroup.Find(host, c.Group)
+}
+
+// patience is how long Delete waits for a process that it has killed.
+const patience = 10 * time.Second
+
+// Delete removes a container that has stopped, or was never started; with force,
+// any, also what a crash left of one. With force, one that is not there is fine.
+// The processes that are left in its control group are killed.
+func (r *Runtime) Delete(id string, force bool) error {
+	e, err := r.Root.Open(id)
+	if err != nil {
+		if force && errors.Is(err, state.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	c := &Container{entry: e}
+	defer c.Close()
+	if force {
+		// Without the lock: who holds it may be waiting for the container.
+		if c.State, err = e.Load(); err == nil {
+			c.kill()
+		}
+		err = e.LockAnyway()
+	} else {
+		err = e.Lock()
+	}
+	if err != nil {
+		if force && errors.Is(err, state.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	c.State, err = e.Load()
+	switch {
+	case err == nil:
+	case force && errors.Is(err, os.ErrNotExist):
+		return e.Remove() // there is nothing of it elsewhere
+	default:
+		return err
+	}
+	if s := c.Status(); !force && s != Stopped && s != Created {
+		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
+	}
+	return c.remove()
+}
+
+// kill kills the first process, if there is one.
+func (c *Container) kill() {
+	if pidfd, err := c.openProcess(); err == nil {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // what is left, remove deals with
+		unix.Close(pidfd)
+	}
+}
+
+// remove ends what is left of the container, and removes it.
+func (c *Container) remove() error {
+	pidfd, err := c.openProcess()
+	switch {
+	case err == nil:
+		defer unix.Close(pidfd)
+		if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("delete container %q: kill process %d: %w", c.ID, c.Pid, err)
+		}
+	case err != unix.ESRCH:
+		return fmt.Errorf("delete container %q: open process %d: %w", c.ID, c.Pid, err)
+	}
+	g, gerr := c.group()
+	if gerr != nil {
+		return gerr
+	}
+	if g != nil {
+		defer g.Close()
+		if err := g.Kill(); err != nil {
+			return err
+		}
+		if c.Group.Frozen() {
+			// What is frozen does not die.
+			if err := g.Thaw(); err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil {
+		if err := awaitEnd(pidfd, patience); err != nil {
+			return fmt.Errorf("delete container %q: process %d was killed %v ago: %w; it may be in an uninterruptible sleep", c.ID, c.Pid, patience, err)
+		}
+	}
+	if g != nil {
+		if err := g.Remove(); err != nil {
+			return err
+		}
+	}
+	return c.entry.Remove()
+}

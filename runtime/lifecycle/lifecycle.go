@@ -1,0 +1,143 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/state"
+)
+
+// Runtime is a runtime with its containers.
+type Runtime struct {
+	Root state.Root
+	// Warn is told what goes on without what was asked for; nil: nobody is.
+	Warn func(text string)
+}
+
+// Status is where a container is in its life, in OCI's words.
+type Status string
+
+// The statuses.
+const (
+	Creating Status = "creating"
+	Created  Status = "created"
+	Running  Status = "running"
+	Paused   Status = "paused"
+	Stopped  Status = "stopped"
+)
+
+// Container is a container that there is.
+type Container struct {
+	*state.State
+	entry *state.Entry
+}
+
+// Open finds a container. Close gives it back.
+func (r *Runtime) Open(id string) (*Container, error) {
+	e, err := r.Root.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.Load()
+	if errors.Is(err, os.ErrNotExist) {
+		if _, gone := r.Root.Open(id); errors.Is(gone, state.ErrNotExist) {
+			err = gone
+		}
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return &Container{State: s, entry: e}, nil
+}
+
+// open is Open with the lock held.
+func (r *Runtime) open(id string) (*Container, error) {
+	c, err := r.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.entry.Lock(); err == nil {
+		c.State, err = c.entry.Load() // it may have changed meanwhile
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close gives its descriptors back, and the lock.
+func (c *Container) Close() { c.entry.Close() }
+
+// Status looks where it is in its life.
+func (c *Container) Status() Status {
+	switch {
+	case c.Pid == 0 && c.entry.Busy():
+		return Creating
+	case c.Pid == 0 || !alive(c.Pid, c.Start):
+		return Stopped
+	case c.waits():
+		return Created
+	case c.Group.Frozen():
+		return Paused
+	}
+	return Running
+}
+
+// waits says whether it waits for its start.
+func (c *Container) waits() bool {
+	fd, err := c.entry.Starter()
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
+// born is when a process was, in clock ticks after the machine (field 22 of
+// proc_pid_stat(5)). Zombie says that it has ended, and nobody has collected it.
+func born(pid int) (start uint64, zombie bool, name string, err error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false, "", err
+	}
+	s := string(text)
+	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')') // a name may contain anything
+	if open < 0 || end < open {
+		return 0, false, "", fmt.Errorf("read /proc/%d/stat: it is cut: %q", pid, s)
+	}
+	word := strings.Fields(s[end+1:])
+	if len(word) < 20 {
+		return 0, false, "", fmt.Errorf("read /proc/%d/stat: it is cut: %q", pid, s)
+	}
+	start, err = strconv.ParseUint(word[19], 10, 64)
+	return start, word[0] == "Z" || word[0] == "X", s[open+1 : end], err
+}
+
+// alive says whether a process runs, and is the one that it was.
+func alive(pid int, start uint64) bool {
+	now, zombie, _, err := born(pid)
+	return err == nil && !zombie && now == start
+}
+
+// openProcess is a descriptor of the container's first process; unix.ESRCH: it
+// has ended.
+func (c *Container) openProcess() (pidfd int, err error) {
+	if c.Pid == 0 {
+		return -1, unix.ESRCH
+	}
+	if pidfd, err = unix.PidfdOpen(c.Pid, 0); err != nil {
+		return -1, err
+	}
+	if !alive(c.Pid, c.Start) { // asked after the descriptor is fixed to one process
+		unix.Close(pidfd)
+		return -1, unix.ESRCH
+	}
+	return pidfd, nil
+}

@@ -1,0 +1,134 @@
+package lifecycle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/spec"
+	"isoperf/runtime/state"
+)
+
+// Start has a container that was created execute its command, and says whether
+// that went well.
+func (r *Runtime) Start(id string) error {
+	c, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	switch s := c.Status(); s {
+	case Created:
+	case Stopped:
+		return fmt.Errorf("start container %q: cannot start a container that has stopped; delete it, and create it again", id)
+	default:
+		return fmt.Errorf("start container %q: cannot start an already running container: it is %s", id, s)
+	}
+	pidfd, err := c.openProcess()
+	if err != nil {
+		return c.ended()
+	}
+	defer unix.Close(pidfd)
+	fifo, err := c.entry.Starter()
+	if err == unix.ENXIO {
+		return c.ended()
+	}
+	if err != nil {
+		return fmt.Errorf("start container %q: open %q: %w", id, c.entry.Path(state.StartFile), err)
+	}
+	defer unix.Close(fifo)
+	// With no reader left the kernel would send SIGPIPE, which Go takes.
+	if _, err := unix.Write(fifo, []byte{0}); err != nil {
+		return c.ended()
+	}
+	return c.awaitExec(fifo, pidfd)
+}
+
+// awaitExec waits until the child has closed the fifo: by execve, or by its end.
+func (c *Container) awaitExec(fifo, pidfd int) error {
+	fds := []unix.PollFd{{Fd: int32(fifo)}} // POLLERR: nobody reads
+	for {
+		n, err := unix.Poll(fds, -1)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("start container %q: wait for its command: %w", c.ID, err)
+		}
+		if n > 0 {
+			break
+		}
+	}
+	if err := c.failure(); err != nil {
+		return err
+	}
+	// One that ended before its execve still has the name from before, as long as
+	// nobody has collected it.
+	if start, zombie, name, err := born(c.Pid); err == nil && start == c.State.Start && zombie && name == waitingName {
+		return c.ended()
+	}
+	return nil
+}
+
+// waitingName is what the kernel calls a child until it executes its command.
+const waitingName = "isoperf/init"
+
+// failure is why the command could not be executed, as the child wrote it down.
+func (c *Container) failure() error {
+	text, err := c.entry.Read(state.FailureFile)
+	if err != nil || len(text) < 8 {
+		return nil // it was executed
+	}
+	errno := syscall.Errno(-int64(binary.NativeEndian.Uint64([]byte(text))))
+	command := ""
+	if sc, err := c.Spec(); err == nil {
+		command = sc.Process.Args[0]
+	}
+	return fmt.Errorf("start container %q: exec: %q: %w", c.ID, command, notExecutable(command, errno))
+}
+
+// ended is the error of a container that ended before its command was executed.
+func (c *Container) ended() error {
+	if err := c.failure(); err != nil {
+		return err
+	}
+	return fmt.Errorf("start container %q: its process %d ended before the command was executed: it was killed, or ran out of memory", c.ID, c.Pid)
+}
+
+// notExecutable is an error of execve, in the words that engines look for.
+func notExecutable(command string, errno syscall.Errno) error {
+	if errno == unix.ENOENT && !strings.Contains(command, "/") {
+		return fmt.Errorf("executable file not found in $PATH: %w", errno)
+	}
+	return errno
+}
+
+// Spec is the container's configuration, as it was when it was created.
+func (c *Container) Spec() (*spec.Container, error) {
+	sc, err := spec.Load(c.entry.Dir())
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of container %q: %w", c.ID, err)
+	}
+	sc.ID, sc.Bundle = c.ID, c.Bundle
+	return sc, nil
+}
+
+// awaitEnd waits for the end of a process, bounded.
+func awaitEnd(pidfd int, patience time.Duration) error {
+	end := time.Now().Add(patience)
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		left := time.Until(end)
+		n, err := unix.Poll(fds, int(max(0, left.Milliseconds())))
+		switch {
+		case err != nil && err != unix.EINTR:
+			return err
+		case n > 0:
+			return nil
+		case left <= 0:
+			return errors.New("it has not ended")
+		}
+	}
+}
