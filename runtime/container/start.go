@@ -84,7 +84,10 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 			c.group = group
 			pl.program.Cgroup = group.FD()
 		case pl.spared && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
-			pl.group = nil // this user has none
+			// This user has none: what the container sees of the others stays.
+			if pl.group, err = pl.host.Plan(cgroup.Options{ID: pl.spec.ID}); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, err
 		}
