@@ -50,10 +50,10 @@ type call struct {
 }
 
 // parse reads a command's flags, and says whether the number of other arguments
-// is right; most: -1 is any. With stop, flags end at the first other argument.
-func (c *call) parse(flags flagSet, least, most int, stop bool) error {
+// is right; most: -1 is any.
+func (c *call) parse(flags flagSet, least, most int) error {
 	c.flags = flags
-	rest, err := flags.parse(c.args, stop)
+	rest, err := flags.parse(c.args, false)
 	if err != nil {
 		return err
 	}

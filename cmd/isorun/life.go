@@ -56,7 +56,7 @@ func create(g *globals, c *call) error {
 	var o lifecycle.CreateOptions
 	var noPivot, noKeyring bool
 	var preserve string
-	if err := c.parse(createFlags(&o, &noPivot, &noKeyring, &preserve), 1, 1, false); err != nil {
+	if err := c.parse(createFlags(&o, &noPivot, &noKeyring, &preserve), 1, 1); err != nil {
 		return err
 	}
 	if err := settleCreate(&o, noPivot, noKeyring, preserve); err != nil {
@@ -71,7 +71,7 @@ func create(g *globals, c *call) error {
 }
 
 func startContainer(g *globals, c *call) error {
-	if err := c.parse(nil, 1, 1, false); err != nil {
+	if err := c.parse(nil, 1, 1); err != nil {
 		return err
 	}
 	r, err := g.runtime()
@@ -83,7 +83,7 @@ func startContainer(g *globals, c *call) error {
 
 func kill(g *globals, c *call) error {
 	all := false
-	if err := c.parse(flagSet{{short: "a", long: "all", on: &all, help: "send it to all processes of the container"}}, 1, 2, false); err != nil {
+	if err := c.parse(flagSet{{short: "a", long: "all", on: &all, help: "send it to all processes of the container"}}, 1, 2); err != nil {
 		return err
 	}
 	name := "SIGTERM"
@@ -134,7 +134,7 @@ func parseSignal(name string) (syscall.Signal, error) {
 
 func remove(g *globals, c *call) error {
 	force := false
-	if err := c.parse(flagSet{{short: "f", long: "force", on: &force, help: "kill it when it still runs; remove also what is left of one"}}, 1, 1, false); err != nil {
+	if err := c.parse(flagSet{{short: "f", long: "force", on: &force, help: "kill it when it still runs; remove also what is left of one"}}, 1, 1); err != nil {
 		return err
 	}
 	r, err := g.runtime()

@@ -53,12 +53,12 @@ func (l *lives) run(args ...string) (string, error) {
 		err = cmd.Run()
 		text, _ := os.ReadFile(f.Name())
 		if err != nil {
-			return "", fmt.Errorf("%v: %s", err, text)
+			return "", fmt.Errorf("%w: %s", err, text)
 		}
 		return "", nil
 	}
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%v: %s", err, bad.String())
+		return out.String(), fmt.Errorf("%w: %s", err, bad.String())
 	}
 	return out.String(), nil
 }
@@ -89,23 +89,23 @@ type ociState struct {
 	Annotations                                   map[string]string
 }
 
-func (l *lives) state(id string) (s ociState) {
+func (l *lives) state() (s ociState) {
 	l.t.Helper()
-	if err := json.Unmarshal([]byte(l.must("state", id)), &s); err != nil {
+	if err := json.Unmarshal([]byte(l.must("state", "life")), &s); err != nil {
 		l.t.Fatal(err)
 	}
 	return s
 }
 
-// becomes waits for a status.
-func (l *lives) becomes(id, status string) (s ociState) {
+// stops waits for its end.
+func (l *lives) stops() (s ociState) {
 	l.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if s = l.state(id); s.Status == status {
+		if s = l.state(); s.Status == "stopped" {
 			return s
 		}
 	}
-	l.t.Fatalf("%s is %s, want %s", id, s.Status, status)
+	l.t.Fatalf("it is %s, want stopped", s.Status)
 	return s
 }
 
@@ -125,7 +125,7 @@ func (l *lives) nothingLeft() {
 }
 
 // create makes a container of the usual kind.
-func (l *lives) create(id string) { l.t.Helper(); l.must("create", id) }
+func (l *lives) create() { l.t.Helper(); l.must("create", "life") }
 
 // One life, in every status.
 func TestLife(t *testing.T) {
@@ -138,7 +138,7 @@ func TestLife(t *testing.T) {
 
 	pidFile := t.TempDir() + "/pid"
 	l.must("create", "--pid-file", pidFile, "life")
-	s := l.state("life")
+	s := l.state()
 	if s.Status != "created" || s.ID != "life" || s.OCIVersion != "1.0.2" || s.Bundle != l.dir || s.Rootfs != l.dir+"/rootfs" || time.Since(s.Created) > time.Minute {
 		t.Errorf("the state is %+v", s)
 	}
@@ -149,12 +149,12 @@ func TestLife(t *testing.T) {
 		t.Errorf("what waits is %q, %v", exe, err)
 	}
 	l.fails("already exists", "create", "life")
-	if got := l.state("life"); got.Pid != s.Pid {
+	if got := l.state(); got.Pid != s.Pid {
 		t.Errorf("a second create changed the process from %d to %d", s.Pid, got.Pid)
 	}
 
 	l.must("start", "life")
-	if got := l.state("life"); got.Status != "running" || got.Pid != s.Pid {
+	if got := l.state(); got.Status != "running" || got.Pid != s.Pid {
 		t.Errorf("the state is %+v", got)
 	}
 	l.fails("running container", "start", "life")
@@ -168,7 +168,7 @@ func TestLife(t *testing.T) {
 	}
 
 	l.must("kill", "life", "KILL")
-	if got := l.becomes("life", "stopped"); got.Pid != 0 {
+	if got := l.stops(); got.Pid != 0 {
 		t.Errorf("the state is %+v", got)
 	}
 	l.fails("container not running", "kill", "life")
@@ -180,9 +180,9 @@ func TestLife(t *testing.T) {
 // A waiting container costs little, and has nothing of the host open.
 func TestWaiting(t *testing.T) {
 	l := newLives(t)
-	l.create("life")
+	l.create()
 	defer l.must("delete", "-f", "life")
-	pid := l.state("life").Pid
+	pid := l.state().Pid
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestStdio(t *testing.T) {
 		text, _ := os.ReadFile(out.Name())
 		t.Fatalf("%v: %s", err, text)
 	}
-	pid := l.state("life").Pid
+	pid := l.state().Pid
 	l.must("start", "life")
 	var status unix.WaitStatus
 	if got, err := unix.Wait4(pid, &status, 0, nil); err != nil || got != pid || status.ExitStatus() != 7 {
@@ -269,11 +269,11 @@ func TestNoCommand(t *testing.T) {
 	with(`"/plain"`)
 	l.fails(`exec: "/plain": permission denied`, "create", "life")
 	with(`"/broken"`)
-	l.create("life")
+	l.create()
 	l.fails(`exec: "/broken": exec format error`, "start", "life")
 	l.must("delete", "life")
 	with(`"/proc"`) // a directory can be searched, but not executed
-	l.create("life")
+	l.create()
 	l.fails(`exec: "/proc": permission denied`, "start", "life")
 	l.must("delete", "life")
 }
@@ -281,18 +281,18 @@ func TestNoCommand(t *testing.T) {
 // A container that was created only is deleted, and one that runs with force.
 func TestDeleteEarly(t *testing.T) {
 	l := newLives(t)
-	l.create("life")
-	pid := l.state("life").Pid
+	l.create()
+	pid := l.state().Pid
 	l.must("delete", "life")
 	if err := unix.Kill(pid, 0); err != nil && err != unix.ESRCH {
 		t.Errorf("process %d: %v", pid, err)
 	}
-	l.create("life")
+	l.create()
 	l.must("start", "life")
 	l.must("delete", "--force", "life")
-	l.create("life")
+	l.create()
 	l.must("kill", "life", "9")
-	l.becomes("life", "stopped")
+	l.stops()
 	l.fails("has stopped", "start", "life")
 	l.must("delete", "life")
 }
@@ -300,8 +300,8 @@ func TestDeleteEarly(t *testing.T) {
 // A process that has the number of one that is gone is not the container's.
 func TestReusedPid(t *testing.T) {
 	l := newLives(t)
-	l.create("life")
-	pid := l.state("life").Pid
+	l.create()
+	pid := l.state().Pid
 	file := l.root + "/life/state.json"
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -317,7 +317,7 @@ func TestReusedPid(t *testing.T) {
 	if err := os.WriteFile(file, forged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s := l.state("life"); s.Status != "stopped" || s.Pid != 0 {
+	if s := l.state(); s.Status != "stopped" || s.Pid != 0 {
 		t.Errorf("the state is %+v", s)
 	}
 	l.fails("container not running", "kill", "life", "KILL")
@@ -343,7 +343,7 @@ func TestReusedPid(t *testing.T) {
 // What a crash leaves can be listed beside others, is said by create, and removed.
 func TestBroken(t *testing.T) {
 	l := newLives(t)
-	l.create("life")
+	l.create()
 	for _, broken := range []struct{ id, state string }{{"life-empty", ""}, {"life-cut", `{"version": 1, "id": "li`}, {"life-new", `{"version": 99}`}} {
 		dir := l.root + "/" + broken.id
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -392,7 +392,7 @@ func TestKilledCreate(t *testing.T) {
 		}
 		status := "half"
 		if _, err := os.Stat(l.root + "/life/state.json"); err == nil {
-			status = l.state("life").Status
+			status = l.state().Status
 		}
 		statuses[status]++
 		l.fails("already exists", "create", "life")
@@ -427,7 +427,7 @@ func TestRaces(t *testing.T) {
 			t.Errorf("two starts: %v", errs)
 		}
 		l.must("kill", "life", "KILL")
-		l.becomes("life", "stopped")
+		l.stops()
 		errs = together(do("delete", "life"), do("delete", "life"), do("delete", "--force", "life"))
 		if errs[2] != nil {
 			t.Errorf("a forced delete among others: %v", errs[2])
@@ -437,12 +437,12 @@ func TestRaces(t *testing.T) {
 				t.Errorf("two deletes: %v", err)
 			}
 		}
-		l.create("life")
+		l.create()
 		errs = together(do("start", "life"), do("kill", "life", "KILL"))
 		if errs[1] != nil {
 			t.Errorf("kill against start: %v", errs[1])
 		}
-		l.becomes("life", "stopped")
+		l.stops()
 		l.must("delete", "life")
 	}
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os/user"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +55,7 @@ func (s *seen) pid() int {
 }
 
 func printState(g *globals, c *call) error {
-	if err := c.parse(nil, 1, 1, false); err != nil {
+	if err := c.parse(nil, 1, 1); err != nil {
 		return err
 	}
 	r, err := g.runtime()
@@ -79,7 +79,7 @@ func list(g *globals, c *call) error {
 		{short: "f", long: "format", value: "FORMAT", text: &format, preset: format, help: "table or json"},
 		{short: "q", long: "quiet", on: &quiet, help: "print IDs alone"},
 	}
-	if err := c.parse(flags, 0, 0, false); err != nil {
+	if err := c.parse(flags, 0, 0); err != nil {
 		return err
 	}
 	if format != "table" && format != "json" {
@@ -149,11 +149,17 @@ func printTable(g *globals, all []*seen) error {
 	return err
 }
 
-// userName is a user's name, or #NUMBER for one without.
+// userName is a user's name in /etc/passwd, or #NUMBER for one without: package
+// os/user would also ask other sources, through C where it can.
 func userName(uid int) string {
-	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return "#" + strconv.Itoa(uid)
+	number := strconv.Itoa(uid)
+	text, err := os.ReadFile("/etc/passwd")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			if f := strings.SplitN(line, ":", 4); len(f) == 4 && f[2] == number {
+				return f[0]
+			}
+		}
 	}
-	return u.Username
+	return "#" + number
 }

@@ -29,11 +29,6 @@ func (r *Runtime) Start(id string) error {
 	default:
 		return fmt.Errorf("start container %q: cannot start an already running container: it is %s", id, s)
 	}
-	pidfd, err := c.openProcess()
-	if err != nil {
-		return c.ended()
-	}
-	defer unix.Close(pidfd)
 	fifo, err := c.entry.Starter()
 	if err == unix.ENXIO {
 		return c.ended()
@@ -46,11 +41,11 @@ func (r *Runtime) Start(id string) error {
 	if _, err := unix.Write(fifo, []byte{0}); err != nil {
 		return c.ended()
 	}
-	return c.awaitExec(fifo, pidfd)
+	return c.awaitExec(fifo)
 }
 
 // awaitExec waits until the child has closed the fifo: by execve, or by its end.
-func (c *Container) awaitExec(fifo, pidfd int) error {
+func (c *Container) awaitExec(fifo int) error {
 	fds := []unix.PollFd{{Fd: int32(fifo)}} // POLLERR: nobody reads
 	for {
 		n, err := unix.Poll(fds, -1)
@@ -66,7 +61,7 @@ func (c *Container) awaitExec(fifo, pidfd int) error {
 	}
 	// One that ended before its execve still has the name from before, as long as
 	// nobody has collected it.
-	if start, zombie, name, err := born(c.Pid); err == nil && start == c.State.Start && zombie && name == waitingName {
+	if start, zombie, name, err := born(c.Pid); err == nil && start == c.Start && zombie && name == waitingName {
 		return c.ended()
 	}
 	return nil
