@@ -1,0 +1,412 @@
+package history
+
+import (
+	"math"
+	"slices"
+
+	distribution "github.com/aclements/go-moremath/stats"
+)
+
+// Change points are found as E-divisive finds them: D. S. Matteson and N. A. James,
+// A Nonparametric Approach for Multiple Change Point Analysis of Multivariate Data,
+// 2014, which MongoDB (D. Daly and others, The Use of Change Point Detection to
+// Identify Software Performance Regressions in a Continuous Integration System,
+// 2020) and Apache Otava, once Hunter, use for the same purpose (M. Fleming and
+// others, Hunter, 2023).
+//
+//	logs of medians ──calm──► ──weak──► stretches split where their two sides differ
+//	                                    most (energy), again and again
+//	                     ──strict──► the weakest boundary is taken out, until all count
+//	                     ──settle──► each is moved to its most likely place
+//
+// The difference of two sides is the energy statistic with exponent 1: twice the
+// mean distance between values of both, less the mean distances within each.
+//
+// Significance is Student's t, as in Hunter, and no permutation test as in the
+// paper. The answer must be the same each time, and it must be possible to say
+// that a boundary is one of a thousand in a hundred series: 999 permutations know
+// no p below 0.001, and a hundred times as many would take minutes. Since the place
+// is chosen as the best of many, p is multiplied by the number of places (Hunter
+// leaves that out); and since runs that are close in time are alike, the variance
+// is multiplied by what the runs' correlation makes of it.
+
+// Limits of levels.
+const (
+	// leastLevel is how many runs make a level. Two strays in a row are no level:
+	// calm takes them for what they are.
+	leastLevel = 3
+	// leastRuns is how many a series must have before anything is said of it.
+	leastRuns = 8
+	// weakly is the p of a boundary that is looked at again.
+	weakly = 0.01
+)
+
+// rules are what a boundary must do to count.
+type rules struct {
+	alpha float64 // the most p, times the number of places
+	floor float64 // the least change of level, as a logarithm
+	drift float64 // by how many times the variance of a mean is larger than that of independent runs
+}
+
+// track is a series as the search sees it.
+type track struct {
+	logs   []float64 // of the runs' medians
+	calm   []float64 // the same, with strays drawn in
+	starts []bool    // whether a level may begin there: at a commit's first run
+	sums   [][]float64
+}
+
+// newTrack takes logarithms of medians; starts says at which runs another commit
+// begins.
+func newTrack(logs []float64, starts []bool) *track {
+	t := &track{logs: logs, calm: calm(logs), starts: starts}
+	n := len(logs)
+	t.sums = make([][]float64, n+1)
+	t.sums[0] = make([]float64, n+1)
+	for i := range n {
+		row, line := make([]float64, n+1), 0.0
+		for j := range n {
+			line += math.Abs(t.calm[i] - t.calm[j])
+			row[j+1] = t.sums[i][j+1] + line
+		}
+		t.sums[i+1] = row
+	}
+	return t
+}
+
+// Strays.
+const (
+	calmReach = 2   // neighbours on either side, so that a level of three is none
+	calmMost  = 2.5 // scatters from their median
+)
+
+// calm draws runs in that are farther than three scatters from the median of their
+// neighbours, to that distance (F. R. Hampel, The Influence Curve and Its Role in
+// Robust Estimation, 1974): one run beside a busy neighbour must not hide a step.
+// A step stays where it is. How large a change is, is taken from all runs as they
+// were.
+func calm(logs []float64) []float64 {
+	n := len(logs)
+	middle, away := make([]float64, n), make([]float64, n)
+	for i := range n {
+		middle[i] = medianOf(logs[max(0, i-calmReach):min(n, i+calmReach+1)])
+		away[i] = math.Abs(logs[i] - middle[i])
+	}
+	// A value is often its own median, so the distance from it is less than that from
+	// a level; what is left of three scatters is enough for all but strays.
+	scatter := scatterOf(logs)
+	out := make([]float64, n)
+	for i, v := range logs {
+		out[i] = v
+		if most := calmMost * scatter; scatter > 0 && away[i] > most {
+			out[i] = middle[i] + math.Copysign(most, v-middle[i])
+		}
+	}
+	return out
+}
+
+// scatterOf is the scatter of runs about their level, from the differences of
+// neighbours, in which a step is but one of many: their median, as the standard
+// deviation of a normal distribution.
+func scatterOf(logs []float64) float64 {
+	var steps []float64
+	for i := 1; i < len(logs); i++ {
+		steps = append(steps, math.Abs(logs[i]-logs[i-1]))
+	}
+	if len(steps) == 0 {
+		return 0
+	}
+	return medianOf(steps) / 0.6745 / math.Sqrt2
+}
+
+func medianOf(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// block is the sum of distances between runs [a, b) and [c, d).
+func (t *track) block(a, b, c, d int) float64 {
+	return t.sums[b][d] - t.sums[a][d] - t.sums[b][c] + t.sums[a][c]
+}
+
+// energy is how much runs [from, at) and [at, to) differ.
+func (t *track) energy(from, at, to int) float64 {
+	n, m := float64(at-from), float64(to-at)
+	within := func(a, b int, n float64) float64 {
+		if n < 2 {
+			return 0
+		}
+		return t.block(a, b, a, b) / (n * (n - 1))
+	}
+	return n * m / (n + m) * (2*t.block(from, at, at, to)/(n*m) - within(from, at, n) - within(at, to, m))
+}
+
+// best is where [from, to) is split best, and up to where the second side goes;
+// at is 0 when nowhere.
+func (t *track) best(from, to, least int) (at, until int, energy float64) {
+	for a := from + least; a <= to-least; a++ {
+		if !t.starts[a] {
+			continue
+		}
+		for u := a + least; u <= to; u++ {
+			if u < to && !t.starts[u] {
+				continue
+			}
+			if e := t.energy(from, a, u); e > energy {
+				at, until, energy = a, u, e
+			}
+		}
+	}
+	return at, until, energy
+}
+
+// weak is all boundaries that may be changes, in order.
+func (t *track) weak(from, to int) []int {
+	at, until, _ := t.best(from, to, leastLevel)
+	if at == 0 {
+		return nil
+	}
+	if p := studentP(t.calm[from:at], t.calm[at:until]); !(p < weakly) {
+		return nil
+	}
+	return append(append(t.weak(from, at), at), t.weak(at, to)...)
+}
+
+// places is how many boundaries a series could have.
+func (t *track) places() (n int) {
+	for i := leastLevel; i <= len(t.starts)-leastLevel; i++ {
+		if t.starts[i] {
+			n++
+		}
+	}
+	return n
+}
+
+// strict takes out the weakest boundary until each of those left counts, and
+// settles those.
+func (t *track) strict(at []int, r rules) []int {
+	at = slices.Clone(at)
+	for len(at) > 0 {
+		at = t.settle(at)
+		worst, weakest := -1, 0.0
+		for i := range at {
+			p, change := t.step(at, i, r)
+			if p < r.alpha && math.Abs(change) >= r.floor {
+				continue
+			}
+			// The least certain first; of those that are certain, the smallest.
+			if w := max(p, r.alpha*r.floor/(r.floor+math.Abs(change))); worst < 0 || w > weakest {
+				worst, weakest = i, w
+			}
+		}
+		if worst < 0 {
+			return at
+		}
+		at = slices.Delete(at, worst, worst+1)
+	}
+	return nil
+}
+
+// ends are where the levels on both sides of a boundary begin and end.
+func (t *track) ends(at []int, i int) (from, to int) {
+	to = len(t.calm)
+	if i > 0 {
+		from = at[i-1]
+	}
+	if i+1 < len(at) {
+		to = at[i+1]
+	}
+	return from, to
+}
+
+// step is the p of a boundary among all places, and by how much the level changes
+// there, as a logarithm.
+func (t *track) step(at []int, i int, r rules) (p, change float64) {
+	from, to := t.ends(at, i)
+	left, right := t.calm[from:at[i]], t.calm[at[i]:to]
+	change = mean(right) - mean(left)
+	sign := math.Copysign(1, change)
+	left, right = without(left, -sign), without(right, sign)
+	n, m := float64(len(left)), float64(len(right))
+	sigma, free := t.sigma(at)
+	if free < 1 {
+		return 1, change
+	}
+	if sigma == 0 {
+		if change == 0 {
+			return 1, 0
+		}
+		return 0, change
+	}
+	z := max(0, sign*(mean(right)-mean(left))) / (sigma * math.Sqrt(r.drift*(1/n+1/m)))
+	p = 2 * distribution.TDist{V: free / r.drift}.CDF(-z)
+	return min(1, p*float64(t.places())), change
+}
+
+// sigma is the scatter of runs about their levels, and its degrees of freedom.
+func (t *track) sigma(at []int) (sigma, free float64) {
+	rest := t.rest(at)
+	for _, v := range rest {
+		sigma += v * v
+	}
+	free = float64(len(rest) - len(at) - 1)
+	if free < 1 {
+		return 0, 0
+	}
+	return math.Sqrt(sigma / free), free
+}
+
+// rest is what the levels leave of the runs.
+func (t *track) rest(at []int) []float64 {
+	var rest []float64
+	from := 0
+	for _, to := range append(slices.Clone(at), len(t.calm)) {
+		level := mean(t.calm[from:to])
+		for _, v := range t.calm[from:to] {
+			rest = append(rest, v-level)
+		}
+		from = to
+	}
+	return rest
+}
+
+// settle moves each boundary to its most likely place between its neighbours: E-
+// divisive weighs places in the middle more, which is right for finding that there
+// is a change, and not for naming the first run of it.
+func (t *track) settle(at []int) []int {
+	at = slices.Clone(at)
+	for range 5 {
+		moved := false
+		for i := range at {
+			likely, lo := t.likely(at, i)
+			best := at[i]
+			for k, p := range likely {
+				if p > likely[best-lo] {
+					best = lo + k
+				}
+			}
+			moved = moved || best != at[i]
+			at[i] = best
+		}
+		if !moved {
+			break
+		}
+	}
+	return at
+}
+
+// heavy is the degrees of freedom of the Student's t that runs scatter by, when a
+// place is looked for: a stray then says little about where it belongs.
+const heavy = 4
+
+// likely is the probability of each place of a boundary, between its neighbours,
+// when the levels on both sides are what they seem to be. The first is of place lo.
+func (t *track) likely(at []int, i int) (list []float64, lo int) {
+	from, to := t.ends(at, i)
+	sigma, _ := t.sigma(at)
+	lo = from + leastLevel
+	left, right := mean(t.calm[from:at[i]]), mean(t.calm[at[i]:to])
+	odds := make([]float64, to-from+1) // of all runs before a place being on the left level, and not on the right one
+	for k, v := range t.logs[from:to] {
+		odds[k+1] = odds[k] + t.density(v-left, sigma) - t.density(v-right, sigma)
+	}
+	most := math.Inf(-1)
+	for k := lo; k <= to-leastLevel; k++ {
+		v := math.Inf(-1)
+		if t.starts[k] {
+			v = odds[k-from]
+		}
+		list = append(list, v)
+		most = max(most, v)
+	}
+	total := 0.0
+	for k, v := range list {
+		list[k] = math.Exp(v - most)
+		total += list[k]
+	}
+	for k := range list {
+		list[k] /= total
+	}
+	return list, lo
+}
+
+// density is the logarithm of that of a run so far from its level, but for what all
+// have in common.
+func (t *track) density(away, sigma float64) float64 {
+	// Where nothing scatters at all, any distance is far.
+	z := away / max(sigma, 1e-9)
+	return -(heavy + 1) / 2 * math.Log1p(z*z/heavy)
+}
+
+// lag is the correlation of a run with the next one on the same level, with what
+// the mean of few runs hides put right (M. G. Kendall, Note on bias in the
+// estimation of autocorrelation, 1954); false: there are too few to know.
+func (t *track) lag(at []int) (float64, bool) {
+	rest := t.rest(at)
+	n := float64(len(rest))
+	if len(rest) < 2*leastRuns {
+		return 0, false
+	}
+	sum, with := 0.0, 0.0
+	for i, v := range rest {
+		sum += v * v
+		if i > 0 {
+			with += v * rest[i-1]
+		}
+	}
+	if !(sum > 0) {
+		return 0, false
+	}
+	levels := float64(len(at) + 1)
+	return (with/sum + levels/n) / (1 - min(0.5, 4*levels/n)), true
+}
+
+// driftOf is by how many times correlated runs make the variance of a mean larger.
+func driftOf(lag float64) float64 {
+	lag = min(0.8, max(0, lag))
+	return (1 + lag) / (1 - lag)
+}
+
+func mean(values []float64) (m float64) {
+	for _, v := range values {
+		m += v / float64(len(values))
+	}
+	return m
+}
+
+// studentP is the p of Student's t for two sides of the same scatter.
+func studentP(a, b []float64) float64 {
+	n, m := float64(len(a)), float64(len(b))
+	free := n + m - 2
+	if free < 1 {
+		return 1
+	}
+	ma, mb, sum := mean(a), mean(b), 0.0
+	for _, v := range a {
+		sum += (v - ma) * (v - ma)
+	}
+	for _, v := range b {
+		sum += (v - mb) * (v - mb)
+	}
+	if ma == mb {
+		return 1
+	}
+	if sum == 0 {
+		return 0
+	}
+	z := math.Abs(ma-mb) / math.Sqrt(sum/free*(1/n+1/m))
+	return 2 * distribution.TDist{V: free}.CDF(-z)
+}
+
+// without is a level without its highest value, or its lowest (sign -1): that
+// which makes most of a change.
+func without(level []float64, sign float64) []float64 {
+	at := 0
+	for i, v := range level {
+		if sign*v > sign*level[at] {
+			at = i
+		}
+	}
+	return slices.Delete(slices.Clone(level), at, at+1)
+}
