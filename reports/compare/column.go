@@ -22,6 +22,9 @@ type Column struct {
 	better map[string]string // by unit
 }
 
+// Config are the configuration keys that its files have in common.
+func (c Column) Config() []sample.Pair { return slices.Clone(c.config) }
+
 // series is a case of a column, with the samples of all of its files.
 type series struct {
 	units    []string

@@ -57,7 +57,8 @@ type Options struct {
 	// Floor is the least change that counts, as a ratio: 0.02 is 2 %. 0: DefaultFloor.
 	Floor float64
 	// Noise is by how much each row differs when nothing does, as a ratio: from an
-	// A/A run, by Row.Key. nil, or a row that it has not: from the files.
+	// A/A run, or from a history, by Row.Key. nil, or a row that it has not: from the
+	// files.
 	Noise map[string]float64
 	// All units are rows, not just each case's main one. The others are never
 	// counted.
