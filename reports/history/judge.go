@@ -277,16 +277,17 @@ func (h *History) judge(s *Series, r rules) {
 		}
 	case s.Sees > mostSees:
 		s.Verdict, s.Why = compare.CannotTell, fmt.Sprintf("a step of less than %s would not be seen", table.Percent(s.Sees))
-	case slices.ContainsFunc(s.Changes, better) && s.better():
+	case slices.ContainsFunc(s.Changes, better) && s.better(r.floor):
 		s.Verdict = compare.Faster
 	default:
 		s.Verdict = compare.Same
 	}
 }
 
-// better says whether the newest level is better than the first.
-func (s *Series) better() bool {
-	return !s.worse(s.Levels[len(s.Levels)-1].Median/s.Levels[0].Median) && len(s.Levels) > 1
+// better says whether the newest level is better than the first, by the floor.
+func (s *Series) better(floor float64) bool {
+	ratio := s.Levels[len(s.Levels)-1].Median / s.Levels[0].Median
+	return !s.worse(ratio) && math.Abs(math.Log(ratio)) >= floor
 }
 
 // pending says whether the newest runs, too few for a level, are worse by far more

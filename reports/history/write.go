@@ -110,7 +110,11 @@ func (h History) Others(all bool) table.Table {
 	}
 	pad := make([]string, len(t.Header)-4)
 	if same > 0 {
-		t.Rows = append(t.Rows, append([]string{table.Plural(same, "other", "others"), "", "", "same"}, pad...))
+		words := table.Plural(same, "other", "others")
+		if same == h.counted() {
+			words = table.Plural(same, "case", "cases")
+		}
+		t.Rows = append(t.Rows, append([]string{words, "", "", string(compare.Same)}, pad...))
 	}
 	if past > 0 {
 		t.Rows = append(t.Rows, append([]string{table.Plural(past, "other", "others"), "", "", "on a machine of the past"}, pad...))

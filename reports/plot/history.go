@@ -68,7 +68,7 @@ func seriesFigure(h history.History, s history.Series) (Figure, bool) {
 		lines = append(lines, line{style: levelStyle(), width: 2, bare: true, curve: plotter.XYs{{X: from, Y: l.Median}, {X: to, Y: l.Median}}})
 	}
 	x, y := runAxis(h, s), closeAxis(values, ticksOf(s.Unit))
-	p := panel{heading: heading(s), x: x, y: y, height: 190}
+	p := panel{heading: heading(s), x: x, y: y, height: 190, right: smallLetter().width(x.ticks[len(x.ticks)-1].Label) / 2}
 	for i, c := range s.Changes {
 		p.marks = append(p.marks, changeMark(c, i%3))
 	}
