@@ -128,7 +128,7 @@ func TestVerdicts(t *testing.T) {
 		"a rate falls":                         {world{runs: 30, rate: true, slower: from(17, "Startup/runtime=b", 0.9)}, Options{}, compare.Slower, "since c000017"},
 		"a rate rises":                         {world{runs: 30, rate: true, slower: from(17, "Startup/runtime=b", 1.1)}, Options{}, compare.Faster, "got faster"},
 		"the machine":                          {world{runs: 30, slower: from(17, "", 1.06)}, Options{}, compare.CannotTell, "the machine changed (the clock +"},
-		"a control that stays does not excuse": {world{runs: 30, slower: from(17, "Startup", 1.06)}, Options{}, compare.Slower, "so are 2 more of 3"},
+		"a control that stays does not excuse": {world{runs: 30, slower: from(17, "Startup", 1.06)}, Options{}, compare.Slower, " and 2 more."},
 		"most move together":                   {world{runs: 30, slower: from(17, "Startup", 1.06), cases: many(9)}, Options{}, compare.CannotTell, "9 of 9 cases moved together"},
 		"too few":                              {world{runs: 5, slower: asEver}, Options{}, compare.CannotTell, "CANNOT TELL  3 of 3 may be slower or not: needs about 3 runs more."},
 		"the newest run is far off":            {world{runs: 30, slower: from(29, "Startup/runtime=b", 1.2)}, Options{}, compare.CannotTell, "it may be worse since c000029 (~3 more)"},
@@ -180,7 +180,7 @@ func many(n int) (list []string) {
 // the runs of one.
 func TestRunsOfACommit(t *testing.T) {
 	h := of(t, world{runs: 45, perRun: 3, slower: from(25, starts[0], 1.08)}, Options{}) // the second run of commit 8
-	f := h.worst()
+	f := h.newest()
 	if p := f.Point; p%3 != 0 || f.Commit != "c000008" && f.Commit != "c000009" {
 		t.Errorf("the change is at run %d, commit %s", p, f.Commit)
 	}

@@ -94,18 +94,56 @@ func (h History) Answer() string {
 	all := h.counted()
 	switch h.Verdict {
 	case compare.Slower:
-		f := h.worst()
-		text := fmt.Sprintf("FAIL  slower since %s: %s%s %s (%s -> %s)", f.Commit, f.Series.Case, ofUnit(f.Series.Unit), Signed(f.Ratio), compare.Figure(f.Old.Median, f.Series.Unit), compare.Figure(f.New.Median, f.Series.Unit))
-		if more := h.Count(compare.Slower) - 1; more > 0 {
-			text += fmt.Sprintf("; so are %d more of %d", more, all)
-		}
-		return text + "."
+		return "FAIL  slower " + h.slowerSince() + "."
 	case compare.CannotTell:
 		return h.untold(all)
 	case compare.Faster:
 		return fmt.Sprintf("OK  %d of %d got faster, none is slower%s.", h.Count(compare.Faster), all, h.since())
 	}
 	return fmt.Sprintf("OK  %s, none is slower%s.", table.Plural(all, "case", "cases"), h.since())
+}
+
+// mostBlamed is how many commits the first line names.
+const mostBlamed = 3
+
+// slowerSince names the commits that made something slower, the newest first, and
+// the case that each did most to.
+func (h History) slowerSince() string {
+	list := h.blamed()
+	var parts []string
+	for _, b := range list[:min(len(list), mostBlamed)] {
+		f := b.most
+		text := fmt.Sprintf("since %s: %s%s %s (%s -> %s)", f.Commit, f.Series.Case, ofUnit(f.Series.Unit), Signed(f.Ratio), compare.Figure(f.Old.Median, f.Series.Unit), compare.Figure(f.New.Median, f.Series.Unit))
+		if b.cases > 1 {
+			text += fmt.Sprintf(" and %d more", b.cases-1)
+		}
+		parts = append(parts, text)
+	}
+	if more := len(list) - mostBlamed; more > 0 {
+		parts = append(parts, fmt.Sprintf("and since %s", table.Plural(more, "earlier commit", "earlier commits")))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// blame is a commit that made something slower.
+type blame struct {
+	most  Finding // the largest of its changes
+	cases int
+}
+
+// blamed are the commits that made something slower, the newest first.
+func (h History) blamed() []blame {
+	var list []blame
+	for _, f := range h.Findings() {
+		switch at := slices.IndexFunc(list, func(b blame) bool { return b.most.Commit == f.Commit }); {
+		case !f.counts():
+		case at < 0:
+			list = append(list, blame{f, 1})
+		default:
+			list[at].cases++
+		}
+	}
+	return list
 }
 
 // since is from which commit on the answer holds.
@@ -151,21 +189,18 @@ func (h History) counted() (n int) {
 	return n
 }
 
-// worst is the largest change that counts.
-func (h History) worst() Finding {
-	var worst Finding
-	for _, f := range h.Findings() {
-		if f.counts() && (worst.Commit == "" || size(f.Ratio) > size(worst.Ratio)) {
-			worst = f
-		}
+// newest is the largest change of the newest commit that made something slower.
+func (h History) newest() Finding {
+	if list := h.blamed(); len(list) > 0 {
+		return list[0].most
 	}
-	return worst
+	return Finding{}
 }
 
 // Where says how sure the named commit is, and where else it may have been; empty:
 // nothing is slower.
 func (h History) Where() string {
-	f := h.worst()
+	f := h.newest()
 	if f.Commit == "" {
 		return ""
 	}
@@ -237,7 +272,7 @@ func (h History) control() string {
 
 // Next is what a reader would do next.
 func (h History) Next() string {
-	f := h.worst()
+	f := h.newest()
 	switch {
 	case h.Verdict == compare.Slower && len(f.Suspects) > 1:
 		return fmt.Sprintf("measure %s and %s again, each twice, and add the files: that tells which of them it was", f.Before, strings.Join(names(f.Suspects), ", "))

@@ -9,6 +9,7 @@ import (
 	"isoperf/reports/compare"
 	"isoperf/reports/history"
 	"isoperf/reports/stats"
+	"isoperf/reports/table"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -55,25 +56,23 @@ func vetoStyle() style   { return style{grey, dotted(), draw.CircleGlyph{}} }
 
 // seriesFigure is one series: its runs, levels and changes.
 func seriesFigure(h history.History, s history.Series) (Figure, bool) {
-	var lines []line
-	runs := line{style: runStyle(), width: 0.4}
-	values := []float64{}
+	x, y := runAxis(h, s), closeAxis(s)
+	runs, beyond := line{style: runStyle(), width: 0.4}, 0
 	for i, p := range s.Points {
 		runs.points = append(runs.points, point{float64(i), p.Median, p.Lo, p.Hi})
-		values = append(values, p.Median)
+		if p.Median > y.max || p.Median < y.min {
+			beyond++
+		}
 	}
-	lines = append(lines, runs)
-	for _, l := range s.Levels {
-		from, to := float64(l.From)-0.4, float64(l.To-1)+0.4
-		lines = append(lines, line{style: levelStyle(), width: 2, bare: true, curve: plotter.XYs{{X: from, Y: l.Median}, {X: to, Y: l.Median}}})
-	}
-	x, y := runAxis(h, s), closeAxis(values, ticksOf(s.Unit))
 	p := panel{heading: heading(s), x: x, y: y, height: 190, right: smallLetter().width(x.ticks[len(x.ticks)-1].Label) / 2}
 	for i, c := range s.Changes {
 		p.marks = append(p.marks, changeMark(c, i%3))
 	}
-	for _, l := range lines {
-		p.marks = append(p.marks, clipped(l, x, y))
+	p.marks = append(p.marks, held(runs, x, y))
+	for _, l := range s.Levels {
+		from, to := float64(l.From)-0.4, float64(l.To-1)+0.4
+		level := line{style: levelStyle(), width: 2, bare: true, curve: plotter.XYs{{X: from, Y: l.Median}, {X: to, Y: l.Median}}}
+		p.marks = append(p.marks, level.plotter(x, y))
 	}
 	fig := Figure{
 		Name: "history-" + strings.Trim(strings.Map(nameRune, strings.ToLower(s.Case)), "-"), Title: s.Case, Family: compare.Family(s.Case),
@@ -81,6 +80,9 @@ func seriesFigure(h history.History, s history.Series) (Figure, bool) {
 	}
 	fig.sheet = sheet{lead: historyLead(h, s), keys: keysOf(s), panels: []panel{p}}
 	fig.sheet.foot = []string{"A line stands at the first run of a new level, and names its commit; the runs' bars are the 95 % ranges of their medians. The vertical axis does not begin at zero."}
+	if beyond > 0 {
+		fig.sheet.foot = append(fig.sheet.foot, fmt.Sprintf("Beyond the axis, and drawn at its end: %s.", table.Plural(beyond, "run", "runs")))
+	}
 	return fig, true
 }
 
@@ -175,8 +177,8 @@ func changeMark(change history.Change, step int) paint {
 	}
 }
 
-// clipped is a line whose values beyond the axis stand at its end.
-func clipped(l line, x, y axis) paint {
+// held is a line whose values beyond the axis stand at its end.
+func held(l line, x, y axis) paint {
 	hold := func(v float64) float64 { return math.Min(math.Max(v, y.min), y.max) }
 	for i := range l.points {
 		p := &l.points[i]
@@ -210,16 +212,28 @@ func runAxis(h history.History, s history.Series) axis {
 	return a
 }
 
-// closeAxis shows most values close up: what few runs do far away stands at its end.
-func closeAxis(values []float64, write labeller) axis {
-	q := stats.Quantiles(values, 0, 0.03, 0.97, 1)
-	lo, hi := q[1], q[2]
+// closeAxis shows a series close up: its levels, and six scatters about them; the
+// few runs that are farther away stand at its end.
+func closeAxis(s history.Series) axis {
+	var runs, levels []float64
+	for _, p := range s.Points {
+		runs = append(runs, p.Median)
+	}
+	for _, l := range s.Levels {
+		levels = append(levels, l.Median)
+	}
+	all, near := stats.Quantiles(runs, 0, 1), stats.Quantiles(levels, 0, 1)
+	lo, hi := all[0], all[1]
+	if s.Scatter > 0 {
+		room := math.Max(6*s.Scatter, 0.02)
+		lo, hi = math.Max(lo, near[0]/(1+room)), math.Min(hi, near[1]*(1+room))
+	}
 	room := math.Max(hi-lo, math.Abs(hi)*0.02)
-	lo, hi = math.Max(q[0], lo-room)-room*0.15, math.Min(q[3], hi+room)+room*0.35
+	lo, hi = lo-0.2*room, hi+0.35*room
 	step := niceStep((hi - lo) / 5)
-	a := axis{min: lo, max: hi, words: write}
+	a := axis{min: lo, max: hi, words: ticksOf(s.Unit)}
 	for i := math.Ceil(lo / step); i*step <= hi; i++ {
-		a.ticks = append(a.ticks, plot.Tick{Value: i * step, Label: write(i * step)})
+		a.ticks = append(a.ticks, plot.Tick{Value: i * step, Label: a.words(i * step)})
 	}
 	return a
 }
