@@ -53,25 +53,34 @@ type track struct {
 	logs   []float64 // of the runs' medians
 	calm   []float64 // the same, with strays drawn in
 	starts []bool    // whether a level may begin there: at a commit's first run
-	sums   [][]float64
+	maybe  []int     // all boundaries that may be changes, in order
 }
 
 // newTrack takes logarithms of medians; starts says at which runs another commit
 // begins.
 func newTrack(logs []float64, starts []bool) *track {
 	t := &track{logs: logs, calm: calm(logs), starts: starts}
-	n := len(logs)
-	t.sums = make([][]float64, n+1)
-	t.sums[0] = make([]float64, n+1)
-	for i := range n {
-		row, line := make([]float64, n+1), 0.0
-		for j := range n {
-			line += math.Abs(t.calm[i] - t.calm[j])
-			row[j+1] = t.sums[i][j+1] + line
-		}
-		t.sums[i+1] = row
-	}
+	t.maybe = t.weak(distancesOf(t.calm), 0, len(logs))
 	return t
+}
+
+// distances are sums: [i][j] is that of all distances between the first i values
+// and the first j.
+type distances [][]float64
+
+func distancesOf(values []float64) distances {
+	n := len(values)
+	sums := make(distances, n+1)
+	sums[0] = make([]float64, n+1)
+	for i, v := range values {
+		row, line := make([]float64, n+1), 0.0
+		for j, w := range values {
+			line += math.Abs(v - w)
+			row[j+1] = sums[i][j+1] + line
+		}
+		sums[i+1] = row
+	}
+	return sums
 }
 
 // Strays.
@@ -125,52 +134,51 @@ func medianOf(values []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// block is the sum of distances between runs [a, b) and [c, d).
-func (t *track) block(a, b, c, d int) float64 {
-	return t.sums[b][d] - t.sums[a][d] - t.sums[b][c] + t.sums[a][c]
-}
+// block is the sum of distances between values [a, b) and [c, d).
+func (s distances) block(a, b, c, d int) float64 { return s[b][d] - s[a][d] - s[b][c] + s[a][c] }
 
-// energy is how much runs [from, at) and [at, to) differ.
-func (t *track) energy(from, at, to int) float64 {
+// energy is how much values [from, at) and [at, to) differ.
+func (s distances) energy(from, at, to int) float64 {
 	n, m := float64(at-from), float64(to-at)
 	within := func(a, b int, n float64) float64 {
 		if n < 2 {
 			return 0
 		}
-		return t.block(a, b, a, b) / (n * (n - 1))
+		return s.block(a, b, a, b) / (n * (n - 1))
 	}
-	return n * m / (n + m) * (2*t.block(from, at, at, to)/(n*m) - within(from, at, n) - within(at, to, m))
+	return n * m / (n + m) * (2*s.block(from, at, at, to)/(n*m) - within(from, at, n) - within(at, to, m))
 }
 
 // best is where [from, to) is split best, and up to where the second side goes;
 // at is 0 when nowhere.
-func (t *track) best(from, to, least int) (at, until int, energy float64) {
-	for a := from + least; a <= to-least; a++ {
+func (t *track) best(s distances, from, to int) (at, until int) {
+	most := 0.0
+	for a := from + leastLevel; a <= to-leastLevel; a++ {
 		if !t.starts[a] {
 			continue
 		}
-		for u := a + least; u <= to; u++ {
+		for u := a + leastLevel; u <= to; u++ {
 			if u < to && !t.starts[u] {
 				continue
 			}
-			if e := t.energy(from, a, u); e > energy {
-				at, until, energy = a, u, e
+			if e := s.energy(from, a, u); e > most {
+				at, until, most = a, u, e
 			}
 		}
 	}
-	return at, until, energy
+	return at, until
 }
 
-// weak is all boundaries that may be changes, in order.
-func (t *track) weak(from, to int) []int {
-	at, until, _ := t.best(from, to, leastLevel)
+// weak is all boundaries of [from, to) that may be changes, in order.
+func (t *track) weak(s distances, from, to int) []int {
+	at, until := t.best(s, from, to)
 	if at == 0 {
 		return nil
 	}
 	if p := studentP(t.calm[from:at], t.calm[at:until]); !(p < weakly) {
 		return nil
 	}
-	return append(append(t.weak(from, at), at), t.weak(at, to)...)
+	return append(append(t.weak(s, from, at), at), t.weak(s, at, to)...)
 }
 
 // places is how many boundaries a series could have.
@@ -185,8 +193,8 @@ func (t *track) places() (n int) {
 
 // strict takes out the weakest boundary until each of those left counts, and
 // settles those.
-func (t *track) strict(at []int, r rules) []int {
-	at = slices.Clone(at)
+func (t *track) strict(r rules) []int {
+	at := slices.Clone(t.maybe)
 	for len(at) > 0 {
 		at = t.settle(at)
 		worst, weakest := -1, 0.0

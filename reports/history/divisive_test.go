@@ -61,7 +61,7 @@ func usualRules() rules { return rules{alpha: Alpha, floor: math.Log(1.02), drif
 
 func (m made) changes() (t *track, at []int) {
 	t = m.track()
-	return t, t.strict(t.weak(0, len(m.logs)), usualRules())
+	return t, t.strict(usualRules())
 }
 
 // names says whether the one that made it slower is named.
@@ -183,7 +183,7 @@ func TestFlatSeries(t *testing.T) {
 			r := usualRules()
 			r.alpha, r.drift = r.alpha/5, driftIn(list)
 			for _, s := range list {
-				if len(s.track.strict(s.track.weak(0, len(s.track.logs)), r)) > 0 {
+				if len(s.track.strict(r)) > 0 {
 					alarms++
 					break
 				}
@@ -223,7 +223,7 @@ func TestPublishedExamples(t *testing.T) {
 		want   []int
 	}{{"Nile", nile, []int{1899 - 1871}}, {"Otava", otava, []int{10}}, {"Otava, two steps", steps, []int{5, 8}}} {
 		track := each(c.values)
-		if got := track.strict(track.weak(0, len(c.values)), rules{alpha: Alpha, drift: 1}); !slices.Equal(got, c.want) {
+		if got := track.strict(rules{alpha: Alpha, drift: 1}); !slices.Equal(got, c.want) {
 			t.Errorf("%s: change points %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -248,7 +248,7 @@ func TestEnergy(t *testing.T) {
 	for range 14 {
 		values = append(values, rng.NormFloat64())
 	}
-	track := each(values)
+	sums := distancesOf(values)
 	meanDistance := func(a, b []float64) float64 {
 		sum, n := 0.0, 0.0
 		for _, x := range a {
@@ -265,10 +265,10 @@ func TestEnergy(t *testing.T) {
 	for from := range 5 {
 		for at := from + 2; at < 12; at++ {
 			for to := at + 2; to <= 14; to++ {
-				a, b := track.calm[from:at], track.calm[at:to]
+				a, b := values[from:at], values[at:to]
 				n, m := float64(len(a)), float64(len(b))
 				want := n * m / (n + m) * (2*meanDistance(a, b) - meanDistance(a, a) - meanDistance(b, b))
-				if got := track.energy(from, at, to); math.Abs(got-want) > 1e-9 {
+				if got := sums.energy(from, at, to); math.Abs(got-want) > 1e-9 {
 					t.Fatalf("energy of [%d, %d) and [%d, %d) is %g, want %g", from, at, at, to, got, want)
 				}
 			}

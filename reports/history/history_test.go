@@ -285,3 +285,31 @@ func TestNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestManyRuns: a long history of many cases takes no more than it may.
+func TestManyRuns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var logs []float64
+	var starts []bool
+	for i := range mostRuns {
+		logs, starts = append(logs, 0.01*rng.NormFloat64()), append(starts, true)
+		if i >= 300 {
+			logs[i] += 0.03
+		}
+	}
+	if at := newTrack(logs, starts).strict(usualRules()); !slices.Equal(at, []int{300}) {
+		t.Errorf("change points %v, want 300", at)
+	}
+}
+
+func BenchmarkTrack(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var logs []float64
+	var starts []bool
+	for i := range mostRuns {
+		logs, starts = append(logs, 0.01*rng.NormFloat64()+0.03*float64(i/60)), append(starts, true)
+	}
+	for b.Loop() {
+		newTrack(logs, starts).strict(usualRules())
+	}
+}

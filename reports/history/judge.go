@@ -41,7 +41,7 @@ func (h *History) judgeAll(environment int) {
 	}
 	r := rules{alpha: Alpha / float64(len(list)), floor: math.Log1p(h.Floor), drift: driftIn(list)}
 	for _, s := range list {
-		h.cut(s, s.track.strict(s.track.weak(0, len(s.Points)), r), r, len(list))
+		h.cut(s, s.track.strict(r), r, len(list))
 	}
 	for _, s := range list {
 		for i := range s.Changes {
@@ -58,7 +58,7 @@ func (h *History) judgeAll(environment int) {
 func driftIn(list []*Series) float64 {
 	sum, known := 0.0, 0
 	for _, s := range list {
-		if lag, ok := s.track.lag(s.track.weak(0, len(s.Points))); ok {
+		if lag, ok := s.track.lag(s.track.maybe); ok {
 			sum += lag
 			known++
 		}
