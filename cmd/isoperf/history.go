@@ -36,16 +36,17 @@ func (c *cli) history() *cobra.Command {
 		Short: "Say since which commit what is slower, from many result files",
 		Long: `Keep result files by commit in a folder, and find in them where a case changed
 its level: which commit is the first that was measured to be slower, how sure
-that is, and by how much. When the controls in the files stepped at the same place,
-the machine changed there, and no commit is blamed. PATTERN chooses cases by
-name, as for bench. 'isoperf help histories' tells more.
+that is, and by how much. When the controls in the files stepped at the same
+place, the machine changed there, and no commit is blamed. PATTERN chooses cases
+by name, as for bench. 'isoperf help histories' tells more.
 
-With --add, copy result files into the folder, which is made when it is not there.
-Nothing in it is ever overwritten. The commit is that which the file records, else
-the one that is checked out here; its date is git's, else that of the run.
+With --add, copy result files into the folder, which is made when it is not
+there. Nothing in it is ever overwritten. The commit is that which the file
+records, else the one that is checked out here; its date is git's, else that of
+the run.
 
-Exit status: 0 nothing is slower now, 1 something is, 2 usage, or a file cannot be
-read or written, 3 cannot tell (--inconclusive=pass|fail).`,
+Exit status: 0 nothing is slower now, 1 something is, 2 usage, or a file cannot
+be read or written, 3 cannot tell (--inconclusive=pass|fail).`,
 		Example: `  isoperf history perf --add isoperf-clone-20261123T1447Z.txt
   isoperf history perf --add head.txt --commit "$GITHUB_SHA"
   isoperf history perf

@@ -43,6 +43,30 @@ func (h History) Findings() []Finding {
 	return list
 }
 
+// reasons are why series have no verdict, or another than might be expected: one
+// of each kind, or all.
+func (h History) reasons(all bool) []string {
+	const most = 8
+	var list []string
+	seen := map[string]bool{}
+	for _, s := range h.Ordered() {
+		if s.Why == "" || s.Past && !all {
+			continue
+		}
+		kind := string(s.Verdict) + strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' || r == '.' || r == ' ' {
+				return -1
+			}
+			return r
+		}, s.Why)
+		if all || !seen[kind] && len(list) < most {
+			list = append(list, h.name(s)+": "+s.Why+".")
+		}
+		seen[kind] = true
+	}
+	return list
+}
+
 // Ordered are the series, what matters first.
 func (h History) Ordered() []Series {
 	order := []compare.Verdict{compare.Slower, compare.Apart, compare.CannotTell, compare.Faster, compare.Same, compare.New, compare.Gone}
@@ -65,7 +89,7 @@ func (f Finding) run() int { return f.Series.Points[f.Point].Run }
 
 // counts says whether the change makes its series slower now.
 func (f Finding) counts() bool {
-	return f.Change.Counts() && f.Series.Verdict == compare.Slower && !f.Series.Past
+	return f.Counts() && f.Series.Verdict == compare.Slower && !f.Series.Past
 }
 
 // Said is the change in a word or two.
@@ -278,6 +302,8 @@ func (h History) Next() string {
 		return fmt.Sprintf("measure %s and %s again, each twice, and add the files: that tells which of them it was", f.Before, strings.Join(names(f.Suspects), ", "))
 	case h.Verdict == compare.Slower:
 		return fmt.Sprintf("--since %s accepts what changed up to it", f.Commit)
+	case h.Verdict == compare.CannotTell && len(h.reasons(false)) > 0:
+		return "more runs of each commit, more samples in each, or a quieter machine tell more"
 	}
 	return ""
 }

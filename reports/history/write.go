@@ -42,6 +42,9 @@ func Write(w io.Writer, h History, p Printing) error {
 			return fmt.Errorf("print a history: %w", err)
 		}
 	}
+	for _, why := range h.reasons(p.Verbose) {
+		line(why)
+	}
 	for _, note := range h.Notes {
 		line("Note: " + note)
 	}
@@ -94,27 +97,31 @@ func (h History) Others(all bool) table.Table {
 		t.Header = append(t.Header, "differs by", "sees")
 		t.Align = append(t.Align, table.Right, table.Right)
 	}
-	same, past, shown := 0, 0, 0
+	seen, past := map[compare.Verdict]int{}, 0
 	for _, s := range h.Ordered() {
-		told := len(s.Changes) > 0 && s.Verdict != compare.CannotTell && s.Verdict != compare.Gone
+		changed := len(s.Changes) > 0 && s.Verdict != compare.CannotTell && s.Verdict != compare.Gone
 		switch {
-		case !all && s.Past:
-			past++
-		case !all && s.Verdict == compare.Same:
-			same++
-		case !all && (told || shown >= mostRows):
-		default:
-			shown++
+		case all:
 			t.Rows = append(t.Rows, h.other(s, all))
+		case s.Past:
+			past++
+		case changed && s.Verdict != compare.Same:
+		default:
+			if seen[s.Verdict]++; seen[s.Verdict] <= shown(s.Verdict) {
+				t.Rows = append(t.Rows, h.other(s, all))
+			}
 		}
 	}
 	pad := make([]string, len(t.Header)-4)
-	if same > 0 {
-		words := table.Plural(same, "other", "others")
-		if same == h.counted() {
-			words = table.Plural(same, "case", "cases")
+	for _, v := range []compare.Verdict{compare.CannotTell, compare.New, compare.Gone, compare.Same} {
+		n := seen[v] - shown(v)
+		words := table.Plural(n, "other", "others")
+		if n == h.counted() {
+			words = table.Plural(n, "case", "cases")
 		}
-		t.Rows = append(t.Rows, append([]string{words, "", "", string(compare.Same)}, pad...))
+		if n > 0 {
+			t.Rows = append(t.Rows, append([]string{words, "", "", string(v)}, pad...))
+		}
 	}
 	if past > 0 {
 		t.Rows = append(t.Rows, append([]string{table.Plural(past, "other", "others"), "", "", "on a machine of the past"}, pad...))
@@ -122,13 +129,18 @@ func (h History) Others(all bool) table.Table {
 	return t
 }
 
+// shown is how many series of a verdict are, of those that did not change.
+func shown(v compare.Verdict) int {
+	if v == compare.Same {
+		return 0
+	}
+	return 10
+}
+
 func (h History) other(s Series, all bool) []string {
 	said := string(s.Verdict)
-	if s.Why != "" {
-		said += ": " + s.Why
-	}
 	if s.Need > 0 {
-		said += fmt.Sprintf(" (~%d more)", s.Need)
+		said += fmt.Sprintf(": ~%d more", s.Need)
 	}
 	row := []string{h.name(s), compare.Figure(s.Points[len(s.Points)-1].Median, s.Unit), fmt.Sprint(len(s.Points)), said}
 	if !all {
@@ -187,6 +199,9 @@ func (h History) markdown(b *bytes.Buffer, most int) error {
 		if err := write(t); err != nil {
 			return err
 		}
+	}
+	for _, why := range h.reasons(false) {
+		fmt.Fprintf(b, "- %s\n", plain(why))
 	}
 	for _, note := range h.Notes[:min(len(h.Notes), 10)] {
 		fmt.Fprintf(b, "- Note: %s\n", plain(note))
