@@ -100,9 +100,24 @@ func historyOutputs() []historyOutput {
 }
 
 // check refuses what cannot be meant.
-func (o historyFlags) check() error {
+func (o historyFlags) check(dir string) error {
 	if err := (compareFlags{inconclusive: o.inconclusive}).choices(); err != nil {
 		return err
+	}
+	taken := map[string]string{}
+	for _, out := range historyOutputs() {
+		path := *o.files[out.flag]
+		if path == "" || path == "-" {
+			continue
+		}
+		full := fullName(path)
+		if _, stored := parseStored(filepath.Base(full)); stored && filepath.Dir(full) == fullName(dir) {
+			return usage("--%s %s: that is a file of the history, which is never overwritten; give another name", out.flag, path)
+		}
+		if other := taken[full]; other != "" {
+			return usage("--%s %s: that is the file of --%s already; give another name", out.flag, path, other)
+		}
+		taken[full] = out.flag
 	}
 	for name, value := range map[string]string{"commit": o.commit, "date": o.date} {
 		if value != "" {
@@ -113,7 +128,7 @@ func (o historyFlags) check() error {
 }
 
 func (c *cli) runHistory(dir string, patterns []string, o historyFlags) error {
-	if err := o.check(); err != nil {
+	if err := o.check(dir); err != nil {
 		return err
 	}
 	floor, err := parsePercent(o.floor)

@@ -43,7 +43,7 @@ const storedDate = "20060102T150405Z"
 
 // parseStored reads a name; false: it is not of a store.
 func parseStored(name string) (stored, bool) {
-	m := regexp.MustCompile(`^(\d{8}T\d{6}Z)-(\d{6,})-(.+)-([0-9a-f]{8})\.txt$`).FindStringSubmatch(name)
+	m := regexp.MustCompile(`^(\d{8}T\d{6}Z)-(\d{6,})-([0-9A-Za-z][0-9A-Za-z._+-]*)-([0-9a-f]{8})\.txt$`).FindStringSubmatch(name)
 	if m == nil {
 		return stored{}, false
 	}

@@ -83,57 +83,6 @@ func distancesOf(values []float64) distances {
 	return sums
 }
 
-// Strays.
-const (
-	calmReach = 2   // neighbours on either side, so that a level of three is none
-	calmMost  = 2.5 // scatters from their median
-)
-
-// calm draws runs in that are farther than three scatters from the median of their
-// neighbours, to that distance (F. R. Hampel, The Influence Curve and Its Role in
-// Robust Estimation, 1974): one run beside a busy neighbour must not hide a step.
-// A step stays where it is. How large a change is, is taken from all runs as they
-// were.
-func calm(logs []float64) []float64 {
-	n := len(logs)
-	middle, away := make([]float64, n), make([]float64, n)
-	for i := range n {
-		middle[i] = medianOf(logs[max(0, i-calmReach):min(n, i+calmReach+1)])
-		away[i] = math.Abs(logs[i] - middle[i])
-	}
-	// A value is often its own median, so the distance from it is less than that from
-	// a level; what is left of three scatters is enough for all but strays.
-	scatter := scatterOf(logs)
-	out := make([]float64, n)
-	for i, v := range logs {
-		out[i] = v
-		if most := calmMost * scatter; scatter > 0 && away[i] > most {
-			out[i] = middle[i] + math.Copysign(most, v-middle[i])
-		}
-	}
-	return out
-}
-
-// scatterOf is the scatter of runs about their level, from the differences of
-// neighbours, in which a step is but one of many: their median, as the standard
-// deviation of a normal distribution.
-func scatterOf(logs []float64) float64 {
-	var steps []float64
-	for i := 1; i < len(logs); i++ {
-		steps = append(steps, math.Abs(logs[i]-logs[i-1]))
-	}
-	if len(steps) == 0 {
-		return 0
-	}
-	return medianOf(steps) / 0.6745 / math.Sqrt2
-}
-
-func medianOf(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	n := len(s)
-	return (s[(n-1)/2] + s[n/2]) / 2
-}
-
 // block is the sum of distances between values [a, b) and [c, d).
 func (s distances) block(a, b, c, d int) float64 { return s[b][d] - s[a][d] - s[b][c] + s[a][c] }
 
@@ -277,74 +226,6 @@ func (t *track) rest(at []int) []float64 {
 		from = to
 	}
 	return rest
-}
-
-// settle moves each boundary to its most likely place between its neighbours: E-
-// divisive weighs places in the middle more, which is right for finding that there
-// is a change, and not for naming the first run of it.
-func (t *track) settle(at []int) []int {
-	at = slices.Clone(at)
-	for range 5 {
-		moved := false
-		for i := range at {
-			likely, lo := t.likely(at, i)
-			best := at[i]
-			for k, p := range likely {
-				if p > likely[best-lo] {
-					best = lo + k
-				}
-			}
-			moved = moved || best != at[i]
-			at[i] = best
-		}
-		if !moved {
-			break
-		}
-	}
-	return at
-}
-
-// heavy is the degrees of freedom of the Student's t that runs scatter by, when a
-// place is looked for: a stray then says little about where it belongs.
-const heavy = 4
-
-// likely is the probability of each place of a boundary, between its neighbours,
-// when the levels on both sides are what they seem to be. The first is of place lo.
-func (t *track) likely(at []int, i int) (list []float64, lo int) {
-	from, to := t.ends(at, i)
-	sigma, _ := t.sigma(at)
-	lo = from + leastLevel
-	left, right := mean(t.calm[from:at[i]]), mean(t.calm[at[i]:to])
-	odds := make([]float64, to-from+1) // of all runs before a place being on the left level, and not on the right one
-	for k, v := range t.logs[from:to] {
-		odds[k+1] = odds[k] + t.density(v-left, sigma) - t.density(v-right, sigma)
-	}
-	most := math.Inf(-1)
-	for k := lo; k <= to-leastLevel; k++ {
-		v := math.Inf(-1)
-		if t.starts[k] {
-			v = odds[k-from]
-		}
-		list = append(list, v)
-		most = max(most, v)
-	}
-	total := 0.0
-	for k, v := range list {
-		list[k] = math.Exp(v - most)
-		total += list[k]
-	}
-	for k := range list {
-		list[k] /= total
-	}
-	return list, lo
-}
-
-// density is the logarithm of that of a run so far from its level, but for what all
-// have in common.
-func (t *track) density(away, sigma float64) float64 {
-	// Where nothing scatters at all, any distance is far.
-	z := away / max(sigma, 1e-9)
-	return -(heavy + 1) / 2 * math.Log1p(z*z/heavy)
 }
 
 // lag is the correlation of a run with the next one on the same level, with what

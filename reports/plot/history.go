@@ -75,7 +75,7 @@ func seriesFigure(h history.History, s history.Series) (Figure, bool) {
 		p.marks = append(p.marks, level.plotter(x, y))
 	}
 	fig := Figure{
-		Name: "history-" + strings.Trim(strings.Map(nameRune, strings.ToLower(s.Case)), "-"), Title: s.Case, Family: compare.Family(s.Case),
+		Name: "history-" + fileWords(s.Case), Title: s.Case, Family: compare.Family(s.Case),
 		Alt: alt(h, s),
 	}
 	fig.sheet = sheet{lead: historyLead(h, s), keys: keysOf(s), panels: []panel{p}}
@@ -86,11 +86,16 @@ func seriesFigure(h history.History, s history.Series) (Figure, bool) {
 	return fig, true
 }
 
-func nameRune(r rune) rune {
-	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-		return r
-	}
-	return '-'
+// fileWords are a case's name as part of that of a file.
+func fileWords(name string) string {
+	const most = 120
+	words := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	return strings.Trim(words[:min(len(words), most)], "-")
 }
 
 // heading is the vertical axis in words.
