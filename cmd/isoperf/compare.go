@@ -275,6 +275,8 @@ func (c *cli) writeCompared(list []compare.Comparison, o compareFlags) (silent b
 // nextAfter is what a reader would do next.
 func nextAfter(c compare.Comparison, o compareFlags) string {
 	switch {
+	case c.Machine.Hosts:
+		return "isoperf report FILE… --html FILE shows every host on one page"
 	case c.Verdict == compare.Slower || c.Verdict == compare.CannotTell || c.Verdict == compare.Apart && len(c.Machine.Differs) == 0:
 		return "isoperf ab --base … --head … (both in turns, which tells more)"
 	case !o.verbose:

@@ -22,7 +22,8 @@
 //
 // Two runs on a shared machine differ although no code did. So the controls veto:
 // the clock, a fixed computation and the null case are in every file, and when
-// they moved, or most rows moved together, nothing is said of the code.
+// they moved, or most rows moved together, nothing is said of the code. Columns by
+// host are the exception: there the machines are what is compared.
 package compare
 
 import (
@@ -139,7 +140,7 @@ func Compare(base, head Column, o Options) Comparison {
 	for i := range c.Rows {
 		c.Rows[i].judge()
 	}
-	if c.Machine.Apart == "" && !o.Interleaved {
+	if c.Machine.Apart == "" && !o.Interleaved && !c.Machine.Hosts {
 		c.Machine.together(c.Rows, c.Floor)
 	}
 	if c.Machine.Apart != "" {
@@ -153,7 +154,7 @@ func Compare(base, head Column, o Options) Comparison {
 	}
 	c.Verdict = c.verdict()
 	c.Phases = phases(base, head, c.Rows)
-	c.Notes = append(slices.Clone(base.Notes), head.Notes...)
+	c.Notes = slices.Concat(c.Machine.hostNotes(base, head), base.Notes, head.Notes)
 	c.BaseFiles, c.HeadFiles = base.paths(), head.paths()
 	c.Config, c.Environment = configs(base, head), environments(base, head)
 	for i := range c.Rows {

@@ -3,8 +3,10 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"isoperf/bench/sample"
 	"isoperf/reports/stats"
 )
 
@@ -29,6 +31,15 @@ type Control struct {
 	Moved    bool
 }
 
+// hostKey is the configuration key whose values are machines.
+const hostKey = "host"
+
+// ofHost says whether a configuration key is a host's own: another host may have
+// another value, and that is no reason not to compare them.
+func ofHost(key string) bool {
+	return slices.Contains([]string{"goarch", "kernel", "cpu", "cgroup", "virt"}, key)
+}
+
 // Machine is whether both sides were measured on the same one, as far as its
 // speed goes.
 type Machine struct {
@@ -36,11 +47,13 @@ type Machine struct {
 	Differs  []string // configuration keys that are not the same, with both values
 	Together int      // rows that moved the same way, when that is most of them
 	Apart    string   // why the sides are not comparable; empty: they are
+	Hosts    bool     // the sides are two hosts by intention: what is the machine's is what is asked for
 }
 
 // machine compares what is the machine's.
 func machine(base, head Column, o Options) Machine {
-	m := Machine{Differs: differing(base.config, head.config)}
+	m := Machine{Hosts: base.host && head.host}
+	m.Differs = differing(m.held(base.config), m.held(head.config))
 	for _, name := range base.order {
 		if !isControl(name) && name != nullCase {
 			continue
@@ -54,8 +67,8 @@ func machine(base, head Column, o Options) Machine {
 			unit = nullUnit
 		}
 		m.Controls = append(m.Controls, newControl(name, unit, old.side(unit), next.side(unit)))
-		if k := &m.Controls[len(m.Controls)-1]; name == nullCase && o.Interleaved {
-			k.Moved = false // as far as it did, by the code
+		if k := &m.Controls[len(m.Controls)-1]; name == nullCase && o.Interleaved || m.Hosts {
+			k.Moved = false // as far as it did, by the code; or it is a figure like the others
 		}
 	}
 	if len(m.Differs) > 0 {
@@ -64,6 +77,23 @@ func machine(base, head Column, o Options) Machine {
 		m.Apart = "the machine changed: " + moved
 	}
 	return m
+}
+
+// held is the part of a configuration that must be the same on both sides.
+func (m Machine) held(config []sample.Pair) []sample.Pair {
+	return slices.DeleteFunc(slices.Clone(config), func(p sample.Pair) bool { return m.Hosts && ofHost(p.Key) })
+}
+
+// hostNotes say in what two hosts differ.
+func (m Machine) hostNotes(base, head Column) []string {
+	if !m.Hosts {
+		return nil
+	}
+	var list []string
+	for _, text := range differing(base.config, head.config) {
+		list = append(list, "the hosts differ: "+text)
+	}
+	return list
 }
 
 // newControl holds a control of two runs against each other. Like a row, it has a
