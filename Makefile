@@ -28,7 +28,7 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
+	shellcheck scripts/setup scripts/peers scripts/results scripts/ci/gate scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
