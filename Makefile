@@ -28,7 +28,10 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/peers scripts/results scripts/ci/gate scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
+	shellcheck scripts/setup scripts/peers scripts/results scripts/ci/gate scripts/fleet/measure scripts/fleet/slurm scripts/fleet/collect scripts/fleet/try-slurm scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
+
+manifests: ## scripts/fleet's, as the API server checks them (builds its code: some minutes, once)
+	cd scripts/fleet/validate && go vet . && go run . ../job.yaml ../daemonset.yaml
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
@@ -68,4 +71,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start agree agree-network test-arm64 test-vm results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm results results-vm clean install
