@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -133,15 +134,40 @@ func (c Control) words() string {
 
 // together says that most rows moved the same way, whatever they measure: the
 // interval of each leaves out 1, and it is beyond the floor. Each row's own noise
-// is not asked for, since a machine that changed moves noisy rows as well.
+// is not asked for, since a machine that changed moves noisy rows as well. The rows
+// of one pacing are looked at for themselves, too: where something else keeps the
+// CPUs awake, what comes after a pause gets faster, and the rest slower.
 func (m *Machine) together(rows []Row, floor float64) {
-	var all, up, down int
-	var ratios []float64
+	groups := map[string][]Row{}
 	for _, r := range rows {
 		if !r.Main || !r.Compared() || math.IsNaN(r.Ratio.Ratio) {
 			continue
 		}
-		all++
+		groups[""] = append(groups[""], r)
+		if p := pacing(r.Case); p != "" {
+			groups[p] = append(groups[p], r)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		all := groups[name]
+		most, median := mostMoved(all, floor)
+		if len(all) < leastTogether || float64(most) < mostTogether*float64(len(all)) {
+			continue
+		}
+		if name != "" {
+			name = " of " + name
+		}
+		m.Together = most
+		m.Apart = fmt.Sprintf("%d of %d rows%s moved together, the median of all by %+.1f %%: the machine changed, or something that all of them use", most, len(all), name, 100*(median-1))
+		return
+	}
+}
+
+// mostMoved is how many rows moved one way, and the median of the ratios of all.
+func mostMoved(rows []Row, floor float64) (most int, median float64) {
+	var up, down int
+	ratios := make([]float64, 0, len(rows))
+	for _, r := range rows {
 		ratios = append(ratios, r.Ratio.Ratio)
 		switch {
 		case r.Ratio.Lo > 1 && r.Ratio.Ratio > 1+floor:
@@ -150,10 +176,18 @@ func (m *Machine) together(rows []Row, floor float64) {
 			down++
 		}
 	}
-	most := max(up, down)
-	if all < leastTogether || float64(most) < mostTogether*float64(all) {
-		return
+	if len(ratios) == 0 {
+		return 0, math.NaN()
 	}
-	m.Together = most
-	m.Apart = fmt.Sprintf("%d of %d rows moved together, the median of all by %+.1f %%: the machine changed, or something that all of them use", most, all, 100*(stats.Quantiles(ratios, 0.5)[0]-1))
+	return max(up, down), stats.Quantiles(ratios, 0.5)[0]
+}
+
+// pacing is the part of a case's name that says how its samples follow each other.
+func pacing(name string) string {
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, "pacing=") {
+			return part
+		}
+	}
+	return ""
 }
