@@ -38,9 +38,11 @@ type Options struct {
 	Hierarchies     []Hierarchy
 	// Console is a unix socket of the launcher, over which the master of a
 	// terminal made in the container's /dev/pts is sent; 0: no terminal. Owner
-	// is the user who gets it, inside.
+	// is the user who gets it, inside. Size is its size in characters; nil: it has
+	// none before somebody sets it.
 	Console int
 	Owner   int
+	Size    *specs.Box
 	// Old chooses mount(2) even where the kernel has the descriptors' API.
 	Old bool
 	// Look says what a path inside Root is, before anything is mounted; nil:

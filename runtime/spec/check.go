@@ -21,7 +21,7 @@ import (
 // linux.rootfsPropagation to package container.
 func (c *Container) Check() error {
 	for _, check := range []func() error{
-		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
+		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkForeign, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
 		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime,
 	} {
 		if err := check(); err != nil {
@@ -117,7 +117,7 @@ func (c *Container) checkUnsupported() error {
 	if l == nil {
 		return fmt.Errorf("linux: there is no section of that name")
 	}
-	p, h := c.Process, c.Hooks
+	h := c.Hooks
 	hook := func(name string, list []specs.Hook) refusal {
 		return refusal{len(list) > 0, "hooks." + name + ": hooks are not supported; remove them"}
 	}
@@ -128,12 +128,6 @@ func (c *Container) checkUnsupported() error {
 		hook("prestart", h.Prestart), //nolint:staticcheck // it is deprecated, and still to be refused
 		hook("createRuntime", h.CreateRuntime), hook("createContainer", h.CreateContainer), hook("startContainer", h.StartContainer),
 		hook("poststart", h.Poststart), hook("poststop", h.Poststop),
-		{p.Terminal && p.ConsoleSize != nil, "process.consoleSize: not supported: the terminal takes the size of the caller's; remove it"},
-		{p.CommandLine != "", "process.commandLine: it is for Windows; give process.args"},
-		{p.User.Username != "", "process.user.username: it is for Windows; give uid and gid"},
-		{p.ApparmorProfile != "", "process.apparmorProfile: AppArmor profiles are not supported; remove it"},
-		{p.SelinuxLabel != "", "process.selinuxLabel: SELinux labels are not supported; remove it"},
-		{p.ExecCPUAffinity != nil, "process.execCPUAffinity: not supported; remove it"},
 		{l.MountLabel != "", "linux.mountLabel: SELinux labels are not supported; remove it"},
 		{l.IntelRdt != nil, "linux.intelRdt: not supported; remove it"},
 		{l.MemoryPolicy != nil, "linux.memoryPolicy: not supported; remove it"},
