@@ -21,6 +21,7 @@ func commands() []command {
 		{name: "state", about: "print where a container is in its life", args: "ID", run: printState},
 		{name: "kill", about: "send a signal to a container", args: "ID [SIGNAL]", run: kill},
 		{name: "delete", about: "remove a container that has stopped", args: "ID", run: remove},
+		{name: "exec", about: "execute one more command in a container", args: "ID [--] COMMAND [ARG…]", run: execute},
 		{name: "list", about: "print the containers", args: "", run: list},
 	}
 }

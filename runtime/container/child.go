@@ -49,10 +49,17 @@ func (pl *Plan) birth() error {
 		return err
 	}
 	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
+	for fd := range pl.options.Preserve {
+		p.Inherit(3 + fd)
+	}
+	if e := pl.options.Entered; e != nil {
+		p.Keep(e.Pidfd)
+		p.Keep(e.alive[0])
+	}
 	if pl.options.Console != 0 {
 		p.Keep(pl.options.Console)
 	}
-	if h := pl.options.Hold; h != nil {
+	if h := pl.options.Hold; h.waits() {
 		p.Keep(h.Start)
 		p.Keep(h.Failure)
 	}
@@ -83,17 +90,17 @@ func (pl *Plan) further() error {
 
 // build writes what the child does then.
 func (pl *Plan) build() error {
+	if pl.options.Entered != nil {
+		return pl.enter()
+	}
 	c, p := pl.spec, pl.program
 	late := pl.created & lateFlags
 	_, join := c.Flags()
 	pl.join(join, pl.created&^late, joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace))
 	pl.mapIDs()
 	pl.unshareLate(late)
-	if adj := c.Process.OOMScoreAdj; adj != nil {
-		fd := program.Result(p.Add(program.Open("/proc/self/oom_score_adj", unix.O_WRONLY)))
-		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
-		p.Add(program.Close(fd))
-	}
+	pl.score()
+	pl.labels()
 	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 && !pl.spare.LoopbackUp() {
 		loopback.Up(p)
 	}
@@ -259,7 +266,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
 		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
-		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
+		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
 		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
 	if pl.ahead != 0 && pl.mapped == 0 { // gates open in their order

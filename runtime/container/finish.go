@@ -95,8 +95,13 @@ func (pl *Plan) finish(tty program.Arg) error {
 	env := environment(pl.spec)
 	commands := paths(process.Args[0], env)
 	early := pl.filter != nil && !process.NoNewPrivileges
+	enters := pl.options.Entered != nil
+	if enters && early && pl.appearsFirst() {
+		pl.appear(false)
+		enters = false
+	}
 	if early {
-		if pl.options.Hold != nil && path.IsAbs(commands[0]) {
+		if pl.options.Hold.waits() && path.IsAbs(commands[0]) {
 			pl.lookUp(commands)
 		}
 		p.Add(filter)
@@ -109,6 +114,9 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if process.NoNewPrivileges {
 		p.Add(program.Op{Name: "no new privileges", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_NO_NEW_PRIVS), program.Int(1)}, Text: "prctl(PR_SET_NO_NEW_PRIVS, 1)"})
 	}
+	if enters {
+		pl.appear(early)
+	}
 	if pl.spec.Init {
 		pl.initProcess(process.NoNewPrivileges)
 	}
@@ -117,7 +125,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 	}
 	p.Add(program.Setsid())
 	if process.Terminal {
-		if pl.options.Console != 0 {
+		if pl.options.Console != 0 && pl.options.Entered == nil {
 			for fd := range 3 {
 				p.Add(named("stdio", program.Dup3(tty, fd, 0)))
 			}
@@ -129,7 +137,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 		mask = *process.User.Umask
 	}
 	p.Add(program.Umask(mask))
-	if pl.options.Hold != nil && !early {
+	if pl.options.Hold.waits() && !early {
 		pl.lookUp(commands)
 	}
 	pl.holdBack(early)
@@ -144,6 +152,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 // setgroups is denied the supplementary groups stay those of the caller.
 func (pl *Plan) credentials() error {
 	p, process := pl.program, pl.spec.Process
+	pl.ownPipes()
 	sets, err := capability.FromOCI(process.Capabilities)
 	if err != nil {
 		return err
@@ -251,7 +260,7 @@ func (pl *Plan) checkFilter() error {
 	if !late {
 		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
 			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
-		if pl.options.Hold != nil {
+		if pl.options.Hold.waits() {
 			numbers = append(numbers, unix.SYS_READ)
 		}
 		if pl.spec.Process.Terminal {

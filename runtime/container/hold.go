@@ -19,12 +19,15 @@ import (
 // sees it. Nothing is opened inside the container for it.
 type Hold struct {
 	// Start is a fifo, open to read and to write: the command is executed when
-	// there is a byte.
+	// there is a byte. -1: as soon as the launcher lets the container go.
 	Start int
 	// Failure is a file: why the command could not be executed is written there;
 	// see program.Program.ReportExec.
 	Failure int
 }
+
+// waits says whether the command waits for somebody else.
+func (h *Hold) waits() bool { return h != nil && h.Start >= 0 }
 
 // checkHold says what cannot wait.
 func (pl *Plan) checkHold() error {
@@ -58,10 +61,13 @@ func (pl *Plan) holdBack(early bool) {
 	pl.setUp = p.Tell("set up")
 	pl.recorded = p.Wait("recorded")
 	p.Add(program.DieAlone())
+	if !h.waits() {
+		return
+	}
 	if !early {
 		// Directories of the host, mounts, the launcher: for weeks nobody needs
 		// them. An early filter may not know the call.
-		next := 3
+		next := 3 + pl.options.Preserve
 		for _, fd := range []int{min(h.Start, h.Failure), max(h.Start, h.Failure)} {
 			if fd > next {
 				p.Add(program.CloseRange(uint32(next), uint32(fd-1)))
@@ -94,6 +100,17 @@ func (c *Container) Leave() error {
 		c.group = nil
 	}
 	return nil
+}
+
+// LeaveRunning is Leave of a container whose command does not wait: it returns
+// when that is executed.
+func (c *Container) LeaveRunning() error {
+	c.process.Open(c.plan.recorded)
+	if err := c.process.WaitExec(); err != nil {
+		return err
+	}
+	c.process.Abandon()
+	return c.removeGroup()
 }
 
 // Abort ends a container that is not to be, and removes its control group. What

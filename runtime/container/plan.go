@@ -24,6 +24,10 @@ type Options struct {
 	// makes in its own /dev/pts is sent there. 0: with process.terminal, Stdio
 	// are the slave of a terminal of the host, and become the controlling one.
 	Console int
+	// Entered is a container that the process enters; nil: it gets one of its own.
+	Entered *Entered
+	// Preserve is how many descriptors from 3 on the command gets, too.
+	Preserve int
 	// Hold has the container wait for its start; nil: it does not.
 	Hold *Hold
 	// Kept says that the control group is to stay when this process ends: there
@@ -106,6 +110,12 @@ func begin(c *spec.Container, o Options) (*Plan, error) {
 		return nil, err
 	}
 	pl.created, _ = c.Flags()
+	if o.Entered != nil {
+		if err := pl.birth(); err != nil {
+			return nil, err
+		}
+		return pl, nil
+	}
 	if err := pl.planGroup(); err != nil {
 		return nil, err
 	}

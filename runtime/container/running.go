@@ -111,6 +111,9 @@ func (c *Container) commandStatus(s program.Status) program.Status {
 }
 
 func (c *Container) removeGroup() error {
+	if c.plan.options.Entered != nil { // the group is the container's
+		c.group = nil
+	}
 	if c.group == nil {
 		return nil
 	}

@@ -75,6 +75,10 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	}
 	// In the launcher's own cpuset still.
 	inherit.Restore()
+	if e := pl.options.Entered; e != nil && e.Group != nil {
+		c.group = e.Group
+		pl.program.Cgroup = e.Group.FD()
+	}
 	if pl.group != nil && !pl.group.Empty() {
 		start := program.Now()
 		group, err := pl.group.Create()

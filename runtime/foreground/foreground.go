@@ -208,7 +208,7 @@ func openTerminal(c *spec.Container, o *Options) (*tty, error) {
 	if !t.wanted {
 		return t, nil
 	}
-	if ownPts(c) {
+	if ownPts(c) || o.Container.Entered != nil {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, fmt.Errorf("make a pair of sockets for the terminal: %w", err)
@@ -221,6 +221,13 @@ func openTerminal(c *spec.Container, o *Options) (*tty, error) {
 	var err error
 	if t.master, t.slave, err = terminal.Pair(); err != nil {
 		return nil, err
+	}
+	if b := c.Process.ConsoleSize; b != nil {
+		size := &unix.Winsize{Row: uint16(b.Height), Col: uint16(b.Width)}
+		if err := unix.IoctlSetWinsize(int(t.slave.Fd()), unix.TIOCSWINSZ, size); err != nil {
+			t.close()
+			return nil, fmt.Errorf("process.consoleSize: set the size of the terminal: %w", err)
+		}
 	}
 	fd := int(t.slave.Fd())
 	o.Container.Stdio = [3]int{fd, fd, fd}

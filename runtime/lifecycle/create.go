@@ -149,13 +149,9 @@ func (c *creation) openConsole() error {
 	case path == "":
 		return nil
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := connectConsole(path)
 	if err != nil {
-		return fmt.Errorf("--console-socket: make a socket: %w", err)
-	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("--console-socket: connect to %q: %w", path, err)
+		return err
 	}
 	c.console = fd
 	return nil
@@ -192,4 +188,17 @@ func explain(sc *spec.Container, err error) error {
 		return err
 	}
 	return fmt.Errorf("start container process: exec: %q: %w", sc.Process.Args[0], notExecutable(sc.Process.Args[0], op.Errno))
+}
+
+// connectConsole connects to the socket that gets a terminal.
+func connectConsole(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("--console-socket: make a socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("--console-socket: connect to %q: %w", path, err)
+	}
+	return fd, nil
 }
