@@ -46,11 +46,11 @@ func settleCreate(o *lifecycle.CreateOptions, noPivot, noKeyring bool, preserve 
 		return fmt.Errorf("--no-pivot: not supported: the root is always pivoted, which also works on a ramdisk here; leave it out")
 	case noKeyring:
 		return fmt.Errorf("--no-new-keyring: not supported: leave it out")
-	case preserve != "0":
-		return fmt.Errorf("--preserve-fds: not supported yet: leave it out")
 	}
-	o.Stdio = [3]int{0, 1, 2}
-	return nil
+	o.Stdio, o.Listen = [3]int{0, 1, 2}, listening()
+	var err error
+	o.Preserve, err = preserved(preserve, o.Listen)
+	return err
 }
 
 func create(g *globals, c *call) error {

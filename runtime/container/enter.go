@@ -35,8 +35,8 @@ import (
 // with CAP_SYS_PTRACE and without a user namespace can take the privileges of the
 // launcher; with no_new_privs, or another filter, it cannot.
 type Entered struct {
-	// Pidfd is the container's first process.
-	Pidfd int
+	// Pid is the container's first process, and Pidfd a descriptor of it.
+	Pid, Pidfd int
 	// Flags are CLONE_NEW* of its namespaces that are not the launcher's.
 	Flags uint64
 	// Group is its control group, which stays the caller's; nil: none.
@@ -48,7 +48,7 @@ type Entered struct {
 // Enter looks at a process's namespaces. The descriptor stays the caller's, who
 // has to see that it is of the same process, after this.
 func Enter(pid, pidfd int) (*Entered, error) {
-	e := &Entered{Pidfd: pidfd, alive: [2]int{-1, -1}}
+	e := &Entered{Pid: pid, Pidfd: pidfd, alive: [2]int{-1, -1}}
 	for _, n := range namespace.All() {
 		var own, other unix.Stat_t
 		if err := unix.Stat("/proc/self/ns/"+n.Name, &own); err != nil {

@@ -104,7 +104,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 		if pl.options.Hold.waits() && path.IsAbs(commands[0]) {
 			pl.lookUp(commands)
 		}
-		p.Add(filter)
+		pl.load(filter)
 	}
 	if err := pl.credentials(); err != nil {
 		return err
@@ -140,10 +140,13 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if pl.options.Hold.waits() && !early {
 		pl.lookUp(commands)
 	}
-	pl.holdBack(early)
-	if pl.filter != nil && process.NoNewPrivileges {
+	if late := pl.filter != nil && !early; late && pl.filter.Listener {
+		pl.load(filter)
+		early = true
+	} else if late {
 		p.Last(filter)
 	}
+	pl.holdBack(early)
 	p.ExecFirst(commands, process.Args, env)
 	return nil
 }
@@ -254,6 +257,12 @@ func (pl *Plan) setgroups() bool {
 func (pl *Plan) checkFilter() error {
 	late := pl.spec.Process.NoNewPrivileges // the filter is the last op
 	numbers := []uint32{unix.SYS_EXECVE}
+	if pl.filter.Listener {
+		if pl.spec.Init {
+			return errors.New("linux.seccomp.listenerPath: the init would need a listener of its own: leave out the init, or the listener")
+		}
+		numbers = append(numbers, unix.SYS_FUTEX, unix.SYS_PRCTL, unix.SYS_READ, unix.SYS_RT_SIGPROCMASK)
+	}
 	if pl.spec.Init {
 		numbers = append(numbers, unix.SYS_FUTEX, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
 	}

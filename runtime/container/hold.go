@@ -83,7 +83,9 @@ func (pl *Plan) holdBack(early bool) {
 
 // SetUp waits until the child has done everything but execute its command.
 func (c *Container) SetUp() error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.Await(c.plan.setUp)
 }
 

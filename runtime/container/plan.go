@@ -80,6 +80,9 @@ type Plan struct {
 	confined  program.Tell // by the init
 	released  program.Gate // of the command, once the init is confined
 	setUp     program.Tell // 0: it does not wait for its start
+	loaded    program.Ref  // the op that loads a filter with a listener
+	notified  program.Tell // 0: there is no listener; the filter is loaded
+	heard     program.Gate // and the listener has its descriptor
 	recorded  program.Gate // then: its end is its own from here on
 	waiting   program.Tell // and it waits
 	info      program.Arg  // where the init's waitid writes

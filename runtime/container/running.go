@@ -30,20 +30,29 @@ func (c *Container) Group() *cgroup.Group { return c.group }
 // Confirm lets the child go on to its command; see program.Process.Confirm. One
 // that has a terminal waits for it, so that its size can be set before.
 func (c *Container) Confirm(interrupted func() bool) error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.Confirm(interrupted)
 }
 
 // WaitExec returns when the command runs.
 func (c *Container) WaitExec() error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.WaitExec()
 }
 
-func (c *Container) attached() {
+// attached lets the child pass what it waits for just before its command.
+func (c *Container) attached() error {
 	if c.plan.attached != 0 {
 		c.process.Open(c.plan.attached)
 	}
+	if c.plan.notified != 0 && !c.listened {
+		return c.hear()
+	}
+	return nil
 }
 
 // Catches says whether the command has a handler for a signal, as far as /proc
@@ -77,7 +86,9 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // Wait waits for the end of the container, and removes its control group. The
 // status is the command's. An op that failed is a *program.OpError.
 func (c *Container) Wait() (program.Status, error) {
-	c.attached()
+	if err := c.attached(); err != nil {
+		_ = c.process.Signal(unix.SIGKILL) // its calls would wait for ever; it may have ended
+	}
 	status, err := c.process.Wait()
 	if err == nil && c.plan.forked != 0 && status.Success() {
 		status = c.commandStatus(status)

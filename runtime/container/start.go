@@ -32,6 +32,7 @@ type Container struct {
 	commandPid int           // then: the command
 	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events     []Event
+	listened   bool // the listener of the seccomp filter has its descriptor
 }
 
 // Event is a step of the launcher: nanoseconds of CLOCK_MONOTONIC.
@@ -226,6 +227,11 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		}
 		c.event("connect network", start)
 		c.process.Open(pl.connected)
+	}
+	if pl.notified != 0 && !pl.spec.Process.NoNewPrivileges { // gates open in their order
+		if err := c.hear(); err != nil {
+			return err
+		}
 	}
 	if pl.forked != 0 {
 		if err := c.process.Await(pl.confined); err != nil {

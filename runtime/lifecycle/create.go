@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/container"
+	"isoperf/runtime/notify"
 	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
@@ -27,6 +28,9 @@ type CreateOptions struct {
 	// ConsoleSocket is a unix socket that gets the terminal, when the command has
 	// one; empty: none.
 	ConsoleSocket string
+	// Preserve is how many descriptors from 3 on the command gets, too; Listen,
+	// how many of them, the first, it is told of: a service manager's sockets.
+	Preserve, Listen int
 }
 
 // creation is a container that is being created.
@@ -48,6 +52,9 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	}
 	sc.ID = o.ID
 	sc.LoopbackUp = true
+	if err := r.serve(sc, o.Listen); err != nil {
+		return err
+	}
 	if err := sc.Check(); err != nil {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
@@ -67,6 +74,11 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	}()
 	if err := c.entry.Write(state.ConfigFile, []byte(text)); err != nil {
 		return fmt.Errorf("keep the configuration: %w", err)
+	}
+	if r.Notify != "" {
+		if err := notify.Make(c.entry.Path(state.NotifyDir)); err != nil {
+			return err
+		}
 	}
 	if c.hold.Start, c.hold.Failure, err = c.entry.Hold(); err != nil {
 		return fmt.Errorf("create container %q: %w", o.ID, err)
@@ -107,7 +119,7 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 
 // plan plans the child.
 func (c *creation) plan() (*container.Plan, error) {
-	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true}
+	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Preserve: c.options.Preserve}
 	if c.console >= 0 {
 		o.Console = c.console
 	}

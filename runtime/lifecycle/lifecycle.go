@@ -17,6 +17,9 @@ type Runtime struct {
 	Root state.Root
 	// Warn is told what goes on without what was asked for; nil: nobody is.
 	Warn func(text string)
+	// Notify is the socket of a service manager, to be told by Start when the
+	// container is ready; empty: there is none. See package notify.
+	Notify string
 }
 
 // Status is where a container is in its life, in OCI's words.

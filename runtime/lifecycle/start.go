@@ -37,11 +37,19 @@ func (r *Runtime) Start(id string) error {
 		return fmt.Errorf("start container %q: open %q: %w", id, c.entry.Path(state.StartFile), err)
 	}
 	defer unix.Close(fifo)
+	tell, err := c.manager(r.Notify)
+	if err != nil {
+		return err
+	}
+	defer tell.close()
 	// With no reader left the kernel would send SIGPIPE, which Go takes.
 	if _, err := unix.Write(fifo, []byte{0}); err != nil {
 		return c.ended()
 	}
-	return c.awaitExec(fifo)
+	if err := c.awaitExec(fifo); err != nil {
+		return err
+	}
+	return tell.relay()
 }
 
 // awaitExec waits until the child has closed the fifo: by execve, or by its end.

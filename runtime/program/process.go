@@ -343,5 +343,11 @@ func (p *Process) Abandon() {
 // Buffer is what ops wrote into a Buffer argument.
 func (p *Process) Buffer(a Arg) []byte { return p.img.Buffer(a) }
 
+// Result is that of an op, once it has run: an error is the errno, negative. The
+// child can write it, and so can who traces it.
+func (p *Process) Result(r Ref) int64 {
+	return p.img.arena.records(p.img.ops.len() + 1)[p.img.index(r)].result
+}
+
 // Timeline is when each op ended; complete after Wait.
 func (p *Process) Timeline() Timeline { return p.img.Timeline() }

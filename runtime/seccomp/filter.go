@@ -24,6 +24,9 @@ type Filter struct {
 	// ENOSYS when they are newer than all others: where the default allows,
 	// they are not forbidden.
 	Unknown []string
+	// Listener says that calls are left to a listener: loading the filter gives a
+	// descriptor, which has to get to linux.seccomp.listenerPath.
+	Listener bool
 }
 
 // maxCode is BPF_MAXINSNS, the kernel's limit of instructions.
@@ -74,6 +77,13 @@ func assembleFor(s *specs.LinuxSeccomp, goarch string) (*Filter, error) {
 	if f.Flags, err = filterFlags(s.Flags); err != nil {
 		return nil, err
 	}
+	if f.Listener = rules.listener; f.Listener {
+		f.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	} else {
+		// It says how a call waits for the listener, without which the kernel
+		// refuses it.
+		f.Flags &^= waitKillable
+	}
 	if f.Code, err = rules.assemble(arches); err != nil {
 		return nil, err
 	}
@@ -86,10 +96,7 @@ func header(s *specs.LinuxSeccomp, goarch string) ([]architecture, error) {
 	if s == nil {
 		return nil, errors.New("linux.seccomp: there is none; give a profile or leave the filter out")
 	}
-	if s.ListenerPath != "" {
-		return nil, fmt.Errorf("linux.seccomp.listenerPath: user notification is not supported, so %q would never hear; remove it", s.ListenerPath)
-	}
-	if s.ListenerMetadata != "" {
+	if s.ListenerMetadata != "" && s.ListenerPath == "" {
 		return nil, errors.New("linux.seccomp.listenerMetadata: it must not be set without listenerPath; remove it")
 	}
 	if _, err := filterFlags(s.Flags); err != nil {
@@ -112,8 +119,7 @@ func filterFlags(names []specs.LinuxSeccompFlag) (uint32, error) {
 			// that is not an error (TSYNC_ESRCH is of Linux 5.7).
 			flags |= unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
 		case specs.LinuxSeccompFlagWaitKillableRecv:
-			// It says how a call waits for the listener. There is never one,
-			// and without one the kernel refuses the flag.
+			flags |= waitKillable // Linux 5.19
 		default:
 			return 0, fmt.Errorf("linux.seccomp.flags[%d]: unknown flag %q; remove it", i, name)
 		}
@@ -121,7 +127,10 @@ func filterFlags(names []specs.LinuxSeccompFlag) (uint32, error) {
 	return flags, nil
 }
 
-// Op loads the filter. It takes no_new_privs or CAP_SYS_ADMIN; every op after
+// waitKillable is SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+const waitKillable = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
+// Op loads the filter. With Listener its result is the listener's descriptor. It takes no_new_privs or CAP_SYS_ADMIN; every op after
 // it is judged by it, see Allows.
 func (f *Filter) Op() program.Op {
 	code := make([]byte, 0, len(f.Code)*8)
@@ -147,5 +156,6 @@ func flagString(flags uint32) string {
 	return namespace.Symbols(uint64(flags), []namespace.Symbol{
 		{Bit: unix.SECCOMP_FILTER_FLAG_TSYNC, Name: "TSYNC"}, {Bit: unix.SECCOMP_FILTER_FLAG_LOG, Name: "LOG"},
 		{Bit: unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, Name: "SPEC_ALLOW"}, {Bit: unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH, Name: "TSYNC_ESRCH"},
+		{Bit: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Name: "NEW_LISTENER"}, {Bit: waitKillable, Name: "WAIT_KILLABLE_RECV"},
 	})
 }

@@ -6,6 +6,7 @@
 //	ROOT/ID/state.json   what is known, in this package's own form; see State
 //	ROOT/ID/config.json  the configuration as it was at create
 //	ROOT/ID/start        a fifo: the command is executed when a byte comes
+//	ROOT/ID/notify       what the container sees of a service manager; see package notify
 //	ROOT/ID/failure      why it could not be: an errno, 8 bytes; usually empty
 //
 // # Who may do what

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/notify"
 )
 
 // The files of a container's directory.
@@ -18,6 +21,7 @@ const (
 	ConfigFile  = "config.json"
 	StartFile   = "start"
 	FailureFile = "failure"
+	NotifyDir   = "notify"
 	partEnd     = ".part" // of a file that is being written
 )
 
@@ -274,6 +278,12 @@ func (e *Entry) Remove() error {
 	names, err := e.names()
 	if err != nil {
 		return fmt.Errorf("remove container %q: %w", e.ID, err)
+	}
+	if slices.Contains(names, NotifyDir) {
+		if err := notify.Remove(e.Path(NotifyDir)); err != nil {
+			return fmt.Errorf("remove container %q: %w", e.ID, err)
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == NotifyDir })
 	}
 	for _, name := range append(names, stateFile, lockFile) {
 		if err := unix.Unlinkat(e.dir, name, 0); err != nil && err != unix.ENOENT {
