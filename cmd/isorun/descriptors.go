@@ -9,7 +9,8 @@ import (
 )
 
 // preserved reads --preserve-fds: how many descriptors from 3 on a container
-// gets, with those of socket activation, which come first. All must be open.
+// gets, with those of socket activation, which come first. All must have been
+// there from the beginning: what this process opens itself is closed on exec.
 func preserved(text string, listen int) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
@@ -17,12 +18,15 @@ func preserved(text string, listen int) (int, error) {
 	}
 	total := listen + int(n)
 	for fd := 3; fd < 3+total; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			if fd < 3+listen {
-				return 0, fmt.Errorf("LISTEN_FDS: descriptor %d of %d is not open: %w", fd, listen, err)
-			}
-			return 0, fmt.Errorf("--preserve-fds: descriptor %d of %d is not open: %w", fd, total, err)
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
 		}
+		name := "--preserve-fds"
+		if fd < 3+listen {
+			name = "LISTEN_FDS"
+		}
+		return 0, fmt.Errorf("%s: descriptor %d is not open, of those from 3 to %d", name, fd, 2+total)
 	}
 	return total, nil
 }

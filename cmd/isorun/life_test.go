@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 type lives struct {
 	*bundle
 	root string
+	id   string // what "life" stands for in arguments; empty: itself
 }
 
 func newLives(t *testing.T) *lives {
@@ -38,6 +40,14 @@ func (l *lives) script(text string) { l.write(`{"type": "mount"}, {"type": "pid"
 
 // run runs a command of isorun; the error has what it printed.
 func (l *lives) run(args ...string) (string, error) {
+	if l.id != "" {
+		args = slices.Clone(args)
+		for i, arg := range args {
+			if arg == "life" {
+				args[i] = l.id
+			}
+		}
+	}
 	cmd := exec.Command(l.isorun, append([]string{"--root", l.root}, args...)...)
 	var out, bad bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &bad
