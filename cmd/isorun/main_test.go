@@ -93,6 +93,9 @@ func TestSignals(t *testing.T) {
 // binary is isorun as it is installed: it begins before the Go runtime does.
 func binary(t *testing.T) string {
 	t.Helper()
+	if bin := os.Getenv(binaryEnv); bin != "" {
+		return bin
+	}
 	bin := t.TempDir() + "/isorun"
 	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", bin, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -50,9 +50,11 @@ func (c *Container) attached() error {
 		c.process.Open(c.plan.attached)
 	}
 	if c.plan.notified != 0 && !c.listened {
-		return c.hear()
+		if c.deaf = c.hear(); c.deaf != nil {
+			_ = c.process.Signal(unix.SIGKILL) // it would wait for ever; it may have ended
+		}
 	}
-	return nil
+	return c.deaf
 }
 
 // Catches says whether the command has a handler for a signal, as far as /proc
@@ -86,10 +88,11 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // Wait waits for the end of the container, and removes its control group. The
 // status is the command's. An op that failed is a *program.OpError.
 func (c *Container) Wait() (program.Status, error) {
-	if err := c.attached(); err != nil {
-		_ = c.process.Signal(unix.SIGKILL) // its calls would wait for ever; it may have ended
-	}
+	deaf := c.attached()
 	status, err := c.process.Wait()
+	if err == nil {
+		err = deaf
+	}
 	if err == nil && c.plan.forked != 0 && status.Success() {
 		status = c.commandStatus(status)
 	}

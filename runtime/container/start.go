@@ -32,7 +32,8 @@ type Container struct {
 	commandPid int           // then: the command
 	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events     []Event
-	listened   bool // the listener of the seccomp filter has its descriptor
+	listened   bool  // the listener of the seccomp filter was told
+	deaf       error // why it could not be
 }
 
 // Event is a step of the launcher: nanoseconds of CLOCK_MONOTONIC.
