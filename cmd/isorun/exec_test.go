@@ -46,7 +46,7 @@ func TestExecOrdinaryUser(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(dir+"/tmp", 0o700), os.Chown(dir+"/tmp", nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(dir+"/test", "-test.run", "Exec|CreateTerminal|Descriptors|Notify|Listener", "-test.v")
+	cmd := exec.Command(dir+"/test", "-test.run", "Exec|CreateTerminal|Descriptors|Notify|Serve|Listener", "-test.v")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	cmd.Env = append(os.Environ(), "HOME=/", "TMPDIR="+dir+"/tmp", binaryEnv+"="+dir+"/isorun")
@@ -511,6 +511,113 @@ func TestNotify(t *testing.T) {
 	if _, err := os.Stat(l.root + "/" + l.id + "/notify/mine"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the container can write there: %v", err)
 	}
+}
+
+// In the foreground isorun is the service's main process, and passes the same on.
+func TestServeForeground(t *testing.T) {
+	l := named(t)
+	l.script("trap 'exit 42' TERM; /busybox cat <&3; echo $LISTEN_FDS $LISTEN_PID; echo $NOTIFY_SOCKET; /busybox ls /run/notify; while :; do /busybox sleep 0.01; done")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	host := t.TempDir() + "/host"
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: host}), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 20})); err != nil {
+		t.Fatal(err)
+	}
+	given, err := os.Open(l.dir + "/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer given.Close()
+	temp := t.TempDir()
+	cmd := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`, "sh", l.isorun, "run", "-b", l.dir, l.id)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+host, "TMPDIR="+temp)
+	cmd.ExtraFiles = []*os.File{given}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended, when all is well
+	text := ""
+	for part := make([]byte, 4096); !strings.Contains(text, "notify.sock\nnotify.sock\n"); {
+		n, err := out.Read(part)
+		if text += string(part[:n]); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	config, err := os.ReadFile(l.dir + "/config.json")
+	if want := string(config) + "1 1\n/run/notify/notify.sock\nnotify.sock\n"; err != nil || text != want {
+		t.Errorf("it prints %q, %v; want %q", text, err, want)
+	}
+	sockets, err := filepath.Glob(temp + "/*/notify/notify.sock")
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("sockets: %v, %v", sockets, err)
+	}
+	dir, err := os.Open(filepath.Dir(sockets[0])) // the whole path may be longer than an address
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.Sendto(fd, []byte("READY=1"), 0, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/notify.sock", dir.Fd())}); err != nil {
+		t.Fatal(err)
+	}
+	heard := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(fd, heard, 0)
+	if want := fmt.Sprintf("READY=1\nMAINPID=%d", cmd.Process.Pid); err != nil || string(heard[:max(0, n)]) != want {
+		t.Errorf("the manager hears %q, %v; want %q", heard[:max(0, n)], err, want)
+	}
+	if n, _, err := unix.Recvfrom(fd, heard, 0); err != nil || string(heard[:max(0, n)]) != "BARRIER=1" {
+		t.Errorf("the manager hears %q, %v; want a barrier", heard[:max(0, n)], err)
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 42 {
+		t.Errorf("it ended with %v, want 42", err)
+	}
+	if left, _ := filepath.Glob(temp + "/*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// The processors of what enters.
+func TestExecAffinity(t *testing.T) {
+	l := running(t, func(c map[string]any) {
+		part(c, "process")["execCPUAffinity"] = map[string]any{"initial": "0", "final": "1"}
+	})
+	if onlineCPUs() < 2 {
+		if os.Getenv("ISOPERF_MUST_RUN") == "1" {
+			t.Fatal("must run, but: there is one processor")
+		}
+		t.Skip("there is one processor")
+	}
+	l.says("Cpus_allowed_list:\t1", "/busybox grep Cpus_allowed_list /proc/self/status")
+	file := t.TempDir() + "/process.json"
+	process := `{"cwd": "/", "args": ["/busybox", "grep", "Cpus_allowed_list", "/proc/self/status"], "execCPUAffinity": {"initial": "0"}}`
+	if err := os.WriteFile(file, []byte(process), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.must("exec", "-p", file, "life"); out != "Cpus_allowed_list:\t0\n" {
+		t.Errorf("it prints %q", out)
+	}
+	own, err := exec.Command("grep", "Cpus_allowed_list", fmt.Sprintf("/proc/%d/status", l.state().Pid)).Output()
+	if err != nil || !strings.Contains(string(own), "-") {
+		t.Errorf("the container's own are %q, %v", own, err)
+	}
+}
+
+func onlineCPUs() int {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return 1
+	}
+	return set.Count()
 }
 
 // closeRights closes the descriptors of a message.

@@ -28,12 +28,13 @@ cannot be executed, 127 when it is not found, 128+N when signal N ended it.
 const records = "/run/isoperf"
 
 // runBundle is "isorun run".
-func runBundle(g *globals, args []string) int {
+func runBundle(g *globals, args []string) (code int) {
 	stdout, stderr := g.stdout, g.stderr
 	defer program.TakeSpare(0) // also when there is no container
-	bundle, plan, file := ".", false, ""
+	bundle, plan, file, preserve := ".", false, "", "0"
 	flags := flagSet{
 		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
+		{long: "preserve-fds", value: "N", text: &preserve, preset: "0", help: "so many descriptors from 3 on are the container's, too"},
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
 		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC; FILE may be the number of an open descriptor"},
 	}
@@ -62,23 +63,36 @@ func runBundle(g *globals, args []string) int {
 	line.mark("read config.json")
 	c.ID = args[0]
 	c.LoopbackUp = true
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
+		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
+	served, err := serve(c, &o, preserve)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err := served(); err != nil {
+			code = fail(err)
+		}
+	}()
 	if err := c.Check(); err != nil {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
-	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
-		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
-		p, err := foreground.Prepare(c, o)
-		if err == nil {
-			err = p.Print(stdout)
-		}
-		if err != nil {
+		if err := printPlan(c, o, stdout); err != nil {
 			return fail(err)
 		}
 		return 0
 	}
 	return runContainer(c, o, line, stderr)
+}
+
+func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error {
+	p, err := foreground.Prepare(c, o)
+	if err != nil {
+		return err
+	}
+	return p.Print(stdout)
 }
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {

@@ -111,6 +111,28 @@ func (pl *Plan) enter() (err error) {
 	return pl.finish(program.Arg{})
 }
 
+// initialAffinity moves the launching thread, and so the child that it makes, to
+// the processors on which a process is to enter the container's control groups;
+// back undoes that for the thread.
+func (pl *Plan) initialAffinity() (back func(), err error) {
+	a := pl.spec.Process.ExecCPUAffinity
+	if pl.options.Entered == nil || a == nil || a.Initial == "" {
+		return func() {}, nil
+	}
+	cpus, err := spec.CPUs(a.Initial)
+	if err != nil {
+		return nil, err
+	}
+	var before unix.CPUSet
+	if err = unix.SchedGetaffinity(0, &before); err == nil {
+		err = unix.SchedSetaffinity(0, cpus)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("process.execCPUAffinity.initial: %q: %w", a.Initial, err)
+	}
+	return func() { _ = unix.SchedSetaffinity(0, &before) }, nil // it was allowed before
+}
+
 // openTerminal makes a terminal in the container's /dev/pts, as standard input,
 // output and error, and sends the other end to the launcher. What the container
 // has put in its place is either a terminal's, or an ioctl fails.

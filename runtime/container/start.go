@@ -122,11 +122,15 @@ func (c *Container) launch() error {
 		begin = program.Start
 	}
 	c.whole = c.plan.done
+	back, err := c.plan.initialAffinity()
+	if err != nil {
+		return err
+	}
+	defer back()
 	clone := func() (err error) {
 		c.process, err = begin(c.plan.program)
 		return err
 	}
-	var err error
 	if c.group == nil {
 		err = clone()
 	} else {

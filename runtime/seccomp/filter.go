@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -77,7 +78,7 @@ func assembleFor(s *specs.LinuxSeccomp, goarch string) (*Filter, error) {
 	if f.Flags, err = filterFlags(s.Flags); err != nil {
 		return nil, err
 	}
-	if f.Listener = rules.listener; f.Listener {
+	if f.Listener = notifies(s); f.Listener {
 		f.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	} else {
 		// It says how a call waits for the listener, without which the kernel
@@ -99,10 +100,21 @@ func header(s *specs.LinuxSeccomp, goarch string) ([]architecture, error) {
 	if s.ListenerMetadata != "" && s.ListenerPath == "" {
 		return nil, errors.New("linux.seccomp.listenerMetadata: it must not be set without listenerPath; remove it")
 	}
+	if s.DefaultAction == specs.ActNotify {
+		return nil, fmt.Errorf("linux.seccomp.defaultAction: %s cannot be the default: execve, and what follows it, would wait for a listener that may not be there; use %s", specs.ActNotify, specs.ActErrno)
+	}
+	if s.ListenerPath == "" && notifies(s) {
+		return nil, fmt.Errorf("linux.seccomp.listenerPath: it is empty, and %s needs a listener; give one, or use %s", specs.ActNotify, specs.ActErrno)
+	}
 	if _, err := filterFlags(s.Flags); err != nil {
 		return nil, err
 	}
 	return listed(goarch, s.Architectures)
+}
+
+// notifies says whether a rule leaves calls to a listener.
+func notifies(s *specs.LinuxSeccomp) bool {
+	return slices.ContainsFunc(s.Syscalls, func(c specs.LinuxSyscall) bool { return c.Action == specs.ActNotify })
 }
 
 // filterFlags are the flags by their OCI names, without which none is set.

@@ -30,7 +30,6 @@ type ruleSet struct {
 	fallback uint32 // the default action
 	verdicts []verdict
 	unknown  []string
-	listener bool // a rule leaves calls to one
 }
 
 // verdict is what a system call gets: its rules, in the order in which they
@@ -46,9 +45,6 @@ func parse(s *specs.LinuxSeccomp) (*ruleSet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("linux.seccomp.defaultAction: %w", err)
 	}
-	if s.DefaultAction == specs.ActNotify {
-		return nil, fmt.Errorf("linux.seccomp.defaultAction: %s cannot be the default: execve, and what follows it, would wait for a listener that may not be there; use %s", specs.ActNotify, specs.ActErrno)
-	}
 	set := &ruleSet{fallback: fallback}
 	var rules []rule
 	// A use is a name in an entry: the call's place in the table, and the
@@ -62,7 +58,6 @@ func parse(s *specs.LinuxSeccomp) (*ruleSet, error) {
 			return nil, err
 		}
 		spans[i] = [2]int{first, len(rules)}
-		set.listener = set.listener || entry.Action == specs.ActNotify
 		for _, name := range entry.Names {
 			if at := lookup(name); at >= 0 {
 				uses = append(uses, uint64(at)<<32|uint64(i))
@@ -72,9 +67,6 @@ func parse(s *specs.LinuxSeccomp) (*ruleSet, error) {
 		}
 	}
 	slices.Sort(uses)
-	if set.listener && s.ListenerPath == "" {
-		return nil, fmt.Errorf("linux.seccomp.listenerPath: it is empty, and %s needs a listener; give one, or use %s", specs.ActNotify, specs.ActErrno)
-	}
 	for len(uses) > 0 {
 		v := verdict{call: &calls[uses[0]>>32]}
 		n := 0

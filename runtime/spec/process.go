@@ -35,8 +35,8 @@ func LoadProcess(name string) (*specs.Process, error) {
 func (c *Container) With(p *specs.Process, join uint64) (*Container, error) {
 	process := *p
 	inherit(&process, c.Process)
-	own := *c
-	own.Process = &process
+	own, whole := *c, *c.Spec
+	own.Spec, whole.Process = &whole, &process
 	for _, check := range []func() error{own.checkProcess, own.checkForeign, own.checkLimits, own.checkScheduler, own.checkIDs} {
 		if err := check(); err != nil {
 			return nil, err
@@ -95,10 +95,10 @@ func (c *Container) checkForeign() error {
 	if err := first([]refusal{
 		{p.CommandLine != "", "process.commandLine: it is for Windows; give process.args"},
 		{p.User.Username != "", "process.user.username: it is for Windows; give uid and gid"},
-		{p.ApparmorProfile != "" && !hasAppArmor(), "process.apparmorProfile: AppArmor is not there, or not enabled; remove it"},
-		{p.SelinuxLabel != "" && !hasSELinux(), "process.selinuxLabel: SELinux is not there, or not enabled; remove it"},
 		{strings.IndexByte(p.ApparmorProfile, 0) >= 0, "process.apparmorProfile: it contains a NUL"},
 		{strings.IndexByte(p.SelinuxLabel, 0) >= 0, "process.selinuxLabel: it contains a NUL"},
+		{p.ApparmorProfile != "" && !hasAppArmor(), "process.apparmorProfile: AppArmor is not there, or not enabled; remove it"},
+		{p.SelinuxLabel != "" && !hasSELinux(), "process.selinuxLabel: SELinux is not there, or not enabled; remove it"},
 	}); err != nil {
 		return err
 	}

@@ -52,14 +52,15 @@ var refusedOfAll = []refused{
 	{`linux: there is no section of that name`, func(c *Container) { c.Linux = nil }},
 	{`hooks.prestart: hooks are not supported; remove them`, func(c *Container) { c.Hooks = &specs.Hooks{Prestart: make([]specs.Hook, 1)} }}, //nolint:staticcheck // deprecated
 	{`hooks.poststop: hooks are not supported; remove them`, func(c *Container) { c.Hooks = &specs.Hooks{Poststop: make([]specs.Hook, 1)} }},
-	{`process.consoleSize: not supported: the terminal takes the size of the caller's; remove it`, func(c *Container) {
-		c.Process.Terminal, c.Process.ConsoleSize = true, &specs.Box{Height: 24, Width: 80}
+	{`process.consoleSize: 80 by 65536 is more than 65535`, func(c *Container) {
+		c.Process.Terminal, c.Process.ConsoleSize = true, &specs.Box{Height: 1 << 16, Width: 80}
 	}},
 	{`process.commandLine: it is for Windows; give process.args`, func(c *Container) { c.Process.CommandLine = "x" }},
 	{`process.user.username: it is for Windows; give uid and gid`, func(c *Container) { c.Process.User.Username = "x" }},
-	{`process.apparmorProfile: AppArmor profiles are not supported; remove it`, func(c *Container) { c.Process.ApparmorProfile = "x" }},
-	{`process.selinuxLabel: SELinux labels are not supported; remove it`, func(c *Container) { c.Process.SelinuxLabel = "x" }},
-	{`process.execCPUAffinity: not supported; remove it`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{} }},
+	{`process.apparmorProfile: it contains a NUL`, func(c *Container) { c.Process.ApparmorProfile = "x\x00" }},
+	{`process.selinuxLabel: it contains a NUL`, func(c *Container) { c.Process.SelinuxLabel = "x\x00" }},
+	{`process.execCPUAffinity.initial: "0-" is no list of processors below 1024, such as 0-3,7`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0-"} }},
+	{`process.execCPUAffinity.final: "3-1" is no list of processors below 1024, such as 0-3,7`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{Final: "3-1"} }},
 	{`linux.mountLabel: SELinux labels are not supported; remove it`, func(c *Container) { c.Linux.MountLabel = "x" }},
 	{`linux.intelRdt: not supported; remove it`, func(c *Container) { c.Linux.IntelRdt = &specs.LinuxIntelRdt{} }},
 	{`linux.memoryPolicy: not supported; remove it`, func(c *Container) { c.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{} }},
