@@ -75,6 +75,9 @@ func (h *live) stranger() int {
 func (e *entering) end() {
 	e.t.Helper()
 	e.process.Open(e.plan.recorded)
+	if err := e.WaitExec(); err != nil {
+		e.t.Error(err)
+	}
 	status, err := e.Wait()
 	e.Release()
 	if err != nil || !status.Success() {

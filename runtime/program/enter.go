@@ -16,10 +16,9 @@ func (p *Program) AgainFiltered() {
 	p.again, p.watched = true, true
 	p.Add(unwatch())
 	p.Add(Op{
-		Name: "clone again", Call: unix.SYS_CLONE, Text: "clone(CLONE_PARENT|CLONE_PARENT_SETTID): the new one goes on", Zero: 1,
-		Args: [6]Arg{Int(AgainFlags), {}, inHeader(offsetAgain)},
+		Name: "clone again", Call: callAgain, Text: "clone(CLONE_PARENT|CLONE_PARENT_SETTID): the second child goes on",
+		Args: [6]Arg{Int(AgainFlags), {}, inHeader(offsetAgain), {}, {}, Int(unix.SYS_CLONE)},
 	})
-	p.Add(Exit(0))
 	p.Add(watch())
 	if p.bond {
 		p.Rearm()

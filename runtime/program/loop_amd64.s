@@ -213,7 +213,7 @@ tell:
 	JMP  done
 
 again:
-	MOVL  $435, AX            // clone3
+	MOVL  R9, AX              // clone3, or clone
 	SYSCALL
 	TESTQ AX, AX
 	JLE   done                // the second child, or an error

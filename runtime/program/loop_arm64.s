@@ -210,7 +210,7 @@ tell:
 	B     done
 
 again:
-	MOVD $435, R8              // clone3
+	MOVD R5, R8                // clone3, or clone
 	SVC
 	CMP  $0, R0
 	BLE  done                  // the second child, or an error

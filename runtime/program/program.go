@@ -224,7 +224,7 @@ func (p *Program) Again(flags uint64) Ref {
 	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = inHeader(offsetAgain)
 	ref := p.Add(Op{
 		Name: "clone again", Call: callAgain, Text: "clone3({" + namespace.FlagString(flags) + "})",
-		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
+		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{})), {}, {}, {}, Int(unix.SYS_CLONE3)},
 	})
 	p.Add(watch())
 	if p.bond {
