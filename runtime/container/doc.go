@@ -25,7 +25,8 @@
 // takes a name on the host happens before the pivot. The bounding set is
 // dropped while CAP_SETPCAP is there; then groups, group, user; then the other
 // capability sets. After each change of credentials the death signal is armed
-// again. The working directory is entered as the user who will work in it. The
+// again. The working directory is entered as the user who will work in it, except
+// behind a filter that does not know openat2: then before that is loaded. The
 // seccomp filter is the last op before execve, except without no_new_privs,
 // where loading it takes a capability: then it comes before they are dropped,
 // and the plan checks that it lets the rest through.

@@ -104,13 +104,17 @@ func (pl *Plan) finish(tty program.Arg) error {
 		if pl.options.Hold.waits() && path.IsAbs(commands[0]) {
 			pl.lookUp(commands)
 		}
+		if !pl.entersLate() {
+			pl.enterCwd()
+		}
 		pl.load(filter)
 	}
 	if err := pl.credentials(); err != nil {
 		return err
 	}
-	p.Add(named("open "+process.Cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: process.Cwd}, program.How(unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS))))
-	p.Add(named("enter "+process.Cwd, program.Fchdir(program.Result(program.Ref(len(p.Ops())-1)))))
+	if pl.entersLate() {
+		pl.enterCwd()
+	}
 	if process.NoNewPrivileges {
 		p.Add(program.Op{Name: "no new privileges", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_NO_NEW_PRIVS), program.Int(1)}, Text: "prctl(PR_SET_NO_NEW_PRIVS, 1)"})
 	}
@@ -151,6 +155,22 @@ func (pl *Plan) finish(tty program.Arg) error {
 	return nil
 }
 
+// enterCwd enters the working directory, which must not be a way out, as a
+// symbolic link into /proc can be.
+func (pl *Plan) enterCwd() {
+	p, cwd := pl.program, pl.spec.Process.Cwd
+	fd := p.Add(named("open "+cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: cwd}, program.How(unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS))))
+	p.Add(named("enter "+cwd, program.Fchdir(program.Result(fd))))
+}
+
+// entersLate says whether the working directory is entered as the command's user.
+// Where the filter comes before the credentials, and has not heard of openat2, as
+// many a profile, it is entered before the filter, with more rights.
+func (pl *Plan) entersLate() bool {
+	return pl.filter == nil || pl.spec.Process.NoNewPrivileges ||
+		pl.filter.Allows(seccomp.Call{Number: unix.SYS_OPENAT2}, seccomp.Call{Number: unix.SYS_FCHDIR}) == nil
+}
+
 // credentials drops what the command may not have. In a user namespace whose
 // setgroups is denied the supplementary groups stay those of the caller.
 func (pl *Plan) credentials() error {
@@ -181,10 +201,16 @@ func (pl *Plan) credentials() error {
 	}
 	privileged := pl.spec.Rootless() || joinsUser(pl.spec)
 	if !privileged {
-		if have, err := capability.Permitted(); err != nil {
+		have, err := capability.Permitted()
+		if err != nil {
 			return err
-		} else if err := sets.Within(have, last); err != nil {
-			return fmt.Errorf("process.capabilities: %w", err)
+		}
+		// The specification wants a warning, not an error.
+		if lack := sets.Permitted &^ have; lack != 0 {
+			pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities: %v is left out, since the caller itself does not have it", lack))
+			for _, s := range []*capability.Set{&sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
+				*s &^= lack
+			}
 		}
 	}
 	may, err := pl.powers(privileged)
@@ -268,7 +294,7 @@ func (pl *Plan) checkFilter() error {
 	}
 	if !late {
 		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
-			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
+			unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
 		if pl.options.Hold.waits() {
 			numbers = append(numbers, unix.SYS_READ)
 		}

@@ -162,9 +162,15 @@ func (c *Container) own(kind specs.LinuxNamespaceType) bool {
 	return ok && n.Path == ""
 }
 
+// has says whether the container is in a namespace that it names, its own or one
+// that it joins.
+func (c *Container) has(kind specs.LinuxNamespaceType) bool {
+	_, ok := c.Namespace(kind)
+	return ok
+}
+
 // isUser says whether the container is in a user namespace that is not the
 // caller's.
 func (c *Container) isUser() bool {
-	_, ok := c.Namespace(specs.UserNamespace)
-	return ok
+	return c.has(specs.UserNamespace)
 }

@@ -25,13 +25,10 @@ func (c *Container) checkNamespaces() error {
 		if n.Path != "" && !filepath.IsAbs(n.Path) {
 			return fmt.Errorf("%s.path: %q is not absolute", field, n.Path)
 		}
-		if n.Path != "" && n.Type == specs.MountNamespace {
-			return fmt.Errorf("%s.path: to join a mount namespace is not supported; leave it out for a new one", field)
-		}
 	}
 	user := c.own(specs.UserNamespace)
 	return first([]refusal{
-		{!c.own(specs.MountNamespace) && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.has(specs.MountNamespace) && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
 		{len(l.UIDMappings) > 0 && !user, "linux.uidMappings: they need a user namespace of the container's own"},
 		{len(l.GIDMappings) > 0 && !user, "linux.gidMappings: they need a user namespace of the container's own"},
 		{len(l.UIDMappings) == 0 && user, "linux.uidMappings: a user namespace needs them"},
@@ -49,8 +46,8 @@ func (c *Container) checkNames() error {
 		}
 		switch {
 		case f.name == "":
-		case !c.own(specs.UTSNamespace):
-			return fmt.Errorf("%s: it needs a uts namespace of the container's own", f.field)
+		case !c.has(specs.UTSNamespace):
+			return fmt.Errorf("%s: it needs a uts namespace, or it would be the host's", f.field)
 		case len(f.name) > most:
 			return fmt.Errorf("%s: it has %d bytes, the most is %d", f.field, len(f.name), most)
 		case strings.IndexByte(f.name, 0) >= 0:
