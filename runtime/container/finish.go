@@ -176,42 +176,10 @@ func (pl *Plan) entersLate() bool {
 func (pl *Plan) credentials() error {
 	p, process := pl.program, pl.spec.Process
 	pl.ownPipes()
-	sets, err := capability.FromOCI(process.Capabilities)
-	if err != nil {
-		return err
-	}
-	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
-	// that tools write ask for it all the same.
-	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
-		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
-		sets.Ambient &^= extra
-	}
-	if err := sets.Check(); err != nil {
-		return fmt.Errorf("process.capabilities: %w", err)
-	}
-	last, err := capability.Last()
-	if err != nil {
-		return err
-	}
-	// Capabilities that this kernel does not have cannot be given, and are
-	// left out, as the specification asks.
-	known := capability.UpTo(last)
-	for _, s := range []*capability.Set{&sets.Bounding, &sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
-		*s &= known
-	}
 	privileged := pl.spec.Rootless() || joinsUser(pl.spec)
-	if !privileged {
-		have, err := capability.Permitted()
-		if err != nil {
-			return err
-		}
-		// The specification wants a warning, not an error.
-		if lack := sets.Permitted &^ have; lack != 0 {
-			pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities: %v is left out, since the caller itself does not have it", lack))
-			for _, s := range []*capability.Set{&sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
-				*s &^= lack
-			}
-		}
+	sets, last, err := pl.capabilities(privileged)
+	if err != nil {
+		return err
 	}
 	may, err := pl.powers(privileged)
 	if err != nil {
@@ -242,6 +210,46 @@ func (pl *Plan) credentials() error {
 		p.Rearm() // the kernel disarms it when an id changes
 	}
 	return nil
+}
+
+// capabilities are the sets that the command gets, and the last capability that
+// the kernel has.
+func (pl *Plan) capabilities(privileged bool) (sets capability.Sets, last int, err error) {
+	sets, err = capability.FromOCI(pl.spec.Process.Capabilities)
+	if err != nil {
+		return sets, 0, err
+	}
+	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
+	// that tools write ask for it all the same.
+	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
+		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
+		sets.Ambient &^= extra
+	}
+	if err := sets.Check(); err != nil {
+		return sets, 0, fmt.Errorf("process.capabilities: %w", err)
+	}
+	last, err = capability.Last()
+	if err != nil {
+		return sets, 0, err
+	}
+	// Capabilities that this kernel does not have cannot be given, and are
+	// left out, as the specification asks.
+	known := capability.UpTo(last)
+	for _, s := range []*capability.Set{&sets.Bounding, &sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
+		*s &= known
+	}
+	if !privileged {
+		have, err := capability.Permitted()
+		if err != nil {
+			return sets, 0, err
+		}
+		// The specification wants a warning, not an error.
+		given, lack := sets.Within(have)
+		if sets = given; lack != 0 {
+			pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities: %v is left out, since the caller itself does not have it", lack))
+		}
+	}
+	return sets, last, nil
 }
 
 // powers are the capabilities that the child has when it comes to its
