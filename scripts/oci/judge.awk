@@ -4,14 +4,14 @@
 #	| `test` | groups | ok / not ok of the first runtime | of the second | why |
 #
 # The second has a line for each test: test, ok, not ok and exit status of the
-# first, the same of the second. A test is worse when the second has more that is
-# not ok, or fewer that are ok, or fails where the first does not. What differs
-# from the table, or should be in it, is told. Exit status 1: either.
+# first, the same of the second. To exit with an error is one failure more; a test
+# does so when a command fails that must not, before its first check mostly. A
+# test is worse when the second has more failures, or fails and has fewer that are
+# ok. What differs from the table, or should be in it, is told. Exit status 1: either.
 
 function cell(text) { gsub(/^[ `]+|[ `]+$/, "", text); return text }
 
-# outcome is a test's result as the table has it: a test that stops before its
-# first check says neither ok nor not ok.
+# outcome is a test's result as the table has it.
 function outcome(ok, bad, status) {
 	if (status == 124 || status == 137) return "time-out"
 	return ok " / " bad (status ? " stops" : "")
@@ -30,12 +30,14 @@ FNR == 1 { FS = " "; $0 = $0 }
 	n++
 	a = outcome($2, $3, $4); b = outcome($5, $6, $7)
 	for (i = 2; i <= 7; i++) sum[i] += $i
+	failed = $3 + ($4 > 0); fails = $6 + ($7 > 0)
+	nothing = $4 && !$2 && !$3 # the first has not got as far as any check
 	verdict = "the same"
-	if ($6 > $3 || $5 < $2 || ($7 && !$4)) { verdict = "worse"; worse++ }
-	else if ($6 < $3 || $5 > $2 || (!$7 && $4)) verdict = "better"
+	if (fails && (fails > failed || $5 < $2) && !(nothing && $5)) { verdict = "worse"; worse++ }
+	else if (fails < failed || $5 > $2) verdict = "better"
 	told = ""
-	if ($3 || $4 || $6 || $7 || verdict == "worse") {
-		if (!($1 in why)) { told = "not explained"; if ($6 || $7) unexplained++ }
+	if (failed || fails) {
+		if (!($1 in why)) { told = "not explained"; if (fails) unexplained++ }
 		else if (second[$1] != b) { told = "explained is " second[$1]; unexplained++ }
 		else { told = "explained"; if (verdict == "worse") { worse--; verdict = "the suite errs" } }
 	} else if ($1 in why) { told = "explained, but all is ok"; unexplained++ }
