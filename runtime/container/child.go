@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/capability"
+	"isoperf/runtime/namespace"
 	"isoperf/runtime/network/loopback"
 	"isoperf/runtime/program"
 	"isoperf/runtime/rootfs"
@@ -264,7 +265,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 	o := rootfs.Options{
 		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
 		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
-		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
+		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c) || namespace.InUser(),
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
 		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
