@@ -57,6 +57,14 @@ func (p *Process) Await(t Tell) error {
 	return nil
 }
 
+// AwaitUnless is Await that asks ten times a second whether to give up, which is
+// ErrInterrupted.
+func (p *Process) AwaitUnless(t Tell, interrupted func() bool) error {
+	p.interrupted = interrupted
+	defer func() { p.interrupted = nil }()
+	return p.Await(t)
+}
+
 func reaches(t Tell) func(uint32) bool {
 	return func(v uint32) bool { return v >= uint32(t) }
 }
