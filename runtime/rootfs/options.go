@@ -20,6 +20,9 @@ type Options struct {
 	// everything is private.
 	Propagation uintptr
 	Mounts      []specs.Mount
+	// Prepared are descriptors of those mounts, by their place in the list, that
+	// the launcher has made; see package prepare.
+	Prepared map[int]int
 	// Devices are made in /dev beside those that every container has.
 	Devices       []specs.LinuxDevice
 	MaskedPaths   []string
@@ -48,6 +51,8 @@ type Options struct {
 	// Look says what a path inside Root is, before anything is mounted; nil:
 	// look on the disk.
 	Look func(path string) Kind
+	// Made is called when all is in place but the root itself; nil: not.
+	Made func()
 	// Further is called where the ops that were added so far are complete in
 	// themselves, so that they can be executed; nil: not.
 	Further func() error
