@@ -40,6 +40,14 @@
 // The program is executed in mode stub: see package program for what that
 // protects.
 //
+// # What only some containers have
+//
+// Mounts that the child cannot make are made by the launcher before the clone
+// (package rootfs/prepare). Network devices of the host are moved once the child is
+// in its namespaces, before its mounts (package network/device). Hooks come when
+// all is mounted, before the pivot, and just before execve (package hook). Each has
+// gates of its own, which containers without do not have.
+//
 // # What a memory limit counts
 //
 // A container starts under 512 KiB. The limit is complete before the command is

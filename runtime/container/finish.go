@@ -46,6 +46,13 @@ func (pl *Plan) attributes() error {
 		}
 		p.Add(program.Op{Name: "personality", Call: unix.SYS_PERSONALITY, Args: [6]program.Arg{program.Int(domain)}, Text: fmt.Sprintf("personality(%s)", pers.Domain)})
 	}
+	if m := pl.spec.Linux.MemoryPolicy; m != nil {
+		op, err := memoryPolicy(m)
+		if err != nil {
+			return err
+		}
+		p.Add(op)
+	}
 	p.Add(program.Op{
 		Name: "keyring", Call: unix.SYS_KEYCTL, Args: [6]program.Arg{program.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), program.String("_ses." + pl.spec.ID)},
 		Text:   fmt.Sprintf("keyctl(KEYCTL_JOIN_SESSION_KEYRING, %q)", "_ses."+pl.spec.ID),
@@ -151,6 +158,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 		p.Last(filter)
 	}
 	pl.holdBack(early)
+	pl.startHooks()
 	p.ExecFirst(commands, process.Args, env)
 	return nil
 }
@@ -313,11 +321,12 @@ func (pl *Plan) checkFilter() error {
 			numbers = append(numbers, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
 		}
 	}
+	numbers = append(numbers, pl.hookCalls()...)
 	calls := make([]seccomp.Call, 0, len(numbers)+1)
 	for _, n := range numbers {
 		calls = append(calls, seccomp.Call{Number: n})
 	}
-	if pl.spec.Init && !late {
+	if pl.spec.Init && !late || pl.hasStartHooks() {
 		calls = append(calls, seccomp.Call{Number: unix.SYS_CLONE, Args: []uint64{program.ForkFlags}})
 	}
 	err := pl.filter.Allows(calls...)
@@ -327,6 +336,9 @@ func (pl *Plan) checkFilter() error {
 	advice := ""
 	if !late {
 		advice += ", or set process.noNewPrivileges, with which the filter is loaded last"
+	}
+	if pl.hasStartHooks() {
+		advice += ", or remove hooks.startContainer, which are run behind it"
 	}
 	if pl.spec.Init {
 		advice += ", or leave out the init, if it is the init that needs it"

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +69,12 @@ func (pl *Plan) holdBack(early bool) {
 		// Directories of the host, mounts, the launcher: for weeks nobody needs
 		// them. An early filter may not know the call.
 		next := 3 + pl.options.Preserve
-		for _, fd := range []int{min(h.Start, h.Failure), max(h.Start, h.Failure)} {
+		kept := []int{h.Start, h.Failure}
+		if pl.hasStartHooks() {
+			kept = append(kept, pl.hooks.created.FDs()...)
+		}
+		slices.Sort(kept)
+		for _, fd := range kept {
 			if fd > next {
 				p.Add(program.CloseRange(uint32(next), uint32(fd-1)))
 			}
@@ -120,10 +126,15 @@ func (c *Container) LeaveRunning() error {
 func (c *Container) Abort(err error) error {
 	// Nothing but its end is of interest now.
 	_ = c.process.Signal(unix.SIGKILL)
-	_, cause := c.process.Wait()
+	status, cause := c.process.Wait()
+	cause = c.hookError(status, cause)
 	c.process.Release()
 	if cause != nil { // the child says best what went wrong
 		err = cause
+	}
+	if c.group != nil && c.plan.hooks != nil {
+		// What a hook has started in there, when no pid namespace ends it.
+		err = errors.Join(err, c.group.Kill())
 	}
 	return errors.Join(err, c.removeGroup())
 }

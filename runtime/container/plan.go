@@ -30,6 +30,8 @@ type Options struct {
 	Preserve int
 	// Hold has the container wait for its start; nil: it does not.
 	Hold *Hold
+	// Hooking is told the first process's number before a hook runs; nil: nobody is.
+	Hooking func(pid int) error
 	// Kept says that the control group is to stay when this process ends: there
 	// is one also without limits, unless this user may not make any.
 	Kept bool
@@ -56,15 +58,18 @@ type Options struct {
 
 // Plan is a container that can be printed, and started once.
 type Plan struct {
-	spec    *spec.Container
-	options Options
-	host    *cgroup.Host // nil: no control groups are needed
-	group   *cgroup.Plan // nil likewise
-	spared  bool         // the group is nothing that was asked for
-	maps    idmap.Maps
-	filter  *seccomp.Filter // nil: none
-	program *program.Program
-	spare   *program.Spare
+	spec     *spec.Container
+	options  Options
+	host     *cgroup.Host // nil: no control groups are needed
+	group    *cgroup.Plan // nil likewise
+	spared   bool         // the group is nothing that was asked for
+	maps     idmap.Maps
+	filter   *seccomp.Filter // nil: none
+	program  *program.Program
+	spare    *program.Spare
+	prepared prepared
+	hooks    *hooks // nil: none that run before the command
+	reached  bool   // it got as far as hooks would have run
 	// proceed lets a child pass a gate with what was added since; nil: there is
 	// no child yet.
 	proceed func(program.Gate) error
@@ -72,6 +77,8 @@ type Plan struct {
 	ahead     program.Gate // where the child waits for the next part of its program; 0: nowhere
 	done      bool         // the program is complete
 	mapped    program.Gate // 0: no user namespace
+	entered   program.Tell // 0: no network devices of the host to move
+	moved     program.Gate // then: once they are there
 	mounted   program.Tell // 0: no limits that are written after the birth
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for

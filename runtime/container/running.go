@@ -90,6 +90,7 @@ func (c *Container) Signal(sig syscall.Signal) error {
 func (c *Container) Wait() (program.Status, error) {
 	deaf := c.attached()
 	status, err := c.process.Wait()
+	err = c.hookError(status, err)
 	if err == nil {
 		err = deaf
 	}

@@ -13,6 +13,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/namespace"
+	"isoperf/runtime/network/device"
 	"isoperf/runtime/program"
 	"isoperf/runtime/program/inherit"
 	"isoperf/runtime/spec"
@@ -69,11 +70,16 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 
 func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) {
 	defer pl.spare.Close()
+	defer pl.closeHooks()
+	defer pl.prepared.close()
 	c := &Container{plan: pl}
 	if pl.ahead == 0 || !program.CanBegin() {
 		if err := pl.complete(); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.prepareMounts(); err != nil {
+		return nil, err
 	}
 	// In the launcher's own cpuset still.
 	inherit.Restore()
@@ -217,6 +223,17 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.event("write id maps", start)
 		c.process.Open(pl.mapped)
 	}
+	if pl.moved != 0 {
+		if err := c.moveDevices(); err != nil {
+			return err
+		}
+	}
+	if pl.hooks != nil {
+		if err := c.runHooks(ctx); err != nil {
+			return err
+		}
+	}
+	pl.reached = true
 	if pl.limited != 0 { // gates open in their order
 		if err := c.limit(); err != nil {
 			return err
@@ -245,6 +262,26 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.process.Open(pl.released)
 		return c.findCommand()
 	}
+	return nil
+}
+
+// moveDevices moves network devices of the host into the child's namespace.
+func (c *Container) moveDevices() error {
+	if err := c.process.Await(c.plan.entered); err != nil {
+		return err
+	}
+	start := program.Now()
+	net, _ := namespace.ByName("net")
+	fd, err := unix.Open(net.Path(c.process.Pid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("linux.netDevices: open the container's network namespace: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := device.Move(c.plan.spec.Linux.NetDevices, fd); err != nil {
+		return err
+	}
+	c.event("move network devices", start)
+	c.process.Open(c.plan.moved)
 	return nil
 }
 

@@ -98,19 +98,20 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 			signals.stop()
 		}
 	}()
-	ctx, cancel := context.WithCancelCause(context.Background())
-	watching := make(chan struct{})
-	if o.Connect == nil {
-		close(watching)
-	} else {
-		go func() {
-			defer close(watching)
-			signals.cancel(ctx, cancel)
-		}()
+	pl, err := container.Begin(c, o.Container)
+	if err != nil {
+		return Result{}, err
 	}
-	ct, err := container.Start(ctx, c, o.Container, o.Connect)
-	cancel(nil)
-	<-watching // from here on the signals are this goroutine's
+	defer pl.Poststop(func(err error) {
+		if o.Warn != nil {
+			o.Warn(err.Error())
+		}
+	})
+	var ct *container.Container
+	err = signals.until(o.Connect != nil || c.Hooks != nil, func(ctx context.Context) error {
+		ct, err = pl.Start(ctx, o.Connect)
+		return err
+	})
 	if err != nil {
 		return Result{}, err
 	}
@@ -137,6 +138,9 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 	}
 	if err == nil && o.Idle != nil {
 		o.Idle(ct)
+	}
+	if err == nil && c.Hooks != nil {
+		err = signals.until(true, ct.Poststart)
 	}
 	executed := int64(0)
 	if err == nil && o.Timed && ct.WaitExec() == nil {

@@ -37,6 +37,7 @@ type CreateOptions struct {
 type creation struct {
 	options CreateOptions
 	spec    *spec.Container
+	plan    *container.Plan
 	entry   *state.Entry
 	state   *state.State
 	hold    container.Hold
@@ -58,6 +59,11 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	if err := sc.Check(); err != nil {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
+	if r.Systemd {
+		if err := checkSystemd(sc.Linux.CgroupsPath); err != nil {
+			return err
+		}
+	}
 	c := &creation{options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
 	defer c.closeAll()
 	if err := c.openConsole(); err != nil {
@@ -70,6 +76,9 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.entry.Remove())
+			if c.plan != nil {
+				c.plan.Poststop(func(err error) { r.warn(err.Error()) })
+			}
 		}
 	}()
 	if err := c.entry.Write(state.ConfigFile, []byte(text)); err != nil {
@@ -88,13 +97,15 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 
 // run makes the processes, and leaves them alone.
 func (c *creation) run(ctx context.Context, r *Runtime) error {
-	pl, err := c.plan()
+	pl, err := c.begin()
 	if err != nil {
 		return err
 	}
+	c.plan = pl
 	c.state = &state.State{
 		OCIVersion: c.spec.Version, ID: c.options.ID, Bundle: c.spec.Bundle, Rootfs: c.spec.RootPath(),
 		Created: time.Now(), Owner: os.Getuid(), Annotations: c.spec.Annotations,
+		Hooks: later(c.spec.Hooks),
 	}
 	c.state.Group, _ = pl.Group()
 	// Before anything is made that would not be found otherwise.
@@ -117,13 +128,23 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 	return nil
 }
 
-// plan plans the child.
-func (c *creation) plan() (*container.Plan, error) {
-	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Preserve: c.options.Preserve}
+// begin plans the child.
+func (c *creation) begin() (*container.Plan, error) {
+	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Hooking: c.hooking, Preserve: c.options.Preserve}
 	if c.console >= 0 {
 		o.Console = c.console
 	}
 	return container.Begin(c.spec, o)
+}
+
+// hooking writes down, before the first hook, whom to kill: with the container, a
+// hook that hangs is ended, too.
+func (c *creation) hooking(pid int) (err error) {
+	c.state.Pid, c.state.Creating = pid, true
+	if c.state.Start, _, _, err = born(pid); err != nil {
+		return fmt.Errorf("find process %d: %w; mount /proc", pid, err)
+	}
+	return c.entry.Save(c.state)
 }
 
 // settle writes down that there is a container, and lets it go.
@@ -131,7 +152,7 @@ func (c *creation) settle(ct *container.Container) (err error) {
 	if err := ct.SetUp(); err != nil {
 		return err
 	}
-	c.state.Pid = ct.Pid()
+	c.state.Pid, c.state.Creating = ct.Pid(), false
 	if c.state.Start, _, _, err = born(c.state.Pid); err != nil {
 		return fmt.Errorf("find process %d: %w; mount /proc", c.state.Pid, err)
 	}

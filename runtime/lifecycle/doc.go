@@ -7,6 +7,11 @@
 //	kill    signal to the first process, or to the group's
 //	delete  lock ─► kill ─► wait ─► group removed ─► directory removed
 //
+// Hooks have their places in between: see package hook. Before the first one runs,
+// state.json gets the process, so that whoever deletes the container with --force can
+// kill it, whereupon Create ends the hook and removes everything. A container of
+// which a hook fails is removed, by create or by start.
+//
 // # Status
 //
 // It is looked for each time, in things that only the kernel changes:

@@ -137,7 +137,7 @@ func (r *Runtime) Delete(id string, force bool) error {
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}
-	return c.remove()
+	return r.remove(c)
 }
 
 // kill kills the first process, if there is one.

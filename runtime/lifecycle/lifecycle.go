@@ -15,6 +15,8 @@ import (
 // Runtime is a runtime with its containers.
 type Runtime struct {
 	Root state.Root
+	// Systemd says that systemd is to make the control groups of what is created.
+	Systemd bool
 	// Warn is told what goes on without what was asked for; nil: nobody is.
 	Warn func(text string)
 	// Notify is the socket of a service manager, to be told by Start when the
@@ -81,9 +83,9 @@ func (c *Container) Close() { c.entry.Close() }
 // Status looks where it is in its life.
 func (c *Container) Status() Status {
 	switch {
-	case c.Pid == 0 && c.entry.Busy():
+	case (c.Pid == 0 || c.Creating) && c.entry.Busy():
 		return Creating
-	case c.Pid == 0 || !alive(c.Pid, c.Start):
+	case c.Pid == 0 || c.Creating || !alive(c.Pid, c.Start):
 		return Stopped
 	case c.waits():
 		return Created

@@ -52,7 +52,7 @@ func (e *Entry) LockAnyway() error { return e.lockWith(unix.O_CREAT) }
 func (e *Entry) openLock(create int) (fd int, err error) {
 	const flags = unix.O_RDWR | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	for range 50 {
-		if fd, err = unix.Openat(e.dir, lockFile, flags, 0); err != unix.ENOENT || e.gone() {
+		if fd, err = unix.Openat(e.dir, lockFile, flags, 0); err != unix.ENOENT || e.Gone() {
 			return fd, err
 		}
 		if create&unix.O_EXCL != 0 {
@@ -63,8 +63,8 @@ func (e *Entry) openLock(create int) (fd int, err error) {
 	return unix.Openat(e.dir, lockFile, flags|create, 0o600)
 }
 
-// gone says whether the directory was removed.
-func (e *Entry) gone() bool {
+// Gone says whether the directory was removed.
+func (e *Entry) Gone() bool {
 	var st unix.Stat_t
 	return unix.Fstat(e.dir, &st) == nil && st.Nlink == 0
 }
@@ -73,7 +73,7 @@ func (e *Entry) gone() bool {
 func (e *Entry) lockWith(flags int) error {
 	fd, err := e.openLock(flags)
 	if err == unix.ENOENT {
-		if e.gone() {
+		if e.Gone() {
 			return fmt.Errorf("lock container %q: %w", e.ID, ErrNotExist)
 		}
 		return fmt.Errorf("lock container %q: it was not made completely, or not removed completely: delete it with --force", e.ID)

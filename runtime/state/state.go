@@ -25,6 +25,8 @@ type State struct {
 	Owner       int               // the user who created it
 	Annotations map[string]string // of its configuration
 	Group       cgroup.State      // its control group; without Dirs: none
+	Creating    bool              // it has a process, and was not set up when this was written
+	Hooks       bool              // its configuration has hooks for its later life
 }
 
 // text is the state as state.json has it.
@@ -47,6 +49,10 @@ func (s *State) text() []byte {
 	w.Uint(s.Start)
 	w.Name("annotations")
 	WriteMap(&w, s.Annotations)
+	w.Name("creating")
+	w.Bool(s.Creating)
+	w.Name("hooks")
+	w.Bool(s.Hooks)
 	w.Name("group")
 	w.Open('{')
 	w.Name("name")
@@ -101,6 +107,10 @@ func parse(text string) (*State, error) {
 				jsontext.Integer(d, &s.Start)
 			case "annotations":
 				jsontext.Table(d, &s.Annotations, jsontext.Text)
+			case "creating":
+				jsontext.Boolean(d, &s.Creating)
+			case "hooks":
+				jsontext.Boolean(d, &s.Hooks)
 			case "group":
 				readGroup(d, &s.Group)
 			}
