@@ -157,8 +157,5 @@ func (g *globals) runtime() (*lifecycle.Runtime, error) {
 			return nil, err
 		}
 	}
-	if g.systemd {
-		return nil, errors.New("--systemd-cgroup: not supported yet: leave it out, and give linux.cgroupsPath as a path")
-	}
-	return &lifecycle.Runtime{Root: root, Warn: g.warn, Notify: os.Getenv("NOTIFY_SOCKET")}, nil
+	return &lifecycle.Runtime{Root: root, Warn: g.warn, Systemd: g.systemd, Notify: os.Getenv("NOTIFY_SOCKET")}, nil
 }

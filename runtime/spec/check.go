@@ -22,7 +22,7 @@ import (
 func (c *Container) Check() error {
 	for _, check := range []func() error{
 		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkForeign, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
-		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime,
+		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime, c.checkHooks, c.checkNetDevices,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -117,21 +117,9 @@ func (c *Container) checkUnsupported() error {
 	if l == nil {
 		return fmt.Errorf("linux: there is no section of that name")
 	}
-	h := c.Hooks
-	hook := func(name string, list []specs.Hook) refusal {
-		return refusal{len(list) > 0, "hooks." + name + ": hooks are not supported; remove them"}
-	}
-	if h == nil {
-		h = &specs.Hooks{}
-	}
 	list := []refusal{
-		hook("prestart", h.Prestart), //nolint:staticcheck // it is deprecated, and still to be refused
-		hook("createRuntime", h.CreateRuntime), hook("createContainer", h.CreateContainer), hook("startContainer", h.StartContainer),
-		hook("poststart", h.Poststart), hook("poststop", h.Poststop),
 		{l.MountLabel != "", "linux.mountLabel: SELinux labels are not supported; remove it"},
 		{l.IntelRdt != nil, "linux.intelRdt: not supported; remove it"},
-		{l.MemoryPolicy != nil, "linux.memoryPolicy: not supported; remove it"},
-		{len(l.NetDevices) > 0, "linux.netDevices: not supported; remove them"},
 	}
 	for _, f := range []struct {
 		set  bool
@@ -151,6 +139,7 @@ func (c *Container) checkModes() error {
 		{c.Strict && c.Linux.Seccomp != nil, "linux.seccomp: strict mode is the filter; remove one of them"},
 		{c.Strict && c.Process.Terminal, "process.terminal: the payload of strict mode has no terminal; remove one of them"},
 		{c.Strict && c.Init, "init: strict mode leaves no process that could be one; remove one of them"},
+		{c.Strict && c.Hooks != nil && len(c.Hooks.StartContainer) > 0, "hooks.startContainer: strict mode leaves no process that could run them; remove one of them"},
 		{c.Init && !c.own(specs.PIDNamespace), "init: it needs a pid namespace of the container's own"},
 		{c.Connected && !c.own(specs.NetworkNamespace), "network: to connect it takes a network namespace of the container's own"},
 	})
