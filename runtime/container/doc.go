@@ -48,6 +48,8 @@
 // all is mounted, before the pivot, and just before execve (package hook). Each has
 // gates of its own, which containers without do not have.
 //
+// One more process can enter a container that there is; see Entered.
+//
 // # What a memory limit counts
 //
 // A container starts under 512 KiB. The limit is complete before the command is

@@ -4,6 +4,7 @@
 //
 //	create  directory ─► config.json, fifo ─► state.json ─► group, child ─► set up ─► state.json with its process ─► left alone
 //	start   lock ─► one byte into the fifo ─► the fifo's reader is gone: executed, or ended
+//	exec    namespaces and groups of the first process ─► child enters ─► left alone, or stood for
 //	kill    signal to the first process, or to the group's
 //	delete  lock ─► kill ─► wait ─► group removed ─► directory removed
 //
