@@ -23,15 +23,15 @@ type entering struct {
 	inside int // its number as the container sees it
 }
 
-// enter starts one in the container of h, which was made of b.
-func (h *live) enter(b *box, change func(*specs.Process, *specs.Linux)) *entering {
-	h.t.Helper()
-	h.ask("cwd") // from here on it is complete
-	pidfd, err := unix.PidfdOpen(h.Pid(), 0)
-	must(h.t, err)
-	e, err := Enter(h.Pid(), pidfd)
-	must(h.t, err)
-	e.Group = h.Group()
+// enter starts one in the container of l, which was made of b.
+func (l *live) enter(b *box, change func(*specs.Process, *specs.Linux)) *entering {
+	l.t.Helper()
+	l.ask("cwd") // from here on it is complete
+	pidfd, err := unix.PidfdOpen(l.Pid(), 0)
+	must(l.t, err)
+	e, err := Enter(l.Pid(), pidfd)
+	must(l.t, err)
+	e.Group = l.Group()
 	process := *b.Process
 	process.Args = []string{"/probe", "true"}
 	linux := *b.Linux
@@ -39,35 +39,35 @@ func (h *live) enter(b *box, change func(*specs.Process, *specs.Linux)) *enterin
 	whole := *b.Container
 	whole.Spec = &specs.Spec{Version: specs.Version, Process: b.Process, Linux: &linux}
 	sc, err := whole.With(&process, e.Flags)
-	must(h.t, err)
+	must(l.t, err)
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	must(h.t, err)
+	must(l.t, err)
 	fd := int(null.Fd())
 	runtime.LockOSThread()
 	c, err := Start(context.Background(), sc, Options{Stdio: [3]int{fd, fd, fd}, Entered: e, Hold: &Hold{Start: -1, Failure: -1}}, nil)
-	must(h.t, err)
-	must(h.t, c.SetUp())
-	h.t.Cleanup(func() {
+	must(l.t, err)
+	must(l.t, c.SetUp())
+	l.t.Cleanup(func() {
 		null.Close()
 		e.Close()
 		unix.Close(pidfd)
 		runtime.UnlockOSThread()
 	})
-	return &entering{Container: c, t: h.t, inside: h.stranger()}
+	return &entering{Container: c, t: l.t, inside: l.stranger()}
 }
 
 // stranger is the number of a process that is not the first.
-func (h *live) stranger() int {
-	h.t.Helper()
+func (l *live) stranger() int {
+	l.t.Helper()
 	for range 500 {
-		for _, name := range strings.Fields(h.ask("list", "/proc")) {
+		for _, name := range strings.Fields(l.ask("list", "/proc")) {
 			if n, err := strconv.Atoi(name); err == nil && n != 1 {
 				return n
 			}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	h.t.Fatal("nobody else is in the container")
+	l.t.Fatal("nobody else is in the container")
 	return 0
 }
 
