@@ -252,6 +252,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
 		Mounts: c.Mounts, Prepared: pl.prepared.fds(), Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
 		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c) || namespace.InUser(),
+		Host:            pl.before != 0,
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
 		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,

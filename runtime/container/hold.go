@@ -136,5 +136,5 @@ func (c *Container) Abort(err error) error {
 		// What a hook has started in there, when no pid namespace ends it.
 		err = errors.Join(err, c.group.Kill())
 	}
-	return errors.Join(err, c.removeGroup())
+	return errors.Join(err, c.unmount(), c.removeGroup())
 }

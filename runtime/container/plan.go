@@ -94,6 +94,7 @@ type Plan struct {
 	waiting   program.Tell // and it waits
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
+	before    uint64       // the mount that the root is in, when the mounts are made on the host; 0: they are not
 	enters    bool         // an op enters the time namespace, and execve need not
 	warnings  []string
 }
@@ -125,6 +126,12 @@ func begin(c *spec.Container, o Options) (*Plan, error) {
 			return nil, err
 		}
 		return pl, nil
+	}
+	if _, ok := c.Namespace(specs.MountNamespace); !ok && !c.HostRoot {
+		var err error
+		if pl.before, err = rootfs.MountID(c.RootPath()); err != nil {
+			return nil, err
+		}
 	}
 	if err := pl.planGroup(); err != nil {
 		return nil, err
@@ -186,6 +193,10 @@ func (pl *Plan) Group() (s cgroup.State, ok bool) {
 	}
 	return pl.group.State(), true
 }
+
+// Before is the mount that the root was in, for rootfs.Unmount; 0: the container's
+// mounts are not the host's.
+func (pl *Plan) Before() uint64 { return pl.before }
 
 // empty says whether nothing is limited.
 func empty(r *specs.LinuxResources) bool {

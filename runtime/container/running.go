@@ -13,6 +13,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/program"
+	"isoperf/runtime/rootfs"
 )
 
 // Pid is the container's first process, on the host.
@@ -102,7 +103,7 @@ func (c *Container) Wait() (program.Status, error) {
 		c.command = 0
 	}
 	start := program.Now()
-	err = errors.Join(err, c.removeGroup())
+	err = errors.Join(err, c.unmount(), c.removeGroup())
 	if c.plan.group != nil && !c.plan.group.Empty() {
 		c.event("remove control group", start)
 	}
@@ -135,6 +136,14 @@ func (c *Container) removeGroup() error {
 	err := c.group.Remove()
 	c.group = nil
 	return err
+}
+
+// unmount removes the mounts that were made on the host.
+func (c *Container) unmount() error {
+	if c.plan.before == 0 {
+		return nil
+	}
+	return rootfs.Unmount(c.plan.spec.RootPath(), c.plan.before)
 }
 
 // Events are the launcher's steps, complete after Wait.

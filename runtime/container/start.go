@@ -105,7 +105,7 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 		}
 	}
 	if err := c.launch(); err != nil {
-		return nil, errors.Join(err, c.removeGroup())
+		return nil, errors.Join(err, c.unmount(), c.removeGroup())
 	}
 	if pl.options.Spare {
 		program.TakeSpare(0) // it may not have been asked for any

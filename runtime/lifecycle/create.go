@@ -109,6 +109,11 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 	}
 	c.state.Group, _ = pl.Group()
 	// Before anything is made that would not be found otherwise.
+	if before := pl.Before(); before != 0 {
+		if err := c.entry.Write(state.MountFile, strconv.AppendUint(nil, before, 10)); err != nil {
+			return fmt.Errorf("keep the mount of the root: %w", err)
+		}
+	}
 	if err := c.entry.Save(c.state); err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
+	"isoperf/runtime/rootfs"
 	"isoperf/runtime/state"
 )
 
@@ -186,5 +188,27 @@ func (c *Container) remove() error {
 			return err
 		}
 	}
+	if err := c.unmount(); err != nil {
+		return err
+	}
 	return c.entry.Remove()
+}
+
+// unmount removes the mounts of a container that has made them on the host.
+func (c *Container) unmount() error {
+	text, err := c.entry.Read(state.MountFile)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("delete container %q: %w", c.ID, err)
+	}
+	before, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("delete container %q: read %q: %w; unmount %q, and remove the file", c.ID, c.entry.Path(state.MountFile), err, c.Rootfs)
+	}
+	if err := rootfs.Unmount(c.Rootfs, before); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("delete container %q: %w", c.ID, err)
+	}
+	return nil
 }

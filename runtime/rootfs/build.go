@@ -110,7 +110,9 @@ func (b *builder) addNamed(name string, op program.Op) program.Ref {
 // makeRoot makes the current directory, and the descriptor root, the place
 // that becomes "/".
 func (b *builder) makeRoot() {
-	b.fromHost()
+	if !b.o.Host {
+		b.fromHost()
+	}
 	switch {
 	case b.o.Root == "":
 		b.root = b.dir("/")
@@ -119,7 +121,9 @@ func (b *builder) makeRoot() {
 		b.overlay()
 	default:
 		b.addNamed("bind root", program.Mount(b.o.Root, b.o.Root, "", unix.MS_BIND|unix.MS_REC, ""))
-		if b.host != unix.MS_PRIVATE && b.o.Propagation&unix.MS_SLAVE == 0 {
+		if b.o.Host {
+			b.addNamed("mounts private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		} else if b.host != unix.MS_PRIVATE && b.o.Propagation&unix.MS_SLAVE == 0 {
 			b.addNamed("root private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		}
 		b.addNamed("enter root", program.Chdir(b.o.Root))
@@ -305,14 +309,19 @@ func (b *builder) make(p string, kind Kind) {
 	}
 }
 
-// pivot makes the root the only one there is, and drops the old.
+// pivot makes the root the only one there is, and drops the old; on the host it
+// is only the one that the child sees.
 func (b *builder) pivot() {
 	b.addNamed("return to root", program.Fchdir(b.root))
 	if b.o.ReadOnly {
 		b.readOnlyRoot()
 	}
-	b.Add(program.PivotRoot(".", "."))
-	b.addNamed("drop old root", program.Umount(".", unix.MNT_DETACH))
+	if b.o.Host {
+		b.addNamed("chroot", program.Op{Call: unix.SYS_CHROOT, Args: [6]program.Arg{program.String(".")}, Text: `chroot(".")`})
+	} else {
+		b.Add(program.PivotRoot(".", "."))
+		b.addNamed("drop old root", program.Umount(".", unix.MNT_DETACH))
+	}
 	b.addNamed("enter /", program.Chdir("/"))
 	if b.o.Propagation != 0 {
 		b.addNamed("propagation of /", program.Mount("", "/", "", b.o.Propagation, ""))

@@ -35,6 +35,9 @@ type Options struct {
 	// User says that there is a user namespace: device nodes are the host's,
 	// bound, since nobody may make any in there.
 	User bool
+	// Host says that the mounts are made in the host's mount namespace, below Root,
+	// which becomes "/" by chroot(2). Unmount removes them.
+	Host bool
 	// CgroupNamespace says that there is one of the container's own: the
 	// hierarchies are mounted, otherwise GroupDirs are bound.
 	CgroupNamespace bool

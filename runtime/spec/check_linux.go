@@ -28,7 +28,8 @@ func (c *Container) checkNamespaces() error {
 	}
 	user := c.own(specs.UserNamespace)
 	return first([]refusal{
-		{!c.has(specs.MountNamespace) && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.has(specs.MountNamespace) && c.HostRoot && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.has(specs.MountNamespace) && !c.HostRoot && (c.isUser() || c.Overlay), "linux.namespaces: without a mount namespace there can be no user namespace, and no overlay: the mounts are made on the host"},
 		{len(l.UIDMappings) > 0 && !user, "linux.uidMappings: they need a user namespace of the container's own"},
 		{len(l.GIDMappings) > 0 && !user, "linux.gidMappings: they need a user namespace of the container's own"},
 		{len(l.UIDMappings) == 0 && user, "linux.uidMappings: a user namespace needs them"},
@@ -227,8 +228,8 @@ func (c *Container) checkTime() error {
 }
 
 // mounts says whether the container changes what is mounted, for which it needs
-// a mount namespace. Without a root of its own it need not.
+// a mount namespace where the root is the host's, too.
 func (c *Container) mounts() bool {
 	l := c.Linux
-	return !c.HostRoot || len(c.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Sysctl)+len(l.Devices) > 0
+	return len(c.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Sysctl)+len(l.Devices) > 0
 }

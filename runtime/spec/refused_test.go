@@ -137,7 +137,10 @@ var refusedOfLinux = []refused{
 	{`linux.namespaces[1].type: "net" is not a namespace of Linux`, only(specs.MountNamespace, "net")},
 	{`linux.namespaces[1].type: "mount" is there twice`, only(specs.MountNamespace, specs.MountNamespace)},
 	{`linux.namespaces[1].path: "ns" is not absolute`, joins(1, "ns")},
-	{`linux.namespaces: without a mount namespace the container's mounts would be the host's`, only(specs.PIDNamespace)},
+	{`linux.namespaces: without a mount namespace the container's mounts would be the host's`, and(only(specs.PIDNamespace), func(c *Container) {
+		c.HostRoot, c.Root, c.Mounts = true, nil, []specs.Mount{{Destination: "/a", Type: "tmpfs"}}
+	})},
+	{`linux.namespaces: without a mount namespace there can be no user namespace, and no overlay: the mounts are made on the host`, and(only(specs.PIDNamespace), func(c *Container) { c.Overlay = true })},
 	{`linux.uidMappings: they need a user namespace of the container's own`, and(inUser, only(specs.MountNamespace))},
 	{`linux.gidMappings: they need a user namespace of the container's own`, and(inUser, joins(5, "/proc/1/ns/user"), func(c *Container) { c.Linux.UIDMappings = nil })},
 	{`linux.uidMappings: a user namespace needs them`, and(inUser, func(c *Container) { c.Linux.UIDMappings = nil })},

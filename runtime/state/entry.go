@@ -22,6 +22,7 @@ const (
 	StartFile   = "start"
 	FailureFile = "failure"
 	NotifyDir   = "notify"
+	MountFile   = "mount" // only of a container whose mounts are the host's
 	partEnd     = ".part" // of a file that is being written
 )
 
