@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,12 +24,20 @@ type Root string
 // /run/isorun for root, and the user's own directory below /run for others. Root
 // of a user namespace, as rootless engines are, is one of the others.
 func DefaultRoot() (Root, error) {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	switch root := os.Geteuid() == 0; {
-	case root && (dir == "" || !namespace.InUser()):
-		return "/run/isorun", nil
-	case dir != "":
+	return defaultRoot(os.Geteuid(), namespace.InUser(), os.LookupEnv)
+}
+
+// defaultRoot is DefaultRoot for a user, in a user namespace or not. Root of a user
+// namespace is an ordinary user outside, as below rootless podman, unless it says
+// that it is root: the rule is runc's (shouldHonorXDGRuntimeDir).
+func defaultRoot(euid int, inUser bool, env func(string) (string, bool)) (Root, error) {
+	name, _ := env("USER")
+	ordinary := euid != 0 || inUser && name != "root"
+	if dir, _ := env("XDG_RUNTIME_DIR"); ordinary && dir != "" {
 		return Root(dir + "/isorun"), nil
+	}
+	if euid == 0 {
+		return "/run/isorun", nil
 	}
 	return "", errors.New("find the state directory: XDG_RUNTIME_DIR is not set; set it, or give --root DIR")
 }
