@@ -125,6 +125,9 @@ func (t *part) attach() error {
 
 // do makes a directory or writes a file.
 func (t *part) do(a action) error {
+	if a.spare != nil {
+		return a.enableSpare()
+	}
 	if a.file != "" {
 		if err := writeFile(unix.AT_FDCWD, a.dir+"/"+a.file, a.data); err != nil {
 			return writeError(a.write, a.dir, err)
@@ -146,6 +149,35 @@ func (t *part) do(a action) error {
 	}
 	t.made = append(t.made, a.dir)
 	return nil
+}
+
+// enableSpare enables controllers that no limit needs. The directory may be
+// another user's, or have processes of its own, as below a rootless engine and in
+// a container; a controller that is not there keeps the kernel from enabling the
+// others with it, so then each is tried alone.
+func (a action) enableSpare() error {
+	try := func(w write) error {
+		switch err := writeFile(unix.AT_FDCWD, a.dir+"/"+w.file, w.data); err {
+		case nil, unix.EACCES, unix.EPERM, unix.EBUSY, unix.ENOENT, unix.EROFS:
+			return err
+		default:
+			return writeError(w, a.dir, err)
+		}
+	}
+	err := try(a.write)
+	if err == unix.ENOENT {
+		for _, c := range a.spare {
+			if err = try(enabling([]string{c})); err != nil {
+				if _, known := err.(unix.Errno); !known {
+					return err
+				}
+			}
+		}
+	}
+	if _, known := err.(unix.Errno); known {
+		return nil
+	}
+	return err
 }
 
 // claim takes a group that was there before: at a path of the user's choice,

@@ -33,7 +33,8 @@ type Options struct {
 	Also []string
 	// Usual puts the group into every hierarchy whose limits people change while a
 	// container runs (processors, memory, tasks, block devices), as far as the
-	// machine has them, since Group.Update moves no processes.
+	// machine has them, since Group.Update moves no processes. A controller of
+	// version 2 that this user cannot give to the group is left out.
 	Usual bool
 	// Detached groups outlive this process: Sweep takes one only when its
 	// record has an owner that is gone. See Group.SetOwner.
@@ -60,6 +61,7 @@ type part struct {
 	late    []write
 	filter  []deviceRule
 	enabled []string // version 2: the controllers of the group
+	spare   []string // and those that it may get, and need not
 	chosen  bool     // the path is the user's, where a group may be already
 
 	fd   int // of dir
@@ -74,13 +76,18 @@ type action struct {
 	dir string
 	write
 	accept unix.Errno
+	spare  []string // controllers to enable as far as that can be done
 }
 
 func (a action) text() string {
 	if a.file == "" {
 		return "mkdir " + a.dir
 	}
-	return fmt.Sprintf("write %q to %s", a.data, filepath.Join(a.dir, a.file))
+	text := fmt.Sprintf("write %q to %s", a.data, filepath.Join(a.dir, a.file))
+	if a.spare != nil {
+		text += " (as far as it is allowed)"
+	}
+	return text
 }
 
 // Late says whether limits are written when the child is on its own.
@@ -109,8 +116,11 @@ func (h *Host) Plan(o Options) (*Plan, error) {
 	if o.Always {
 		asked = h.addUsual(asked)
 	}
-	if asked, err = h.addAlso(asked, append(o.Also, h.changed(o.Usual)...)); err != nil {
+	if asked, err = h.addAlso(asked, o.Also); err != nil {
 		return nil, err
+	}
+	if o.Usual {
+		asked = h.addChanged(asked)
 	}
 	if len(asked) == 0 {
 		return p, nil
@@ -187,7 +197,7 @@ func checkPath(path string) error {
 // add plans a directory below top, which exists. A delegated parent's own
 // processes have to move out of the way of controllers.
 func (p *Plan) add(q *request, top, dir, parent string) error {
-	t := &part{tree: q.tree, dir: dir, writes: q.writes.list, filter: q.writes.filter, late: q.late, enabled: q.enable, fd: -1, prog: -1}
+	t := &part{tree: q.tree, dir: dir, writes: q.writes.list, filter: q.writes.filter, late: q.late, enabled: q.enable, spare: q.spare, fd: -1, prog: -1}
 	t.chosen = p.options.Path != ""
 	var cpus, mems string // the nearest that are set, for version 1's cpuset
 	for _, level := range levels(top, dir) {
@@ -227,30 +237,38 @@ func levels(top, dir string) []string {
 // enable plans to give the children of a directory the part's controllers. The
 // top has to have them; the others have them from above, once that is done.
 func (t *part) enable(level string, top bool, parent string, there bool) error {
-	missing := t.enabled
-	if there && len(missing) > 0 {
+	missing, spare := t.enabled, t.spare
+	if there && len(missing)+len(spare) > 0 {
 		text, err := readText(unix.AT_FDCWD, level+"/cgroup.subtree_control")
 		if err != nil {
 			return fmt.Errorf("read the controllers of %q: %w", level, err)
 		}
 		has := strings.Fields(text)
-		missing = slices.DeleteFunc(slices.Clone(missing), func(c string) bool { return slices.Contains(has, c) })
+		enabled := func(c string) bool { return slices.Contains(has, c) }
+		missing, spare = slices.DeleteFunc(slices.Clone(missing), enabled), slices.DeleteFunc(slices.Clone(spare), enabled)
 		if len(missing) > 0 && top {
 			if err := available(level, missing); err != nil {
 				return err
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if there && level == parent {
-		if err := t.clear(level); err != nil {
-			return err
+	if len(missing) > 0 {
+		if there && level == parent {
+			if err := t.clear(level); err != nil {
+				return err
+			}
 		}
+		t.prepare = append(t.prepare, action{dir: level, write: enabling(missing)})
 	}
-	t.prepare = append(t.prepare, action{dir: level, write: write{file: "cgroup.subtree_control", data: "+" + strings.Join(missing, " +")}})
+	if len(spare) > 0 {
+		t.prepare = append(t.prepare, action{dir: level, write: enabling(spare), spare: spare})
+	}
 	return nil
+}
+
+// enabling is what gives controllers to a directory's children.
+func enabling(controllers []string) write {
+	return write{file: "cgroup.subtree_control", data: "+" + strings.Join(controllers, " +")}
 }
 
 // available says which of the controllers a directory cannot give.

@@ -12,6 +12,7 @@ import (
 type request struct {
 	tree   *hierarchy
 	enable []string // version 2's controllers
+	spare  []string // those that are nice to have, for limits that may come later
 	writes writes
 	late   []write
 }
@@ -146,16 +147,22 @@ func (h *Host) addUsual(all []*request) []*request {
 	return all
 }
 
-// changed are the controllers for Options.Usual.
-func (h *Host) changed(usual bool) (names []string) {
-	if usual {
-		for _, c := range []*controller{&cpu, &cpuset, &memory, &pids, &blockIO, &cpuacct} {
-			if h.find(c) != nil {
-				names = append(names, c.name)
-			}
+// addChanged adds the hierarchies for Options.Usual. Nobody has asked for a limit
+// there, so version 2's controllers may turn out not to be had.
+func (h *Host) addChanged(all []*request) []*request {
+	for _, c := range []*controller{&cpu, &cpuset, &memory, &pids, &blockIO, &cpuacct} {
+		tree := h.find(c)
+		if tree == nil {
+			continue
+		}
+		var q *request
+		all, q = requestOf(all, tree)
+		if tree.v2 && c.v2 != "" && !slices.Contains(q.enable, c.v2) && !slices.Contains(q.spare, c.v2) {
+			q.spare = append(q.spare, c.v2)
 		}
 	}
-	return names
+	slices.SortStableFunc(all, func(a, b *request) int { return h.rank(a.tree) - h.rank(b.tree) })
+	return all
 }
 
 // addAlso adds hierarchies by their controllers.
