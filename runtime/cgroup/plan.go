@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -188,8 +189,8 @@ func checkPath(path string) error {
 	if strings.Count(path, ":") == 2 && !strings.Contains(path, "/") {
 		return fmt.Errorf("plan a control group: cgroupsPath %q is systemd's form, slice:prefix:name; give a path", path)
 	}
-	if filepath.Clean("/"+path) == "/" || strings.ContainsAny(path, "\n\x00") || slices.Contains(strings.Split(path, "/"), "..") {
-		return fmt.Errorf("plan a control group: cgroupsPath %q is not the path of a group; it cannot be the top, nor contain \"..\"", path)
+	if filepath.Clean("/"+path) == "/" || strings.ContainsFunc(path, unicode.IsControl) || slices.Contains(strings.Split(path, "/"), "..") {
+		return fmt.Errorf("plan a control group: cgroupsPath %q is not the path of a group; it cannot be the top, nor contain \"..\" or control characters", path)
 	}
 	return nil
 }

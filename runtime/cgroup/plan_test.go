@@ -138,6 +138,7 @@ func TestPlanRefuses(t *testing.T) {
 		`is systemd's form, slice:prefix:name`:  {ID: "x", Path: "machine.slice:oci:abc"},
 		`cgroupsPath "/a/../b" is not the path`: {ID: "x", Path: "/a/../b"},
 		`cgroupsPath "/" is not the path`:       {ID: "x", Path: "/"},
+		`cgroupsPath "/a\tb" is not the path`:   {ID: "x", Path: "/a\tb"},
 		`unified["nonsense"]`:                   {ID: "x", Resources: unified("nonsense", "1")},
 		`unified["a/../b.c"]`:                   {ID: "x", Resources: unified("a/../b.c", "1")},
 		`unified["cgroup.procs"]`:               {ID: "x", Resources: unified("cgroup.procs", "1")},
