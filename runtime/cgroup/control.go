@@ -3,7 +3,6 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +17,10 @@ import (
 const patience = 5 * time.Second
 
 // wait calls done until it says true, first every 20 µs and then less often.
-func wait(done func() (bool, error)) (bool, error) {
-	end := time.Now().Add(patience)
+func wait(done func() (bool, error)) (bool, error) { return waitFor(patience, done) }
+
+func waitFor(most time.Duration, done func() (bool, error)) (bool, error) {
+	end := time.Now().Add(most)
 	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
 		ok, err := done()
 		if ok || err != nil || time.Now().After(end) {
@@ -104,13 +105,13 @@ func (g *Group) Processes() ([]int, error) {
 
 func processes(dir string) ([]int, error) {
 	var list []int
-	err := eachDir(dir, func(dir string) error {
-		text, err := readFile(unix.AT_FDCWD, dir+"/cgroup.procs")
+	err := below(dir, func(fd int) error {
+		text, err := readFile(fd, "cgroup.procs")
 		if err == unix.ENOENT || err == unix.ENODEV { // removed meanwhile
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the processes of %q: %w", dir, err)
+			return fmt.Errorf("read the processes of a group in %q: %w", dir, err)
 		}
 		for word := range strings.FieldsSeq(string(text)) {
 			if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
@@ -118,42 +119,9 @@ func processes(dir string) ([]int, error) {
 			}
 		}
 		return nil
-	})
+	}, nil)
 	slices.Sort(list)
 	return slices.Compact(list), err
-}
-
-// eachDir calls f for the directories below dir, then for dir itself.
-func eachDir(dir string, f func(string) error) error {
-	names, err := subdirs(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := eachDir(dir+"/"+name, f); err != nil {
-			return err
-		}
-	}
-	return f(dir)
-}
-
-// subdirs names the directories in a group's directory. One that is gone has
-// none.
-func subdirs(dir string) ([]string, error) {
-	if childless(dir) {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("list the groups in %q: %w", dir, err)
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
 }
 
 // Kill ends every process in the group and in those below with SIGKILL. It
@@ -179,10 +147,19 @@ func (g *Group) Kill() error {
 	if t, err := g.freezing(); err == nil && !t.tree.v2 {
 		// A process that cannot be frozen does not fork either.
 		if writeFile(t.fd, "freezer.state", "FROZEN") == nil {
-			defer func() { _ = g.Thaw() }()
+			defer t.thawAll()
 		}
 	}
 	return g.signalAll()
+}
+
+// thawAll lets go a group of version 1 and those below, each of which can have been
+// frozen by itself, from inside: what has had its SIGKILL dies then.
+func (t *part) thawAll() {
+	_ = below(t.dir, func(fd int) error { // what stays frozen, Remove names
+		_ = writeFile(fd, "freezer.state", "THAWED")
+		return nil
+	}, nil)
 }
 
 // signalAll sends SIGKILL until a look finds no process that has not had it: who

@@ -181,7 +181,7 @@ func (a action) enableSpare() error {
 }
 
 // claim takes a group that was there before: at a path of the user's choice,
-// and without processes.
+// without processes or groups below it, which would be another's.
 func (t *part) claim() error {
 	if !t.chosen {
 		return fmt.Errorf("mkdir %q: %w; another container has this name: choose another, or remove that one", t.dir, unix.EEXIST)
@@ -193,8 +193,32 @@ func (t *part) claim() error {
 	if text != "" {
 		return fmt.Errorf("use the existing group %q: %w: it has processes %s; end them, or choose another path", t.dir, unix.EBUSY, strings.Join(strings.Fields(text), " "))
 	}
+	names, err := subdirs(t.fd)
+	if err != nil {
+		return fmt.Errorf("list the groups in %q: %w", t.dir, err)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("use the existing group %q: %w: it has groups below it, such as %q; remove them, or choose another path", t.dir, unix.EBUSY, names[0])
+	}
+	if t.stands() {
+		return fmt.Errorf("use the existing group %q: %w: it is frozen, and the container would be; thaw it, or choose another path", t.dir, unix.EBUSY)
+	}
 	t.made = append(t.made, t.dir)
 	return nil
+}
+
+// stands says whether who comes into the group stands still: it is frozen, or one
+// above it.
+func (t *part) stands() bool {
+	if text, err := readText(t.fd, "cgroup.freeze"); err == nil && text == "1" {
+		return true
+	}
+	events, err := readFile(t.fd, "cgroup.events")
+	if err == nil && strings.Contains(string(events), "frozen 1") {
+		return true
+	}
+	text, err := readText(t.fd, "freezer.state")
+	return err == nil && text != "THAWED"
 }
 
 // apply writes values into the group's directory. Neighbours that go to the
