@@ -103,6 +103,9 @@ func (pl *Plan) finish(tty program.Arg) error {
 	commands := paths(process.Args[0], env)
 	early := pl.filter != nil && !process.NoNewPrivileges
 	enters := pl.options.Entered != nil
+	if !enters {
+		p.Add(program.Undumpable())
+	}
 	if enters && early && pl.appearsFirst() {
 		pl.appear(false)
 		enters = false
@@ -354,7 +357,7 @@ func (pl *Plan) initProcess(filterLast bool) {
 	p := pl.program
 	pl.info = program.Buffer(128)
 	waiting := []program.Op{
-		{Name: "untraceable", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_DUMPABLE), program.Int(0)}, Text: "prctl(PR_SET_DUMPABLE, 0)"},
+		program.Undumpable(),
 		named("close descriptors", program.CloseRange(3, ^uint32(0))),
 	}
 	if pl.filter != nil && filterLast {

@@ -18,8 +18,9 @@
 // It is looked for each time, in things that only the kernel changes:
 //
 //	creating  state.json has no process, and somebody holds the lock
-//	created   the process waits: the fifo has a reader. It is closed by execve, and
-//	          nobody inside the container can open it
+//	created   the process waits: it has the name from before its execve, and the fifo
+//	          has a reader. That is closed by execve, and nobody inside the container
+//	          can open it: while it waits it is closed to ptrace
 //	running   the process is there, with the start time it had
 //	paused    and its group is frozen
 //	stopped   it is not, or has not been collected; or there has never been one, and

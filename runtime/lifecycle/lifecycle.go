@@ -50,8 +50,11 @@ func (r *Runtime) Open(id string) (*Container, error) {
 	}
 	s, err := e.Load()
 	if errors.Is(err, os.ErrNotExist) {
-		if _, gone := r.Root.Open(id); errors.Is(gone, state.ErrNotExist) {
+		again, gone := r.Root.Open(id)
+		if errors.Is(gone, state.ErrNotExist) {
 			err = gone
+		} else if gone == nil {
+			again.Close()
 		}
 	}
 	if err != nil {
@@ -95,14 +98,19 @@ func (c *Container) Status() Status {
 	return Running
 }
 
-// waits says whether it waits for its start.
+// waits says whether it waits for its start: it has the name from before its
+// command, and the fifo. Neither is enough: a command can take any name, and
+// whoever can open the fifo could hold it. An error that does not say that nobody
+// has the fifo is none for it to run.
 func (c *Container) waits() bool {
-	fd, err := c.entry.Starter()
-	if err != nil {
+	if !c.waiting() {
 		return false
 	}
-	unix.Close(fd)
-	return true
+	fd, err := c.entry.Starter()
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.ENXIO && err != unix.ENOENT
 }
 
 // born is when a process was, in clock ticks after the machine (field 22 of
@@ -125,19 +133,34 @@ func born(pid int) (start uint64, zombie bool, name string, err error) {
 	return start, word[0] == "Z" || word[0] == "X", s[open+1 : end], err
 }
 
-// alive says whether a process runs, and is the one that it was.
+// alive says whether a process runs, and is the one that it was. One whose first
+// thread has ended is a zombie in /proc, while the others run: its descriptor is
+// readable when all have ended.
 func alive(pid int, start uint64) bool {
 	now, zombie, _, err := born(pid)
-	return err == nil && !zombie && now == start
+	if err != nil || now != start || !zombie {
+		return err == nil && now == start
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(pidfd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+	return n == 0 && err == nil
 }
 
 // openProcess is a descriptor of the container's first process; unix.ESRCH: it
 // has ended.
 func (c *Container) openProcess() (pidfd int, err error) {
-	if c.Pid == 0 {
+	if c.Pid == 0 || !alive(c.Pid, c.Start) {
 		return -1, unix.ESRCH
 	}
-	if pidfd, err = unix.PidfdOpen(c.Pid, 0); err != nil {
+	switch pidfd, err = unix.PidfdOpen(c.Pid, 0); err {
+	case nil:
+	case unix.EINVAL, unix.ENOENT: // the number is a thread's now, which is no process
+		return -1, unix.ESRCH
+	default:
 		return -1, err
 	}
 	if !alive(c.Pid, c.Start) { // asked after the descriptor is fixed to one process

@@ -79,26 +79,47 @@ func (c *Container) passed() bool {
 }
 
 // awaitExec waits until the child has closed the fifo: by execve, or by its end.
+// That alone would be in the hands of whoever else had it open, so the child is
+// looked at, too.
 func (c *Container) awaitExec(fifo int) error {
-	fds := []unix.PollFd{{Fd: int32(fifo)}} // POLLERR: nobody reads
-	for {
-		n, err := unix.Poll(fds, -1)
+	for fds := []unix.PollFd{{Fd: int32(fifo)}}; ; { // POLLERR: nobody reads
+		n, err := unix.Poll(fds, 50)
 		if err != nil && err != unix.EINTR {
 			return fmt.Errorf("start container %q: wait for its command: %w", c.ID, err)
 		}
-		if n > 0 {
+		if n > 0 || !c.waiting() {
 			break
 		}
 	}
 	if err := c.failure(); err != nil {
 		return err
 	}
-	// One that ended before its execve still has the name from before, as long as
-	// nobody has collected it.
-	if start, zombie, name, err := born(c.Pid); err == nil && start == c.Start && zombie && name == waitingName {
+	// One that ended before its execve has not read its byte, or still has the name
+	// from before, as long as nobody has collected it.
+	start, zombie, name, err := born(c.Pid)
+	if gone := err != nil || start != c.Start; gone && c.unread() || !gone && zombie && name == waitingName {
 		return c.ended()
 	}
 	return nil
+}
+
+// waiting says whether its first process is there, and has not executed its
+// command.
+func (c *Container) waiting() bool {
+	_, _, name, err := born(c.Pid)
+	return err == nil && name == waitingName && alive(c.Pid, c.Start)
+}
+
+// unread says whether the byte that starts the command is still in the fifo, which
+// somebody holds open.
+func (c *Container) unread() bool {
+	fd, err := c.entry.Waiter()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, make([]byte, 1))
+	return err == nil && n == 1
 }
 
 // waitingName is what the kernel calls a child until it executes its command.

@@ -273,6 +273,11 @@ func (e *Entry) Starter() (int, error) {
 	return unix.Openat(e.dir, StartFile, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
+// Waiter opens the fifo to read from it, as a container that waits does.
+func (e *Entry) Waiter() (int, error) {
+	return unix.Openat(e.dir, StartFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
 // Remove removes the directory with all that is in it, state.json last but the
 // lock, which must be held.
 func (e *Entry) Remove() error {
