@@ -104,7 +104,7 @@ func kill(g *globals, c *call) error {
 
 // parseSignal reads a number, or a name with or without SIG.
 func parseSignal(name string) (syscall.Signal, error) {
-	if n, err := strconv.Atoi(name); err == nil && n > 0 && n <= 64 {
+	if n, err := strconv.Atoi(name); err == nil && n >= 0 && n <= 64 { // 0 only asks whether it could be sent
 		return syscall.Signal(n), nil
 	}
 	upper := "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
@@ -130,7 +130,7 @@ func parseSignal(name string) (syscall.Signal, error) {
 			return syscall.Signal(n), nil
 		}
 	}
-	return 0, fmt.Errorf("unknown signal %q: give a number from 1 to 64, or a name such as SIGTERM or TERM", name)
+	return 0, fmt.Errorf("unknown signal %q: give a number from 0 to 64, or a name such as SIGTERM or TERM", name)
 }
 
 func remove(g *globals, c *call) error {

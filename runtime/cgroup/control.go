@@ -124,6 +124,56 @@ func processes(dir string) ([]int, error) {
 	return slices.Compact(list), err
 }
 
+// Signal sends a signal to every process that is in the group and in those below
+// while it looks.
+func (g *Group) Signal(sig unix.Signal) error {
+	list, err := g.Processes()
+	if err != nil {
+		return fmt.Errorf("signal control group %q: %w", g.name, err)
+	}
+	for some := range slices.Chunk(list, 200) { // of the descriptors that this process may have
+		if err := g.signal(some, sig); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signal sends a signal to some processes. A number may be another's by now: one
+// that is in the group when a descriptor is fixed to its process is not.
+func (g *Group) signal(list []int, sig unix.Signal) error {
+	fds := map[int]int{}
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	for _, pid := range list {
+		fd, err := unix.PidfdOpen(pid, 0)
+		switch err {
+		case nil:
+			fds[pid] = fd
+		case unix.ESRCH, unix.EINVAL, unix.ENOENT: // it has ended; or a thread has its number
+		default:
+			return fmt.Errorf("signal control group %q: open process %d: %w", g.name, pid, err)
+		}
+	}
+	still, err := g.Processes()
+	if err != nil {
+		return fmt.Errorf("signal control group %q: %w", g.name, err)
+	}
+	for _, pid := range still {
+		fd, ok := fds[pid]
+		if !ok {
+			continue
+		}
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("signal control group %q: send signal %d to process %d: %w; run as the user that started it, or as root", g.name, sig, pid, err)
+		}
+	}
+	return nil
+}
+
 // Kill ends every process in the group and in those below with SIGKILL. It
 // does not wait for them; Remove does. Version 2 does it at once (cgroup.kill,
 // Linux 5.14). On version 1 they are frozen first, if the group is in the

@@ -33,9 +33,21 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	case s == Stopped && !all:
 		return fmt.Errorf("kill container %q: %w", id, ErrNotRunning)
 	}
-	if all || sig == unix.SIGKILL && c.sharesPids() {
+	if all {
 		return c.signalAll(sig)
 	}
+	// Also when the group is killed: the first process may have left it.
+	if err := c.signalFirst(sig); err != nil {
+		return err
+	}
+	if sig == unix.SIGKILL && c.sharesPids() {
+		return c.killGroup()
+	}
+	return nil
+}
+
+// signalFirst sends a signal to the first process.
+func (c *Container) signalFirst(sig syscall.Signal) error {
 	pidfd, err := c.openProcess()
 	if err == nil {
 		err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
@@ -43,11 +55,21 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	}
 	switch {
 	case err == unix.ESRCH:
-		return fmt.Errorf("kill container %q: %w", id, ErrNotRunning)
+		return fmt.Errorf("kill container %q: %w", c.ID, ErrNotRunning)
 	case err != nil:
-		return fmt.Errorf("kill container %q: send signal %d to process %d: %w", id, sig, c.Pid, err)
+		return fmt.Errorf("kill container %q: send signal %d to process %d: %w", c.ID, sig, c.Pid, err)
 	}
 	return nil
+}
+
+// killGroup kills what is in the container's group, if it has one.
+func (c *Container) killGroup() error {
+	g, err := c.group()
+	if err != nil || g == nil {
+		return err
+	}
+	defer g.Close()
+	return g.Kill()
 }
 
 // sharesPids says whether the container has no pid namespace of its own.
@@ -60,8 +82,12 @@ func (c *Container) sharesPids() bool {
 	return !ok || n.Path != ""
 }
 
-// signalAll sends a signal to every process of the group.
+// signalAll sends a signal to every process of the group. Without a first process
+// nobody knows whether the group is the container's: its making was cut short.
 func (c *Container) signalAll(sig syscall.Signal) error {
+	if c.Pid == 0 {
+		return fmt.Errorf("kill container %q: %w: it was not made completely: delete it", c.ID, ErrNotRunning)
+	}
 	g, err := c.group()
 	if err != nil {
 		return err
@@ -70,19 +96,13 @@ func (c *Container) signalAll(sig syscall.Signal) error {
 		return fmt.Errorf("kill container %q: it has no control group, so only its first process is known: leave --all out", c.ID)
 	}
 	defer g.Close()
-	if sig == unix.SIGKILL {
-		return g.Kill()
+	if sig != unix.SIGKILL {
+		return g.Signal(sig)
 	}
-	list, err := g.Processes()
-	if err != nil {
+	if err := c.signalFirst(sig); err != nil && !errors.Is(err, ErrNotRunning) {
 		return err
 	}
-	for _, pid := range list {
-		if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("kill container %q: send signal %d to process %d: %w", c.ID, sig, pid, err)
-		}
-	}
-	return nil
+	return g.Kill()
 }
 
 // group is the container's control group; nil: it has none, or none any more.
@@ -139,6 +159,9 @@ func (r *Runtime) Delete(id string, force bool) error {
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}
+	if c.Pid == 0 {
+		return c.removeHalf(force)
+	}
 	return r.remove(c)
 }
 
@@ -148,6 +171,23 @@ func (c *Container) kill() {
 		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // what is left, remove deals with
 		unix.Close(pidfd)
 	}
+}
+
+// removeHalf removes what a create that was cut short has left. It wrote down its
+// control groups before it made them or found that they are another's: nothing is
+// killed, and what is not empty stays, which without force is an error.
+func (c *Container) removeHalf(force bool) error {
+	g, err := c.group()
+	if err != nil {
+		return err
+	}
+	if g != nil {
+		defer g.Close()
+		if err := g.RemoveEmpty(); err != nil && !(force && errors.Is(err, unix.EBUSY)) {
+			return fmt.Errorf("delete container %q: %w; with --force it stays", c.ID, err)
+		}
+	}
+	return c.entry.Remove()
 }
 
 // remove ends what is left of the container, and removes it.
