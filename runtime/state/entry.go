@@ -45,8 +45,19 @@ const patience = 10 * time.Second
 // meanwhile is an ErrNotExist.
 func (e *Entry) Lock() error { return e.lockWith(0) }
 
-// LockAnyway is Lock, also where a crash left no lock to hold.
-func (e *Entry) LockAnyway() error { return e.lockWith(unix.O_CREAT) }
+// LockAnyway is Lock, also where a crash left no lock to hold. Where none can be
+// made, as on a full disk, a directory with nothing in it is removed at once: that
+// is an ErrNotExist, too.
+func (e *Entry) LockAnyway() error {
+	err := e.lockWith(unix.O_CREAT)
+	if err == nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotExist) {
+		return err
+	}
+	if unix.Rmdir(e.path) == nil {
+		return fmt.Errorf("lock container %q: %w any more", e.ID, ErrNotExist)
+	}
+	return err
+}
 
 // openLock opens the lock. While a container is made or removed there is none, for
 // a moment.

@@ -78,11 +78,13 @@ func (r Root) Create(id string) (*Entry, error) {
 	}
 	e, err := r.Open(id)
 	if err != nil {
+		_ = unix.Rmdir(dir) // it is empty; a directory alone would be a broken container
 		return nil, err
 	}
 	if err := e.lockWith(unix.O_CREAT | unix.O_EXCL); err != nil {
 		e.Close()
-		return nil, fmt.Errorf("create container %q: somebody removed it meanwhile: %w", id, err)
+		_ = unix.Rmdir(dir) // likewise, unless somebody has locked it to remove it
+		return nil, fmt.Errorf("create container %q: %w", id, err)
 	}
 	return e, nil
 }
