@@ -21,10 +21,10 @@ func (g *Group) Remove() error { return g.removeWith(removeTree) }
 func (g *Group) RemoveEmpty() error { return g.removeWith(removeEmpty) }
 
 // LeftError says that a group is still there.
-type LeftError struct{ err error }
+type LeftError struct{ Err error }
 
-func (e *LeftError) Error() string { return e.err.Error() }
-func (e *LeftError) Unwrap() error { return e.err }
+func (e *LeftError) Error() string { return e.Err.Error() }
+func (e *LeftError) Unwrap() error { return e.Err }
 
 func (g *Group) removeWith(rmdir func(dir string) error) error {
 	var all error

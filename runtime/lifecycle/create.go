@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/cgroup"
 	"isoperf/runtime/container"
 	"isoperf/runtime/notify"
 	"isoperf/runtime/program"
@@ -75,7 +76,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	defer c.entry.Close()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, c.entry.Remove())
+			err = undo(c.entry, err)
 			if c.plan != nil {
 				c.plan.Poststop(func(err error) { r.warn(err.Error()) })
 			}
@@ -93,6 +94,16 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 		return fmt.Errorf("create container %q: %w", o.ID, err)
 	}
 	return c.run(ctx, r)
+}
+
+// undo removes the directory of a container that could not be made. When a control
+// group of it is still there, nothing else would lead to that.
+func undo(e *state.Entry, err error) error {
+	var left *cgroup.LeftError
+	if errors.As(err, &left) {
+		return fmt.Errorf("%w; delete container %q with --force once that can go", err, e.ID)
+	}
+	return errors.Join(err, e.Remove())
 }
 
 // run makes the processes, and leaves them alone.
@@ -173,7 +184,13 @@ func (c *creation) settle(ct *container.Container) (err error) {
 			return err
 		}
 	}
-	return ct.Leave()
+	if err := ct.Leave(); err != nil {
+		if c.options.PidFile != "" {
+			_ = os.Remove(c.options.PidFile) // of the two errors this one matters
+		}
+		return err
+	}
+	return nil
 }
 
 // openConsole connects to the socket that gets the terminal.
@@ -207,13 +224,20 @@ func (c *creation) closeAll() {
 // writePidFile writes the number into a file, whole: a reader sees none, or it.
 func writePidFile(name string, pid int) error {
 	part := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
-	err := os.WriteFile(part, strconv.AppendInt(nil, int64(pid), 10), 0o644)
-	if err == nil {
-		if err = os.Rename(part, name); err != nil {
-			_ = os.Remove(part)
-		}
+	// What has the name already may be a link that another user has put there.
+	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	_, err = f.Write(strconv.AppendInt(nil, int64(pid), 10))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, name)
 	}
 	if err != nil {
+		_ = os.Remove(part) // of the two errors this one matters
 		return fmt.Errorf("--pid-file: %w", err)
 	}
 	return nil
@@ -225,7 +249,12 @@ func explain(sc *spec.Container, err error) error {
 	if !errors.As(err, &op) || op.Op.Call != unix.SYS_FACCESSAT2 {
 		return err
 	}
-	return fmt.Errorf("start container process: exec: %q: %w", sc.Process.Args[0], notExecutable(sc.Process.Args[0], op.Errno))
+	told := fmt.Errorf("start container process: exec: %q: %w", sc.Process.Args[0], notExecutable(sc.Process.Args[0], op.Errno))
+	var left *cgroup.LeftError
+	if errors.As(err, &left) {
+		return errors.Join(told, left)
+	}
+	return told
 }
 
 // connectConsole connects to the socket that gets a terminal.
