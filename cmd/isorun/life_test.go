@@ -285,6 +285,17 @@ func TestNoCommand(t *testing.T) {
 	l.create()
 	l.fails(`exec: "/broken": exec format error`, "start", "life")
 	l.must("delete", "life")
+	with(`"/busybox", "` + strings.Repeat("x", 200<<10) + `"`) // an argument may have 128 KiB
+	l.create()
+	l.fails(`exec: "/busybox": argument list too long`, "start", "life")
+	l.must("delete", "life")
+	if err := errors.Join(os.MkdirAll(l.dir+"/rootfs/usr/bin", 0o755), os.Link(l.dir+"/rootfs/busybox", l.dir+"/rootfs/usr/bin/busybox")); err != nil {
+		t.Fatal(err)
+	}
+	with(`"busybox", "` + strings.Repeat("x", 200<<10) + `"`) // and along PATH
+	l.create()
+	l.fails(`exec: "busybox": argument list too long`, "start", "life")
+	l.must("delete", "life")
 	with(`"/proc"`) // a directory can be searched, but not executed
 	l.create()
 	l.fails(`exec: "/proc": permission denied`, "start", "life")

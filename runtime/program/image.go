@@ -21,7 +21,7 @@ type record struct {
 	accept   [4]uint16 // 0: unused
 	zero     int16
 	quiet    uint16 // 1: no time stamp
-	_        uint32
+	onward   uint32 // 1: an errno that is not accepted goes on with the next op
 	args     [6]uint64
 	result   int64
 	stamp    uint64 // 0: the op did not run
@@ -289,6 +289,9 @@ func (img *Image) writeOps(from int) {
 		r.call, r.skip, r.zero = int32(op.Call), int16(op.Skip), int16(op.Zero)
 		for j, e := range op.Accept {
 			r.accept[j] = uint16(e)
+		}
+		if op.Onward {
+			r.onward = 1
 		}
 		for j, arg := range op.Args {
 			if k := arg.kind(); k == argResult || k == argHeld {

@@ -150,6 +150,9 @@ failed:
 	JEQ  accepted
 	CMPW (record_accept+6)(BX), R13
 	JEQ  accepted
+	XORL AX, AX
+	CMPL record_onward(BX), $0
+	JNE  skip
 	MOVQ BX, header_failed(R12)
 	JMP  quit
 

@@ -142,6 +142,9 @@ failed:
 	MOVHU (record_accept+6)(R20), R0
 	CMP   R0, R21
 	BEQ   accepted
+	MOVD  $0, R0
+	MOVWU record_onward(R20), R1
+	CBNZ  R1, skip
 	MOVD  R20, header_failed(R19)
 	B     quit
 

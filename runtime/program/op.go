@@ -27,6 +27,9 @@ type Op struct {
 	// child after a clone3, the end of what read(2) reads, or plain success. 0
 	// goes on with the next op; a negative number goes back.
 	Zero int
+	// Onward says that an errno which is not accepted goes on with the next op,
+	// too, rather than end the program.
+	Onward bool
 }
 
 // Call is a system call number, or a control when it is negative.
@@ -225,6 +228,9 @@ func (op Op) String() string {
 		case op.Skip < 0:
 			fmt.Fprintf(&b, ": back %d", -op.Skip)
 		}
+	}
+	if op.Onward {
+		b.WriteString("  on any other error: the next")
 	}
 	switch {
 	case op.Zero > 0:

@@ -292,9 +292,8 @@ func (p *Program) Last(op Op) { p.LastOps(func(p *Program) { p.Add(op) }) }
 func (p *Program) LastOps(add func(p *Program)) { p.last = append(p.last, add) }
 
 // ReportExec has the child write to a descriptor why the command cannot be
-// executed, for others than the launcher: 8 bytes, the negative errno, for those
-// that people meet (no such file, not allowed, no program). Nothing is written
-// where a filter forbids that. It must come before Exec.
+// executed, for others than the launcher: 8 bytes, the negative errno. Nothing is
+// written where a filter forbids that. It must come before Exec.
 func (p *Program) ReportExec(fd Arg) { p.report, p.reported = fd, true }
 
 // Exec ends the program with the command at path. Before it, the child gets
@@ -308,24 +307,26 @@ func (p *Program) Exec(path string, argv, env []string) { p.ExecFirst([]string{p
 func (p *Program) ExecFirst(paths []string, argv, env []string) {
 	p.ready()
 	args, vars := Strings(argv), Strings(env) // once for all
+	before := len(p.ops)
 	for i, path := range paths {
 		op := execve(String(path), args, vars)
+		op.Onward = p.reported
 		if i < len(paths)-1 {
 			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES}
-		} else if p.reported {
-			op.Accept = []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ENOEXEC}
+			if p.reported {
+				op.Skip = 2 // the report
+			}
 		}
 		p.Add(op)
+		if p.reported {
+			p.Add(Op{
+				Name: "report", Call: unix.SYS_WRITE, Args: [6]Arg{p.report, ResultAt(Ref(len(p.ops) - 1)), Int(8)},
+				Text: fmt.Sprintf("write(%v, the result of that execve, 8)", p.report),
+			})
+			p.Add(Exit(127))
+		}
 	}
-	p.execs = len(paths)
-	if p.reported {
-		p.Add(Op{
-			Name: "report", Call: unix.SYS_WRITE, Args: [6]Arg{p.report, ResultAt(Ref(len(p.ops) - 1)), Int(8)},
-			Text: fmt.Sprintf("write(%v, the result of the last execve, 8)", p.report),
-		})
-		p.Add(Exit(127))
-		p.execs += 2
-	}
+	p.execs = len(p.ops) - before
 }
 
 // ExecAt is Exec of the file behind a descriptor.
