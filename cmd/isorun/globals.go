@@ -24,7 +24,7 @@ type globals struct {
 func (g *globals) flags() flagSet {
 	g.logFormat = "text"
 	return flagSet{
-		{long: "root", value: "DIR", text: &g.root, help: "where containers are kept (default /run/isorun, or $XDG_RUNTIME_DIR/isorun)"},
+		{long: "root", value: "DIR", text: &g.root, help: "where containers are kept (default /run/isorun, or $XDG_RUNTIME_DIR/isorun); one in the foreground is not"},
 		{long: "log", value: "FILE", text: &g.log, help: "append errors and warnings to a file, too"},
 		{long: "log-format", value: "FORMAT", text: &g.logFormat, preset: g.logFormat, help: "of the log: text or json"},
 		{long: "systemd-cgroup", on: &g.systemd, help: "have systemd make the control groups"},
@@ -84,6 +84,14 @@ func (g *globals) do(c command, args []string) int {
 	var code exitCode
 	if errors.As(err, &code) {
 		return int(code)
+	}
+	return g.fail(1, err)
+}
+
+// wrong is the end of what is no command: engines read the log there, too.
+func (g *globals) wrong(err error) int {
+	if g.openLog() != nil {
+		g.logged = nil // it is wrong, too; one error is enough
 	}
 	return g.fail(1, err)
 }

@@ -27,7 +27,6 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"isoperf/runtime/foreground"
 	"isoperf/runtime/program"
 	"isoperf/runtime/program/inherit"
 )
@@ -76,14 +75,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		help(stdout)
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "isorun: %v (isorun --help)\n", err)
-		return foreground.ExitOwn
+		return g.wrong(fmt.Errorf("%w (isorun --help)", err))
 	case g.showVersion:
 		fmt.Fprintf(stdout, "isorun version %s\nspec: %s\ngo: %s\n", version(), specs.Version, runtime.Version())
 		return 0
 	case len(args) == 0:
 		help(stderr)
-		return foreground.ExitOwn
+		return 1
 	}
 	switch args[0] {
 	case "run":
@@ -99,8 +97,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return g.do(c, args[1:])
 		}
 	}
-	fmt.Fprintf(stderr, "isorun: unknown command %q: see isorun --help\n", args[0])
-	return foreground.ExitOwn
+	return g.wrong(fmt.Errorf("unknown command %q: see isorun --help", args[0]))
 }
 
 // commandList is the list for the help text.

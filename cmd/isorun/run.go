@@ -8,6 +8,7 @@ import (
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
+	"isoperf/runtime/lifecycle"
 	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 )
@@ -29,7 +30,7 @@ const records = "/run/isoperf"
 
 // runBundle is "isorun run".
 func runBundle(g *globals, args []string) (code int) {
-	stdout, stderr := g.stdout, g.stderr
+	stdout := g.stdout
 	defer program.TakeSpare(0) // also when there is no container
 	bundle, plan, file, preserve := ".", false, "", "0"
 	flags := flagSet{
@@ -38,7 +39,10 @@ func runBundle(g *globals, args []string) (code int) {
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
 		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC; FILE may be the number of an open descriptor"},
 	}
-	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
+	fail := func(err error) int { return g.fail(foreground.ExitOwn, err) }
+	if err := g.openLog(); err != nil {
+		return fail(err)
+	}
 	args, err := flags.parse(args, false)
 	switch {
 	case err == errHelp:
@@ -64,7 +68,7 @@ func runBundle(g *globals, args []string) (code int) {
 	c.ID = args[0]
 	c.LoopbackUp = true
 	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
-		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
+		Warn: g.warn}
 	served, err := serve(c, &o, preserve)
 	if err != nil {
 		return fail(err)
@@ -78,13 +82,18 @@ func runBundle(g *globals, args []string) (code int) {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
+	if g.systemd {
+		if err := lifecycle.CheckSystemd(c.Linux.CgroupsPath); err != nil {
+			return fail(err)
+		}
+	}
 	if plan {
 		if err := printPlan(c, o, stdout); err != nil {
 			return fail(err)
 		}
 		return 0
 	}
-	return runContainer(c, o, line, stderr)
+	return g.runContainer(c, o, line)
 }
 
 func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error {
@@ -95,7 +104,7 @@ func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error 
 	return p.Print(stdout)
 }
 
-func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
+func (g *globals) runContainer(c *spec.Container, o foreground.Options, line *timeline) int {
 	if line != nil {
 		o.Idle = line.rehearse
 	}
@@ -104,8 +113,7 @@ func runContainer(c *spec.Container, o foreground.Options, line *timeline, stder
 		err = werr
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "isorun: %v\n", err)
-		return foreground.ExitCode(err)
+		return g.fail(foreground.ExitCode(err), err)
 	}
 	return result.Status.ExitCode()
 }
