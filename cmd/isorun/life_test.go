@@ -216,6 +216,42 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
+// With a filter that is in force while it waits, too.
+func TestWaitingFiltered(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // without noNewPrivileges an ordinary user may load no filter
+	}
+	l := newLives(t)
+	config := l.dir + "/config.json"
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(rules string) {
+		now := strings.Replace(string(text), `"noNewPrivileges": true`, `"noNewPrivileges": false`, 1)
+		now = strings.Replace(now, `"linux": {`, `"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"`+rules+`}, `, 1)
+		if err := os.WriteFile(config, []byte(now), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with("")
+	l.create()
+	pid := l.state().Pid
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil || len(fds) != 5 {
+		t.Errorf("it has %d descriptors, want stdio, the fifo and the file of failures: %v", len(fds), fds)
+	}
+	l.must("start", "life")
+	l.must("delete", "-f", "life")
+	// The child looks for its launcher while it waits.
+	with(`, "syscalls": [{"names": ["poll", "ppoll"], "action": "SCMP_ACT_KILL_PROCESS"}]`)
+	l.fails("poll", "create", "life")
+	with(`, "syscalls": [{"names": ["close_range"], "action": "SCMP_ACT_ERRNO"}]`)
+	l.create()
+	l.must("start", "life")
+	l.must("delete", "-f", "life")
+}
+
 // What the command has, and that it is orphaned to whom its creator's parent chose.
 func TestStdio(t *testing.T) {
 	l := newLives(t)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/program"
+	"isoperf/runtime/seccomp"
 )
 
 // Hold has the container wait, complete but for the execution of its command, for
@@ -65,9 +66,9 @@ func (pl *Plan) holdBack(early bool) {
 	if !h.waits() {
 		return
 	}
-	if !early {
+	if !early || pl.filter.Allows(seccomp.Call{Number: unix.SYS_CLOSE_RANGE}) == nil {
 		// Directories of the host, mounts, the launcher: for weeks nobody needs
-		// them. An early filter may not know the call.
+		// them. An early filter may not know the call; execve closes them, too.
 		next := 3 + pl.options.Preserve
 		kept := []int{h.Start, h.Failure}
 		if pl.hasStartHooks() {
