@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -258,4 +259,12 @@ func mountFlags(flags uintptr) string {
 		{Bit: unix.MS_SILENT, Name: "MS_SILENT"}, {Bit: unix.MS_PRIVATE, Name: "MS_PRIVATE"}, {Bit: unix.MS_SLAVE, Name: "MS_SLAVE"},
 		{Bit: unix.MS_SHARED, Name: "MS_SHARED"}, {Bit: unix.MS_UNBINDABLE, Name: "MS_UNBINDABLE"}, {Bit: unix.MS_STRICTATIME, Name: "MS_STRICTATIME"},
 	})
+}
+
+// errnoName is the errno's symbol, "ENOENT".
+func errnoName(e syscall.Errno) string {
+	if name := unix.ErrnoName(e); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(e))
 }
