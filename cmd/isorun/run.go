@@ -8,7 +8,6 @@ import (
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
-	"isoperf/runtime/lifecycle"
 	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 )
@@ -42,6 +41,9 @@ func runBundle(g *globals, args []string) (code int) {
 	fail := func(err error) int { return g.fail(foreground.ExitOwn, err) }
 	if err := g.openLog(); err != nil {
 		return fail(err)
+	}
+	if g.systemd {
+		return fail(errors.New("--systemd-cgroup: a container in the foreground has no scope of systemd's: leave it out, or create and start it"))
 	}
 	args, err := flags.parse(args, false)
 	switch {
@@ -82,11 +84,6 @@ func runBundle(g *globals, args []string) (code int) {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
-	if g.systemd {
-		if err := lifecycle.CheckSystemd(c.Linux.CgroupsPath); err != nil {
-			return fail(err)
-		}
-	}
 	if plan {
 		if err := printPlan(c, o, stdout); err != nil {
 			return fail(err)

@@ -61,7 +61,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
 	if r.Systemd {
-		if err := CheckSystemd(sc.Linux.CgroupsPath); err != nil {
+		if err := checkSystemd(sc.Linux.CgroupsPath); err != nil {
 			return err
 		}
 	}

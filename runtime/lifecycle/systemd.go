@@ -43,8 +43,8 @@ func ParseUnit(path string) (Unit, error) {
 	return u, nil
 }
 
-// CheckSystemd says why systemd cannot make the group.
-func CheckSystemd(path string) error {
+// checkSystemd says why systemd cannot make the group.
+func checkSystemd(path string) error {
 	u, err := ParseUnit(path)
 	if err != nil {
 		return err
