@@ -603,7 +603,9 @@ func TestExecAffinity(t *testing.T) {
 	if err := os.WriteFile(file, []byte(process), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out := l.must("exec", "-p", file, "life"); out != "Cpus_allowed_list:\t0\n" {
+	// What becomes of the first alone is the kernel's business: before Linux 6.2 it
+	// gives a process all processors of the group that it comes into.
+	if out := l.must("exec", "-p", file, "life"); !strings.HasPrefix(out, "Cpus_allowed_list:\t0") {
 		t.Errorf("it prints %q", out)
 	}
 	own, err := exec.Command("grep", "Cpus_allowed_list", fmt.Sprintf("/proc/%d/status", l.state().Pid)).Output()
