@@ -134,23 +134,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 	if pl.spec.Init {
 		pl.initProcess(process.NoNewPrivileges)
 	}
-	if process.Terminal {
-		pl.attached = p.Wait("terminal attached")
-	}
-	p.Add(program.Setsid())
-	if process.Terminal {
-		if pl.options.Console != 0 && pl.options.Entered == nil {
-			for fd := range 3 {
-				p.Add(named("stdio", program.Dup3(tty, fd, 0)))
-			}
-		}
-		p.Add(named("controlling terminal", program.Ioctl(program.Int(0), "TIOCSCTTY", unix.TIOCSCTTY, program.Int(0))))
-	}
-	mask := uint32(0o022)
-	if process.User.Umask != nil {
-		mask = *process.User.Umask
-	}
-	p.Add(program.Umask(mask))
+	pl.session(tty)
 	if pl.options.Hold.waits() && !early {
 		pl.lookUp(commands)
 	}
@@ -180,6 +164,29 @@ func (pl *Plan) enterCwd() {
 func (pl *Plan) entersLate() bool {
 	return pl.filter == nil || pl.spec.Process.NoNewPrivileges ||
 		pl.filter.Allows(seccomp.Call{Number: unix.SYS_OPENAT2}, seccomp.Call{Number: unix.SYS_FCHDIR}) == nil
+}
+
+// session gives the command a session of its own, with its terminal, and the mask
+// of the files that it makes.
+func (pl *Plan) session(tty program.Arg) {
+	p, process := pl.program, pl.spec.Process
+	if process.Terminal {
+		pl.attached = p.Wait("terminal attached")
+	}
+	p.Add(program.Setsid())
+	if process.Terminal {
+		if pl.options.Console != 0 && pl.options.Entered == nil {
+			for fd := range 3 {
+				p.Add(named("stdio", program.Dup3(tty, fd, 0)))
+			}
+		}
+		p.Add(named("controlling terminal", program.Ioctl(program.Int(0), "TIOCSCTTY", unix.TIOCSCTTY, program.Int(0))))
+	}
+	mask := uint32(0o022)
+	if process.User.Umask != nil {
+		mask = *process.User.Umask
+	}
+	p.Add(program.Umask(mask))
 }
 
 // credentials drops what the command may not have. In a user namespace whose

@@ -250,10 +250,8 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.event("connect network", start)
 		c.process.Open(pl.connected)
 	}
-	if pl.notified != 0 && !pl.spec.Process.NoNewPrivileges { // gates open in their order
-		if err := c.hear(); err != nil {
-			return err
-		}
+	if err := c.hearEarly(); err != nil {
+		return err
 	}
 	if pl.forked != 0 {
 		if err := c.process.Await(pl.confined); err != nil {
