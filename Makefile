@@ -1,5 +1,6 @@
 # Every target runs on its own; `make help` lists them.
 PREFIX  ?= /usr/local
+FUZZTIME ?= 20s
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION) -X main.buildCommit=$(COMMIT)
@@ -64,6 +65,9 @@ test-oci: build ## the OCI's validation suite, isorun beside runc; scripts/oci/R
 test-engines: build ## podman, rootful and rootless, and containerd with isorun as their runtime
 	scripts/oci/engines
 
+fuzz: ## every fuzz target, each for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
 
@@ -81,4 +85,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm test-oci test-engines results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm test-oci test-engines fuzz results results-vm clean install

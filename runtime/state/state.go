@@ -125,7 +125,7 @@ func parse(text string) (*State, error) {
 	if s.Pid < 0 {
 		return nil, fmt.Errorf("pid: %d is no process", s.Pid)
 	}
-	if s.Created, err = time.Parse(time.RFC3339Nano, created); err != nil {
+	if s.Created, err = time.Parse(time.RFC3339Nano, created); err != nil || s.Created.UTC().Year() > 9999 || s.Created.UTC().Year() < 0 {
 		return nil, fmt.Errorf("created: %s is no time", strconv.Quote(created))
 	}
 	return s, nil
