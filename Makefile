@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X main.buildVersion=$(VERSION) -X main.buildCommit=$(COMMIT)
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELLS  := scripts/setup scripts/peers scripts/results scripts/ci/gate \
 	scripts/fleet/measure scripts/fleet/slurm scripts/fleet/collect scripts/fleet/try-slurm \
-	scripts/oci/suite scripts/oci/one scripts/oci/engines scripts/arm64/run.sh \
+	scripts/oci/suite scripts/oci/one scripts/oci/engines scripts/fuzz scripts/arm64/run.sh \
 	scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
 export CGO_ENABLED = 0
 
@@ -68,6 +68,12 @@ test-engines: build ## podman, rootful and rootless, and containerd with isorun 
 fuzz: ## every fuzz target, each for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
+test-long: build ## the hours: 20,000 containers with kills, the suite, engines, and fuzzing of 10 minutes each
+	ISOPERF_SOAK=20000 go test -count=1 -timeout 60m -v -run TestSoak ./cmd/isorun
+	scripts/oci/suite
+	scripts/oci/engines
+	scripts/fuzz 10m
+
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
 
@@ -85,4 +91,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm test-oci test-engines fuzz results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm test-oci test-engines fuzz test-long results results-vm clean install

@@ -48,6 +48,7 @@ func TestHostMounts(t *testing.T) {
 			t.Errorf("there are %d mounts while it lives, want more than %d", n, before)
 		}
 		l.must("start", "life")
+		l.fails("give it a mount namespace", "exec", "life", "/busybox", "true")
 		l.must("kill", "life", "KILL")
 		l.stops()
 		l.must("delete", "life")
