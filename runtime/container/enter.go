@@ -81,7 +81,7 @@ func (e *Entered) Close() {
 // enter writes what the child does on its way into a container.
 func (pl *Plan) enter() (err error) {
 	c, p, e := pl.spec, pl.program, pl.options.Entered
-	if e.Flags&unix.CLONE_NEWNS == 0 && !c.HostRoot {
+	if e.Flags&unix.CLONE_NEWNS == 0 {
 		// Its root is that of a chroot, which setns does not lead to.
 		return errors.New("exec: the container is in this process's own mount namespace, and only its processes have its root: give it a mount namespace to enter it")
 	}
