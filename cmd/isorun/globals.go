@@ -59,9 +59,28 @@ func (c *call) parse(flags flagSet, least, most int) error {
 	}
 	c.args = rest
 	if len(rest) < least || most >= 0 && len(rest) > most {
-		return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", len(rest), c.name, c.command.args)
+		return c.wrongNumber(len(rest))
 	}
 	return nil
+}
+
+// parseCommand is parse of a command whose other arguments begin with the first
+// that is no flag, and may look like flags.
+func (c *call) parseCommand(flags flagSet, least int) error {
+	c.flags = flags
+	rest, err := flags.parse(c.args, true)
+	if err != nil {
+		return err
+	}
+	c.args = rest
+	if len(rest) < least {
+		return c.wrongNumber(len(rest))
+	}
+	return nil
+}
+
+func (c *call) wrongNumber(n int) error {
+	return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", n, c.name, c.command.args)
 }
 
 // do runs a command; the result is the exit status.

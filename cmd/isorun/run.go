@@ -31,12 +31,15 @@ const records = "/run/isoperf"
 func runBundle(g *globals, args []string) int {
 	stdout, stderr := g.stdout, g.stderr
 	defer program.TakeSpare(0) // also when there is no container
-	bundle, plan, file := ".", false, ""
-	flags := flagSet{
-		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
+	plan, file := false, ""
+	var d detached
+	flags := append(createFlags(&d.options, &d.noPivot, &d.preserve), flagSet{
+		{short: "d", long: "detach", on: &d.on, help: "create and start it, and let it go; it is in the state directory then, and only then"},
+		{long: "keep", on: &d.keep, help: "accepted with --detach: a container in the background stays until it is deleted"},
+		{long: "no-subreaper", on: &d.noSubreaper, help: "accepted: orphans are never adopted"},
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
 		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC; FILE may be the number of an open descriptor"},
-	}
+	}...)
 	fail := func(err error) int { fmt.Fprintf(stderr, "isorun: %v\n", err); return foreground.ExitOwn }
 	args, err := flags.parse(args, false)
 	switch {
@@ -48,6 +51,13 @@ func runBundle(g *globals, args []string) int {
 	case len(args) != 1:
 		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", len(args)))
 	}
+	if d.on {
+		return d.run(g, args[0], plan || file != "")
+	}
+	if err := d.foreground(); err != nil {
+		return fail(err)
+	}
+	bundle := d.options.Bundle
 	if plan && file != "" {
 		return fail(errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)"))
 	}
@@ -66,7 +76,7 @@ func runBundle(g *globals, args []string) int {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
-	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
 		p, err := foreground.Prepare(c, o)

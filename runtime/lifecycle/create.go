@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,6 +28,8 @@ type CreateOptions struct {
 	// ConsoleSocket is a unix socket that gets the terminal, when the command has
 	// one; empty: none.
 	ConsoleSocket string
+	// KeepKeyring leaves the container the caller's session keyring.
+	KeepKeyring bool
 }
 
 // creation is a container that is being created.
@@ -76,7 +79,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 
 // run makes the processes, and leaves them alone.
 func (c *creation) run(ctx context.Context, r *Runtime) error {
-	pl, err := c.plan()
+	pl, err := c.plan(r)
 	if err != nil {
 		return err
 	}
@@ -106,12 +109,20 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 }
 
 // plan plans the child.
-func (c *creation) plan() (*container.Plan, error) {
-	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true}
+func (c *creation) plan(r *Runtime) (*container.Plan, error) {
+	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, KeepKeyring: c.options.KeepKeyring}
 	if c.console >= 0 {
 		o.Console = c.console
 	}
 	return container.Begin(c.spec, o)
+}
+
+// groupName names a container's control group, where config.json does not: the
+// same ID may be in another root, too.
+func (r *Runtime) groupName(id string) string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(r.Root)) // it never fails
+	return fmt.Sprintf("%s@%08x", id, sum.Sum32())
 }
 
 // settle writes down that there is a container, and lets it go.

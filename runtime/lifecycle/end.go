@@ -19,7 +19,7 @@ var ErrNotRunning = errors.New("container not running")
 // Kill sends a signal to the container's first process, or to all of its
 // processes. SIGKILL also reaches those of a container that shares its pid
 // namespace, which do not end with the first one.
-func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
+func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) (err error) {
 	c, err := r.Open(id)
 	if err != nil {
 		return err
@@ -34,6 +34,10 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	if all || sig == unix.SIGKILL && c.sharesPids() {
 		return c.signalAll(sig)
 	}
+	if sig == unix.SIGKILL && c.Group.Frozen() {
+		// What version 1 has frozen does not die; version 2's does.
+		defer func() { err = errors.Join(err, c.thaw()) }()
+	}
 	pidfd, err := c.openProcess()
 	if err == nil {
 		err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
@@ -46,6 +50,16 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 		return fmt.Errorf("kill container %q: send signal %d to process %d: %w", id, sig, c.Pid, err)
 	}
 	return nil
+}
+
+// thaw lets a paused container go on, which was killed.
+func (c *Container) thaw() error {
+	g, err := c.group()
+	if g == nil || err != nil {
+		return err
+	}
+	defer g.Close()
+	return g.Thaw()
 }
 
 // sharesPids says whether the container has no pid namespace of its own.

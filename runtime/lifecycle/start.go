@@ -100,13 +100,21 @@ func notExecutable(command string, errno syscall.Errno) error {
 	return errno
 }
 
-// Spec is the container's configuration, as it was when it was created.
+// Spec is the container's configuration, as it was when it was created; its
+// limits are those of the last update.
 func (c *Container) Spec() (*spec.Container, error) {
 	sc, err := spec.Load(c.entry.Dir())
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of container %q: %w", c.ID, err)
 	}
 	sc.ID, sc.Bundle = c.ID, c.Bundle
+	limits, err := c.resources()
+	if err != nil {
+		return nil, fmt.Errorf("read the limits of container %q: %w", c.ID, err)
+	}
+	if limits != nil && sc.Linux != nil {
+		sc.Linux.Resources = limits
+	}
 	return sc, nil
 }
 

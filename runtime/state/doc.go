@@ -5,6 +5,7 @@
 //	ROOT/ID/lock         held by who changes the container; its text is that process
 //	ROOT/ID/state.json   what is known, in this package's own form; see State
 //	ROOT/ID/config.json  the configuration as it was at create
+//	ROOT/ID/resources.json  its linux.resources, when they were changed since
 //	ROOT/ID/start        a fifo: the command is executed when a byte comes
 //	ROOT/ID/failure      why it could not be: an errno, 8 bytes; usually empty
 //

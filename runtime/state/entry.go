@@ -13,12 +13,13 @@ import (
 
 // The files of a container's directory.
 const (
-	lockFile    = "lock"
-	stateFile   = "state.json"
-	ConfigFile  = "config.json"
-	StartFile   = "start"
-	FailureFile = "failure"
-	partEnd     = ".part" // of a file that is being written
+	lockFile      = "lock"
+	stateFile     = "state.json"
+	ConfigFile    = "config.json"
+	ResourcesFile = "resources.json"
+	StartFile     = "start"
+	FailureFile   = "failure"
+	partEnd       = ".part" // of a file that is being written
 )
 
 // Entry is a container's directory. It stays that directory: when the container
