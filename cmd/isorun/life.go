@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/lifecycle"
+	"isoperf/runtime/program"
 )
 
 // commands are all that use the state directory. In a function, since their
@@ -58,6 +59,7 @@ func settleCreate(o *lifecycle.CreateOptions, noPivot bool, preserve string) err
 }
 
 func create(g *globals, c *call) error {
+	defer program.TakeSpare(0) // also when there is no container
 	var o lifecycle.CreateOptions
 	var noPivot bool
 	var preserve string

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,8 +89,12 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 		Created: time.Now(), Owner: os.Getuid(), Annotations: c.spec.Annotations,
 	}
 	c.state.Group, _ = pl.Group()
+	c.state.SharesPids = sharesPids(c.spec)
 	// Before anything is made that would not be found otherwise.
 	if err := c.entry.Save(c.state); err != nil {
+		return err
+	}
+	if err := r.alone(c.state, c.spec.Linux.CgroupsPath); err != nil {
 		return err
 	}
 	ct, err := pl.Start(ctx, nil)
@@ -110,11 +115,46 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 
 // plan plans the child.
 func (c *creation) plan(r *Runtime) (*container.Plan, error) {
-	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, KeepKeyring: c.options.KeepKeyring}
+	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring}
 	if c.console >= 0 {
 		o.Console = c.console
 	}
 	return container.Begin(c.spec, o)
+}
+
+// alone says whether no other container of this root has a control group of the
+// path that config.json names: what is done to one would be done to both. It is
+// asked when this one's state is written, so that of two that are created at once
+// one sees the other.
+func (r *Runtime) alone(s *state.State, path string) error {
+	if path == "" || len(s.Group.Dirs) == 0 {
+		return nil
+	}
+	dir, _, _ := strings.Cut(s.Group.Dirs[0], "\t")
+	if unix.Access(dir, unix.F_OK) != nil {
+		return nil // whoever makes it first has it
+	}
+	ids, err := r.Root.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if id == s.ID {
+			continue
+		}
+		other, err := r.Open(id)
+		if err != nil {
+			continue // it is broken, or has been removed meanwhile
+		}
+		status := other.Status()
+		other.Close()
+		for _, line := range other.Group.Dirs {
+			if theirs, _, _ := strings.Cut(line, "\t"); theirs == dir {
+				return fmt.Errorf("linux.cgroupsPath: %q is the control group of container %q, which is %s: choose another path, or delete that one", path, id, status)
+			}
+		}
+	}
+	return nil
 }
 
 // groupName names a container's control group, where config.json does not: the

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
+	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
 )
 
@@ -31,7 +32,7 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) (err error) {
 	case s == Stopped && !all:
 		return fmt.Errorf("kill container %q: %w", id, ErrNotRunning)
 	}
-	if all || sig == unix.SIGKILL && c.sharesPids() {
+	if all || sig == unix.SIGKILL && c.SharesPids {
 		return c.signalAll(sig)
 	}
 	if sig == unix.SIGKILL && c.Group.Frozen() {
@@ -62,12 +63,8 @@ func (c *Container) thaw() error {
 	return g.Thaw()
 }
 
-// sharesPids says whether the container has no pid namespace of its own.
-func (c *Container) sharesPids() bool {
-	sc, err := c.Spec()
-	if err != nil {
-		return false
-	}
+// sharesPids says whether a container has no pid namespace of its own.
+func sharesPids(sc *spec.Container) bool {
 	n, ok := sc.Namespace("pid")
 	return !ok || n.Path != ""
 }
@@ -151,7 +148,7 @@ func (r *Runtime) Delete(id string, force bool) error {
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}
-	return c.remove()
+	return c.remove(force)
 }
 
 // kill kills the first process, if there is one.
@@ -163,7 +160,7 @@ func (c *Container) kill() {
 }
 
 // remove ends what is left of the container, and removes it.
-func (c *Container) remove() error {
+func (c *Container) remove(force bool) error {
 	pidfd, err := c.openProcess()
 	switch {
 	case err == nil:
@@ -173,6 +170,8 @@ func (c *Container) remove() error {
 		}
 	case err != unix.ESRCH:
 		return fmt.Errorf("delete container %q: open process %d: %w", c.ID, c.Pid, err)
+	case c.Group.Remove():
+		return c.entry.Remove() // nobody was left in it
 	}
 	g, gerr := c.group()
 	if gerr != nil {
@@ -180,6 +179,10 @@ func (c *Container) remove() error {
 	}
 	if g != nil {
 		defer g.Close()
+	}
+	// With a pid namespace of its own all its processes have ended with the first
+	// one: what is left in the group would be somebody else's.
+	if g != nil && (err == nil || c.SharesPids || c.Pid == 0 || force) {
 		if err := g.Kill(); err != nil {
 			return err
 		}
