@@ -330,3 +330,92 @@ func TestHelp(t *testing.T) {
 	l.fails("unknown signal", "kill", "life", "NONSENSE")
 	l.fails("--log-format", "--log-format", "xml", "list")
 }
+
+// Every command that goes well leaves its timeline in a file of its own.
+func TestTimelines(t *testing.T) {
+	l := newLives(t)
+	dir := t.TempDir()
+	t.Setenv("ISORUN_TIMELINE", dir)
+	l.create()
+	l.must("start", "life")
+	l.must("delete", "-f", "life")
+	l.fails("does not exist", "state", "life")
+	t.Setenv("ISORUN_TIMELINE", "")
+	l.must("--timeline", dir, "list")
+	l.script("exit 0")
+	if out, err := exec.Command(l.isorun, "--timeline", dir, "run", "-b", l.dir, "life").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := map[string]string{}
+	for _, f := range files {
+		words := strings.Split(strings.TrimSuffix(f.Name(), ".timeline"), "-")
+		text, err := os.ReadFile(dir + "/" + f.Name())
+		if err != nil || len(words) != 3 {
+			t.Fatalf("%s: %v", f.Name(), err)
+		}
+		steps[words[0]+" "+words[1]] = string(text)
+	}
+	for name, step := range map[string]string{"life create": "get ready", "life start": "wait for its command", "life delete": "remove it", "none list": "end", "life run": "clone3"} {
+		if !strings.Contains(steps[name], "\t"+step+"\n") {
+			t.Errorf("the timeline of %s has no step %q: %q", name, step, steps[name])
+		}
+		delete(steps, name)
+	}
+	if len(steps) > 0 {
+		t.Errorf("there are timelines of other commands: %v", steps)
+	}
+	l.fails(`--timeline: directory "/none"`, "--timeline", "/none", "list")
+}
+
+// Two containers do not get one control group, and what somebody else runs in a
+// group does not die with a container that has ended.
+func TestSharedGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // see TestPause
+	}
+	l := newLives(t)
+	path := fmt.Sprintf("/isoperf-life-test-%d", os.Getpid())
+	config, err := os.ReadFile(l.dir + "/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(args string) {
+		t.Helper()
+		text := strings.Replace(string(config), `"linux": {`, fmt.Sprintf(`"linux": {"cgroupsPath": %q, `, path), 1)
+		if err := os.WriteFile(l.dir+"/config.json", []byte(strings.Replace(text, "while :; do /busybox sleep 0.01; done", args, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with("exit 0")
+	l.create()
+	l.fails("control group of container", "create", "life-other")
+	l.fails("does not exist", "state", "life-other")
+	l.must("start", "life")
+	l.stops()
+	l.fails("is the control group of container \"life\", which is stopped", "create", "life-other")
+
+	// Somebody who does not ask moves in.
+	other := exec.Command("sleep", "1000")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
+	entered := false
+	for _, dir := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		entered = entered || os.WriteFile(dir+path+"/cgroup.procs", []byte(strconv.Itoa(other.Process.Pid)), 0) == nil
+	}
+	if !entered {
+		t.Fatal("nobody could enter the group")
+	}
+	l.fails("end them first", "delete", "life")
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", other.Process.Pid)); err != nil || bytes.Contains(stat, []byte(") Z")) {
+		t.Errorf("another's process was killed: %s, %v", stat, err)
+	}
+	_ = other.Process.Kill()
+	_ = other.Wait()
+	l.must("delete", "life")
+}

@@ -49,5 +49,5 @@ func (d *detached) run(g *globals, id string, timed bool) int {
 			return errors.Join(err, r.Delete(id, true))
 		}
 		return nil
-	}}, nil)
+	}}, []string{id})
 }

@@ -19,6 +19,8 @@ type globals struct {
 	rootless, criu              string
 	systemd, debug, showVersion bool
 	logged                      *os.File // of --log; nil: there is none
+	timelines                   string   // directory for timelines; empty: none are written
+	line                        *timeline
 }
 
 func (g *globals) flags() flagSet {
@@ -27,6 +29,7 @@ func (g *globals) flags() flagSet {
 		{long: "root", value: "DIR", text: &g.root, help: "where containers are kept (default /run/isorun, or $XDG_RUNTIME_DIR/isorun)"},
 		{long: "log", value: "FILE", text: &g.log, help: "append errors and warnings to a file, too"},
 		{long: "log-format", value: "FORMAT", text: &g.logFormat, preset: g.logFormat, help: "of the log: text or json"},
+		{long: "timeline", value: "DIR", text: &g.timelines, help: "leave the command's timeline in a file of its own there (isoperf report DIR)"},
 		{long: "systemd-cgroup", on: &g.systemd, help: "have systemd make the control groups"},
 		{long: "debug", on: &g.debug, help: "accepted: there is nothing more to tell"},
 		{long: "rootless", value: "BOOL", text: &g.rootless, help: "true, false or auto, accepted: it is looked for"},
@@ -87,6 +90,9 @@ func (c *call) wrongNumber(n int) error {
 func (g *globals) do(c command, args []string) int {
 	err := g.openLog()
 	if err == nil {
+		g.line, err = g.beginTimeline()
+	}
+	if err == nil {
 		invoked := &call{command: c, args: args}
 		err = c.run(g, invoked)
 		if err == errHelp {
@@ -95,6 +101,9 @@ func (g *globals) do(c command, args []string) int {
 				fmt.Fprintf(g.stdout, "\nFlags:\n%s", text)
 			}
 			return 0
+		}
+		if err == nil {
+			g.keepTimeline(invoked)
 		}
 	}
 	if err == nil {
@@ -105,6 +114,18 @@ func (g *globals) do(c command, args []string) int {
 		return int(code)
 	}
 	return g.fail(1, err)
+}
+
+// keepTimeline leaves the timeline of a command that went well. That it cannot is
+// no failure of the command, which has been done.
+func (g *globals) keepTimeline(c *call) {
+	id := ""
+	if len(c.args) > 0 {
+		id = c.args[0]
+	}
+	if err := g.line.keep(g.timelines, id, c.name); err != nil {
+		g.warn(err.Error())
+	}
 }
 
 // exitCode is an exit status with nothing more to say.
@@ -179,5 +200,9 @@ func (g *globals) runtime() (*lifecycle.Runtime, error) {
 	if g.systemd {
 		return nil, errors.New("--systemd-cgroup: not supported yet: leave it out, and give linux.cgroupsPath as a path")
 	}
-	return &lifecycle.Runtime{Root: root, Warn: g.warn}, nil
+	r := &lifecycle.Runtime{Root: root, Warn: g.warn}
+	if g.line != nil {
+		r.Step, r.Ready = g.line.mark, g.line.ready
+	}
+	return r, nil
 }

@@ -61,6 +61,15 @@ func runBundle(g *globals, args []string) int {
 	if plan && file != "" {
 		return fail(errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)"))
 	}
+	if file == "" && !plan {
+		t, err := g.beginTimeline()
+		if err != nil {
+			return fail(err)
+		}
+		if t != nil {
+			file = timelineFile(g.timelines, args[0], "run")
+		}
+	}
 	line, err := openTimeline(file)
 	if err != nil {
 		return fail(err)

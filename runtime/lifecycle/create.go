@@ -55,6 +55,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	if err := sc.Check(); err != nil {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
+	r.step("read config.json")
 	c := &creation{options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
 	defer c.closeAll()
 	if err := c.openConsole(); err != nil {
@@ -75,6 +76,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	if c.hold.Start, c.hold.Failure, err = c.entry.Hold(); err != nil {
 		return fmt.Errorf("create container %q: %w", o.ID, err)
 	}
+	r.step("make the state directory")
 	return c.run(ctx, r)
 }
 
@@ -97,12 +99,13 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 	if err := r.alone(c.state, c.spec.Linux.CgroupsPath); err != nil {
 		return err
 	}
+	r.step("plan, write state.json")
 	ct, err := pl.Start(ctx, nil)
 	if err != nil {
 		return explain(c.spec, err)
 	}
 	c.closeAll() // the child has its own
-	if err := c.settle(ct); err != nil {
+	if err := c.settle(r, ct); err != nil {
 		return explain(c.spec, ct.Abort(err))
 	}
 	if r.Warn != nil {
@@ -166,9 +169,12 @@ func (r *Runtime) groupName(id string) string {
 }
 
 // settle writes down that there is a container, and lets it go.
-func (c *creation) settle(ct *container.Container) (err error) {
+func (c *creation) settle(r *Runtime, ct *container.Container) (err error) {
 	if err := ct.SetUp(); err != nil {
 		return err
+	}
+	if r.Ready != nil {
+		r.Ready(ct)
 	}
 	c.state.Pid = ct.Pid()
 	if c.state.Start, _, _, err = born(c.state.Pid); err != nil {
@@ -186,7 +192,10 @@ func (c *creation) settle(ct *container.Container) (err error) {
 			return err
 		}
 	}
-	return ct.Leave()
+	r.step("write state.json")
+	err = ct.Leave()
+	r.step("let it go")
+	return err
 }
 
 // openConsole connects to the socket that gets the terminal.

@@ -145,6 +145,8 @@ func (r *Runtime) Delete(id string, force bool) error {
 	default:
 		return err
 	}
+	r.step("lock, look at its status")
+	defer r.step("remove it")
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}

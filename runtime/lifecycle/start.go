@@ -22,7 +22,9 @@ func (r *Runtime) Start(id string) error {
 		return err
 	}
 	defer c.Close()
-	switch s := c.Status(); s {
+	s := c.Status()
+	r.step("look at its status")
+	switch s {
 	case Created:
 	case Stopped:
 		return fmt.Errorf("start container %q: cannot start a container that has stopped; delete it, and create it again", id)
@@ -41,7 +43,9 @@ func (r *Runtime) Start(id string) error {
 	if _, err := unix.Write(fifo, []byte{0}); err != nil {
 		return c.ended()
 	}
-	return c.awaitExec(fifo)
+	err = c.awaitExec(fifo)
+	r.step("wait for its command")
+	return err
 }
 
 // awaitExec waits until the child has closed the fifo: by execve, or by its end.

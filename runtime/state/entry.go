@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,8 +101,7 @@ func (e *Entry) lockWith(flags int) error {
 	}
 	e.lock = fd
 	// Who waits is told who holds it; nothing depends on that.
-	_ = unix.Ftruncate(fd, 0)
-	_, _ = unix.Pwrite(fd, []byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	_, _ = unix.Pwrite(fd, fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0)
 	return nil
 }
 
@@ -293,18 +292,22 @@ func (e *Entry) Remove() error {
 }
 
 // names are the files of the directory but state.json and lock.
-func (e *Entry) names() ([]string, error) {
-	f, err := os.Open(e.path)
+func (e *Entry) names() (names []string, err error) {
+	// Of its own: others may have read in the one that is open.
+	fd, err := unix.Openat(e.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: e.path, Err: err}
 	}
-	defer f.Close()
-	all, err := f.Readdirnames(-1)
-	var names []string
-	for _, name := range all {
-		if name != stateFile && name != lockFile {
-			names = append(names, name)
+	defer unix.Close(fd)
+	for buffer := make([]byte, 4<<10); ; {
+		n, err := unix.ReadDirent(fd, buffer)
+		if err != nil {
+			return nil, &os.PathError{Op: "read", Path: e.path, Err: err}
 		}
+		if n == 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
 	}
-	return names, err
+	return slices.DeleteFunc(names, func(name string) bool { return name == stateFile || name == lockFile }), nil
 }
