@@ -58,19 +58,7 @@ func runBundle(g *globals, args []string) int {
 		return fail(err)
 	}
 	bundle := d.options.Bundle
-	if plan && file != "" {
-		return fail(errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)"))
-	}
-	if file == "" && !plan {
-		t, err := g.beginTimeline()
-		if err != nil {
-			return fail(err)
-		}
-		if t != nil {
-			file = timelineFile(g.timelines, args[0], "run")
-		}
-	}
-	line, err := openTimeline(file)
+	line, err := g.runTimeline(file, args[0], plan)
 	if err != nil {
 		return fail(err)
 	}
@@ -88,16 +76,38 @@ func runBundle(g *globals, args []string) int {
 	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
 		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
-		p, err := foreground.Prepare(c, o)
-		if err == nil {
-			err = p.Print(stdout)
-		}
-		if err != nil {
+		if err := printPlan(c, o, stdout); err != nil {
 			return fail(err)
 		}
 		return 0
 	}
 	return runContainer(c, o, line, stderr)
+}
+
+// runTimeline is the timeline of run: of its own --timeline, or else a file in the
+// directory for all commands.
+func (g *globals) runTimeline(file, id string, plan bool) (*timeline, error) {
+	if plan && file != "" {
+		return nil, errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)")
+	}
+	if file == "" && !plan {
+		t, err := g.beginTimeline()
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			file = timelineFile(g.timelines, id, "run")
+		}
+	}
+	return openTimeline(file)
+}
+
+func printPlan(c *spec.Container, o foreground.Options, w io.Writer) error {
+	p, err := foreground.Prepare(c, o)
+	if err != nil {
+		return err
+	}
+	return p.Print(w)
 }
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {
