@@ -35,6 +35,9 @@ func (c *cli) reportLives(dirs []string) error {
 			all = append(all, one)
 		}
 	}
+	if len(all) == 0 {
+		return cannot(fmt.Errorf("read timelines: %s is a directory without any: isorun --timeline DIR, or ISORUN_TIMELINE=DIR, leaves them", strings.Join(dirs, ", ")))
+	}
 	if err := lives.Write(c.stdout, all); err != nil {
 		return cannot(fmt.Errorf("print the report: %w", err))
 	}
