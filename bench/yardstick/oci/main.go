@@ -195,8 +195,11 @@ func (c *contender) life(dir string, rehearsal bool) error {
 		return err
 	}
 	var status unix.WaitStatus
-	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
-		return fmt.Errorf("the container ended with status %d, %v", status.ExitStatus(), err)
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil {
+		return fmt.Errorf("wait for the container: %w", err)
+	}
+	if status.ExitStatus() != 0 {
+		return fmt.Errorf("the container ended with status %d", status.ExitStatus())
 	}
 	end, err := c.run("delete", id)
 	if err != nil {
