@@ -4,6 +4,10 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION) -X main.buildCommit=$(COMMIT)
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+SHELLS  := scripts/setup scripts/peers scripts/results scripts/ci/gate \
+	scripts/fleet/measure scripts/fleet/slurm scripts/fleet/collect scripts/fleet/try-slurm \
+	scripts/oci/suite scripts/oci/one scripts/oci/engines scripts/arm64/run.sh \
+	scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
 export CGO_ENABLED = 0
 
 help: ## this list
@@ -28,7 +32,10 @@ lint: ## gofmt, vet, golangci-lint (with the arrows of imports), shellcheck
 	go vet ./...
 	GOARCH=arm64 go vet ./...
 	go run $(LINT) run
-	shellcheck scripts/setup scripts/peers scripts/results scripts/arm64/run.sh scripts/vm/run.sh scripts/vm/image scripts/vm/root scripts/vm/inside scripts/vm/results .ci/run
+	shellcheck $(SHELLS)
+
+manifests: ## scripts/fleet's, as the API server checks them (builds its code: some minutes, once)
+	cd scripts/fleet/validate && go vet . && go run . ../job.yaml ../daemonset.yaml
 
 yardstick: ## the engine against the same system calls in C (gcc)
 	go run ./bench/yardstick
@@ -54,6 +61,12 @@ test-vm: ## tests on an emulated machine with cgroup v2 and systemd, then with v
 	scripts/vm/run.sh
 	scripts/vm/run.sh -g v1
 
+test-oci: build ## the OCI's validation suite, isorun beside runc; scripts/oci/README.md has what fails, and why
+	scripts/oci/suite
+
+test-engines: build ## podman, rootful and rootless, and containerd with isorun as their runtime
+	scripts/oci/engines
+
 results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
 	scripts/results
 
@@ -71,4 +84,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint yardstick bench-start bench-oci agree agree-network test-arm64 test-vm results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start bench-oci agree agree-network test-arm64 test-vm test-oci test-engines results results-vm clean install

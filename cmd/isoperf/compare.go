@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"isoperf/reports/compare"
+	"isoperf/reports/history"
 	"isoperf/reports/html"
 )
 
@@ -23,6 +24,7 @@ const (
 
 type compareFlags struct {
 	column        string
+	history       string // a store, or ""
 	floor         string
 	verbose       bool
 	inconclusive  string
@@ -55,6 +57,7 @@ read, 3 cannot tell (--inconclusive=pass|fail), 4 not comparable
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.column, "col", "", "compare the values of this `KEY` with the first")
+	f.StringVar(&o.history, "history", "", "take each case's noise from this `FOLDER` (isoperf help history)")
 	o.judging(f)
 	return cmd
 }
@@ -159,9 +162,17 @@ func (c *cli) runCompare(paths []string, o compareFlags) error {
 	if err != nil {
 		return cannot(err)
 	}
+	noise, note, err := c.historyNoise(o.history, columns[0])
+	if err != nil {
+		return cannot(err)
+	}
 	var list []compare.Comparison
 	for _, column := range columns[1:] {
-		list = append(list, compare.Compare(columns[0], column, compare.Known(columns[0], column, compare.Options{Floor: floor, All: o.verbose})))
+		result := compare.Compare(columns[0], column, compare.Known(columns[0], column, compare.Options{Floor: floor, All: o.verbose, Noise: noise}))
+		if note != "" {
+			result.Notes = append(result.Notes, note)
+		}
+		list = append(list, result)
 	}
 	silent, err := c.writeCompared(list, o)
 	if err != nil {
@@ -187,6 +198,27 @@ func (c *cli) runCompare(paths []string, o compareFlags) error {
 		return status{code: worst}
 	}
 	return nil
+}
+
+// historyNoise is by how much the cases of a history differ when nothing does, in
+// the base's environment, and what is to be said of it; "" is no history.
+func (c *cli) historyNoise(dir string, base compare.Column) (map[string]float64, string, error) {
+	if dir == "" {
+		return nil, "", nil
+	}
+	runs, broken, err := c.readStore(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	noise, count := history.Of(runs, history.Options{}).Noise(base.Config())
+	note := fmt.Sprintf("the noise of %d cases is that of %d runs in %s", len(noise), count, dir)
+	if len(noise) == 0 {
+		note = fmt.Sprintf("%s has too few runs of this environment, so noise is taken from the files", dir)
+	}
+	if broken > 0 {
+		note += fmt.Sprintf("; %d files there cannot be read", broken)
+	}
+	return noise, note, nil
 }
 
 // readColumns reads result files as the sides of comparisons, the base first.
@@ -243,6 +275,8 @@ func (c *cli) writeCompared(list []compare.Comparison, o compareFlags) (silent b
 // nextAfter is what a reader would do next.
 func nextAfter(c compare.Comparison, o compareFlags) string {
 	switch {
+	case c.Machine.Hosts:
+		return "isoperf report FILE… --html FILE shows every host on one page"
 	case c.Verdict == compare.Slower || c.Verdict == compare.CannotTell || c.Verdict == compare.Apart && len(c.Machine.Differs) == 0:
 		return "isoperf ab --base … --head … (both in turns, which tells more)"
 	case !o.verbose:

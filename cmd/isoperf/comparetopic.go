@@ -44,7 +44,9 @@ Vetoes. Keys of the files that differ (kernel, cpu, host, privilege, a label), o
 controls that moved beyond 3 % and their noise (the null case, the clock, a fixed
 computation), or half of all cases moving the same way, mean that the machine
 changed, or may have: not comparable. Run both in one job (isoperf ab). When
-files are to be compared by the key that differs, say so: --col kernel.
+files are to be compared by the key that differs, say so: --col kernel. With --col
+host the machines themselves are compared, and there is no veto: kernel and cpu may
+differ, and the controls are figures like the others.
 
 Exit status. 0 nothing got slower, 1 something did, 2 usage, or a file cannot be
 read, is a copy of the other, or cannot be written, 3 cannot tell, 4 not

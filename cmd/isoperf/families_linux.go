@@ -1,10 +1,8 @@
 package main
 
 import (
-	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"isoperf/bench/attach"
 	"isoperf/bench/clone"
@@ -87,36 +85,6 @@ func families(all benches) []family {
 		{"network-send", "the calls that move a stream's bytes: does zero copy pay", n.Moves},
 		{"engine", "what the engine itself costs per start", func(e harness.Extent) []harness.Case { return control.Engine(e.Burst) }},
 	}
-}
-
-// listName is how list and patterns spell a case: "sweep-gap/gap=1ms/flag=net"
-// for SweepGap/gap=1ms/flag=net.
-func listName(name string) string {
-	first, rest, _ := strings.Cut(name, "/")
-	var b strings.Builder
-	var last rune
-	for _, r := range first {
-		if unicode.IsUpper(r) && unicode.IsLower(last) { // RTT is one word
-			b.WriteByte('-')
-		}
-		b.WriteRune(unicode.ToLower(r))
-		last = r
-	}
-	return b.String() + "/" + rest
-}
-
-// matches says whether a pattern names a case: as a prefix that ends at a
-// slash or at the end, or as a glob.
-func matches(pattern, name string) bool {
-	pattern, name = strings.TrimSuffix(strings.ToLower(pattern), "/"), strings.ToLower(name)
-	if strings.ContainsAny(pattern, "*?[") {
-		// A glob may stop before the end of the name, as a prefix may.
-		parts := strings.Count(pattern, "/") + 1
-		head := strings.Join(strings.SplitN(name, "/", parts+1)[:min(parts, strings.Count(name, "/")+1)], "/")
-		ok, err := path.Match(pattern, head)
-		return ok && err == nil
-	}
-	return name == pattern || strings.HasPrefix(name, pattern+"/")
 }
 
 // chosen is a case and the family it belongs to.

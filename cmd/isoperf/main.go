@@ -9,12 +9,14 @@
 //	             ─► ab       two things in turns ─► verdict     (Linux)
 //	             ─► verify   limits ─► samples ─► verdicts      (Linux)
 //	             ─► report   result files ─► tables and plots   (anywhere)
-//	             └► compare  result files ─► what changed       (anywhere)
+//	             ─► compare  result files ─► what changed       (anywhere)
+//	             └► history  those of many commits ─► since when (anywhere)
 //
 // One file a subcommand, all over run(ctx, args, stdin, stdout, stderr) int.
 // The answer goes to standard output, progress and warnings to standard
 // error. Exit status: 0 done, 1 a check failed, 2 usage or cannot run at all;
-// verify: 3 something is not judged; compare: 3 cannot tell, 4 not comparable.
+// verify: 3 something is not judged; compare, history: 3 cannot tell; compare: 4
+// not comparable.
 package main
 
 import (
@@ -115,7 +117,8 @@ It also runs commands in containers, and shows each step of their start.`,
   isoperf doctor                    what can be measured here, and what not
   isoperf list sweep                the cases whose names begin with sweep
   isoperf report FILE --dir out     tables and pictures of a result file
-  isoperf compare OLD NEW           what changed between two result files`,
+  isoperf compare OLD NEW           what changed between two result files
+  isoperf history DIR               since which commit what is slower`,
 		Version:                    version(),
 		SilenceErrors:              true,
 		SilenceUsage:               true,
@@ -142,7 +145,7 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetVersionTemplate("isoperf {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.ab(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic())
+	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.history(), c.ab(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic(), historiesTopic())
 	return root
 }
 

@@ -20,7 +20,9 @@ type flagDef struct {
 	value  string // what the help calls the value; empty: a switch
 	help   string
 	text   *string
+	list   *[]string // of a flag that can be given several times
 	on     *bool
+	given  *bool  // whether it was; nil: nobody asks
 	preset string // what the help says of the value when it is not given; empty: nothing
 }
 
@@ -62,7 +64,13 @@ func (s flagSet) set(arg string, args []string) ([]string, error) {
 		if short && name != "-"+f.short || !short && name != "--"+f.long {
 			continue
 		}
+		if f.given != nil {
+			*f.given = true
+		}
 		switch {
+		case f.value == "" && given && !short && (value == "true" || value == "false"):
+			*f.on = value == "true"
+			return args, nil
 		case f.value == "" && given:
 			return nil, fmt.Errorf("flag %s takes no value, %q is one", name, value)
 		case f.value == "":
@@ -73,7 +81,11 @@ func (s flagSet) set(arg string, args []string) ([]string, error) {
 		case !given:
 			value, args = args[0], args[1:]
 		}
-		*f.text = value
+		if f.list != nil {
+			*f.list = append(*f.list, value)
+		} else {
+			*f.text = value
+		}
 		return args, nil
 	}
 	return nil, fmt.Errorf("unknown flag %s", name)

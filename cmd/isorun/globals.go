@@ -197,10 +197,7 @@ func (g *globals) runtime() (*lifecycle.Runtime, error) {
 			return nil, err
 		}
 	}
-	if g.systemd {
-		return nil, errors.New("--systemd-cgroup: not supported yet: leave it out, and give linux.cgroupsPath as a path")
-	}
-	r := &lifecycle.Runtime{Root: root, Warn: g.warn}
+	r := &lifecycle.Runtime{Root: root, Warn: g.warn, Systemd: g.systemd, Notify: os.Getenv("NOTIFY_SOCKET")}
 	if g.line != nil {
 		r.Step, r.Ready = g.line.mark, g.line.ready
 	}

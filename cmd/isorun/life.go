@@ -22,6 +22,7 @@ func commands() []command {
 		{name: "state", about: "print where a container is in its life", args: "ID", run: printState},
 		{name: "kill", about: "send a signal to a container", args: "ID [SIGNAL]", run: kill},
 		{name: "delete", about: "remove a container that has stopped", args: "ID", run: remove},
+		{name: "exec", about: "execute one more command in a container", args: "ID [--] COMMAND [ARG…]", run: execute},
 		{name: "list", about: "print the containers", args: "", run: list},
 		{name: "ps", about: "print the processes of a container", args: "ID [PS-ARG…]", run: listProcesses},
 		{name: "pause", about: "have all processes of a container stand still", args: "ID", run: pause},
@@ -51,11 +52,11 @@ func settleCreate(o *lifecycle.CreateOptions, noPivot bool, preserve string) err
 	switch {
 	case noPivot:
 		return fmt.Errorf("--no-pivot: not supported: the root is always pivoted, which also works on a ramdisk here; leave it out")
-	case preserve != "0":
-		return fmt.Errorf("--preserve-fds: not supported yet: leave it out")
 	}
-	o.Stdio = [3]int{0, 1, 2}
-	return nil
+	o.Stdio, o.Listen = [3]int{0, 1, 2}, listening()
+	var err error
+	o.Preserve, err = preserved(preserve, o.Listen)
+	return err
 }
 
 func create(g *globals, c *call) error {

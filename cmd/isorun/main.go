@@ -3,6 +3,7 @@
 // start-up is part of its speed.
 //
 //	isorun run [-b BUNDLE] ID                     in the foreground: it forwards signals and exits with the command's status
+//	isorun exec ID CMD [ARG…]                     one more command in a container; its exit status, 255 when isorun itself failed
 //	isorun create, start, kill, delete, state …   one life in several commands, as runc has them
 //	isorun unshare [flags] [--] CMD [ARG…]        a command in new namespaces
 //
@@ -42,7 +43,8 @@ Global flags:
 %s
 Exit status of run and unshare: the command's; 125 when isorun itself failed, 126
 when the command cannot be executed, 127 when it is not found, 128+N when signal N
-ended it. Of the others: 1 when they failed.
+ended it. Of exec the same, but 255 when it failed itself, or there is no such
+command. Of the others: 1 when they failed.
 `
 
 // begun is when this package was initialised, which is about when main begins.

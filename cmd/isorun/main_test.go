@@ -93,6 +93,9 @@ func TestSignals(t *testing.T) {
 // binary is isorun as it is installed: it begins before the Go runtime does.
 func binary(t *testing.T) string {
 	t.Helper()
+	if bin := os.Getenv(binaryEnv); bin != "" {
+		return bin
+	}
 	if os.Getenv("ISOPERF_VM") == "1" { // there is no Go, and what was built is there
 		bin, err := exec.LookPath("isorun")
 		if err != nil {

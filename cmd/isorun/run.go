@@ -28,7 +28,7 @@ cannot be executed, 127 when it is not found, 128+N when signal N ended it.
 const records = "/run/isoperf"
 
 // runBundle is "isorun run".
-func runBundle(g *globals, args []string) int {
+func runBundle(g *globals, args []string) (code int) {
 	stdout, stderr := g.stdout, g.stderr
 	defer program.TakeSpare(0) // also when there is no container
 	plan, file := false, ""
@@ -69,12 +69,21 @@ func runBundle(g *globals, args []string) int {
 	line.mark("read config.json")
 	c.ID = args[0]
 	c.LoopbackUp = true
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
+		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
+	served, err := serve(c, &o, d.preserve)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err := served(); err != nil {
+			code = fail(err)
+		}
+	}()
 	if err := c.Check(); err != nil {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
-	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
-		Warn: func(text string) { fmt.Fprintf(stderr, "isorun: warning: %s\n", text) }}
 	if plan {
 		if err := printPlan(c, o, stdout); err != nil {
 			return fail(err)
@@ -102,12 +111,12 @@ func (g *globals) runTimeline(file, id string, plan bool) (*timeline, error) {
 	return openTimeline(file)
 }
 
-func printPlan(c *spec.Container, o foreground.Options, w io.Writer) error {
+func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error {
 	p, err := foreground.Prepare(c, o)
 	if err != nil {
 		return err
 	}
-	return p.Print(w)
+	return p.Print(stdout)
 }
 
 func runContainer(c *spec.Container, o foreground.Options, line *timeline, stderr io.Writer) int {

@@ -8,7 +8,7 @@ import (
 // Of 306 comparisons of recorded runs between which nothing changed but the load of
 // the machine, none is an alarm.
 func TestNoFalseAlarmOfRecordedRuns(t *testing.T) {
-	runs := recorded(t)
+	runs := recorded(t, "runs.txt.gz")
 	counts := map[Verdict]int{}
 	moved := 0 // rows that the tests alone would call changed
 	for i := range runs {
@@ -33,6 +33,28 @@ func TestNoFalseAlarmOfRecordedRuns(t *testing.T) {
 		t.Errorf("%d comparisons, in %d of which a row moved: too easy to say anything", n, moved)
 	}
 	t.Logf("%v; with the tests alone %d would have been alarms or gains", counts, moved)
+}
+
+// Nor is one when either run had another load beside it: seven runs alone, and seven
+// beside one each of stress-ng's cpu (with 1, 2 and 4), vm, fork, switch and mmap.
+func TestNoFalseAlarmBesideLoads(t *testing.T) {
+	runs := recorded(t, "loaded.txt.gz")
+	counts := map[Verdict]int{}
+	for _, alone := range runs[:7] {
+		for _, beside := range runs[7:] {
+			for _, pair := range [][2]Column{{alone, beside}, {beside, alone}} {
+				c := Compare(pair[0], pair[1], Options{})
+				counts[c.Verdict]++
+				if c.Verdict == Slower || c.Verdict == Faster {
+					t.Errorf("%s against %s: %s", c.Base, c.Head, c.Answer())
+				}
+			}
+		}
+	}
+	if counts[Apart] == 0 {
+		t.Errorf("%v: no load was noticed", counts)
+	}
+	t.Log(counts)
 }
 
 // Nor is one of made-up runs, whatever their shape, and whatever their drift.

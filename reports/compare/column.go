@@ -16,11 +16,15 @@ type Column struct {
 	Name   string
 	Files  []*sample.File
 	Notes  []string // about its files
+	host   bool     // it is a host, and is compared with others for that
 	config []sample.Pair
 	order  []string
 	cases  map[string]*series
 	better map[string]string // by unit
 }
+
+// Config are the configuration keys that its files have in common.
+func (c Column) Config() []sample.Pair { return slices.Clone(c.config) }
 
 // series is a case of a column, with the samples of all of its files.
 type series struct {
@@ -121,7 +125,7 @@ func columnName(path string) string { return strings.TrimSuffix(filepath.Base(pa
 
 // ByKey makes a column of each value of a key: of the cases' names ("runtime"),
 // or of the files' configuration ("kernel", "host", a label). The rows are then
-// the names without it.
+// the names without it. By "host" machines are compared, and no code (machine.go).
 func ByKey(files []*sample.File, key string) ([]Column, error) {
 	if err := distinct(files); err != nil {
 		return nil, err
@@ -137,7 +141,9 @@ func ByKey(files []*sample.File, key string) ([]Column, error) {
 	}
 	for _, f := range files {
 		if value := f.Key(key); value != "" {
-			if err := at(value).add(f, key); err != nil {
+			column := at(value)
+			column.host = key == hostKey
+			if err := column.add(f, key); err != nil {
 				return nil, err
 			}
 			continue

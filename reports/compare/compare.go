@@ -22,7 +22,8 @@
 //
 // Two runs on a shared machine differ although no code did. So the controls veto:
 // the clock, a fixed computation and the null case are in every file, and when
-// they moved, or most rows moved together, nothing is said of the code.
+// they moved, or most rows moved together, nothing is said of the code. Columns by
+// host are the exception: there the machines are what is compared.
 package compare
 
 import (
@@ -57,7 +58,8 @@ type Options struct {
 	// Floor is the least change that counts, as a ratio: 0.02 is 2 %. 0: DefaultFloor.
 	Floor float64
 	// Noise is by how much each row differs when nothing does, as a ratio: from an
-	// A/A run, by Row.Key. nil, or a row that it has not: from the files.
+	// A/A run, or from a history, by Row.Key. nil, or a row that it has not: from the
+	// files.
 	Noise map[string]float64
 	// All units are rows, not just each case's main one. The others are never
 	// counted.
@@ -138,7 +140,7 @@ func Compare(base, head Column, o Options) Comparison {
 	for i := range c.Rows {
 		c.Rows[i].judge()
 	}
-	if c.Machine.Apart == "" && !o.Interleaved {
+	if c.Machine.Apart == "" && !o.Interleaved && !c.Machine.Hosts {
 		c.Machine.together(c.Rows, c.Floor)
 	}
 	if c.Machine.Apart != "" {
@@ -152,7 +154,7 @@ func Compare(base, head Column, o Options) Comparison {
 	}
 	c.Verdict = c.verdict()
 	c.Phases = phases(base, head, c.Rows)
-	c.Notes = append(slices.Clone(base.Notes), head.Notes...)
+	c.Notes = slices.Concat(c.Machine.hostNotes(base, head), base.Notes, head.Notes)
 	c.BaseFiles, c.HeadFiles = base.paths(), head.paths()
 	c.Config, c.Environment = configs(base, head), environments(base, head)
 	for i := range c.Rows {

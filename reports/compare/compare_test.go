@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -85,6 +86,42 @@ func TestMachineVetoes(t *testing.T) {
 		}
 		if r.Verdict == Apart && r.Count(Slower)+r.Count(Same)+r.Count(Faster) > 0 {
 			t.Errorf("%s: rows have a verdict although the machine changed", what)
+		}
+	}
+}
+
+// By host, the machines are what is compared: what is a machine's own may differ and
+// its controls may move. What is no machine's still vetoes.
+func TestHosts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	slow := cases(nil)
+	for name := range slow {
+		slow[name] *= 1.3
+	}
+	host := func(name string, more ...string) []string {
+		return append([]string{"goos: linux", "host: " + name, "# isoperf {\"version\":\"test\"}"}, more...)
+	}
+	for what, c := range map[string]struct {
+		next run
+		want Verdict
+		says string
+	}{
+		"another host":   {run{lines: host("b", "kernel: 6.19", "privilege: root"), medians: slow}, Slower, "FAIL  11 of "},
+		"one like it":    {run{lines: host("b", "kernel: 6.18", "privilege: root")}, Same, "OK  "},
+		"as another one": {run{lines: host("b", "kernel: 6.18", "privilege: userns")}, Apart, "privilege (root, userns)"},
+	} {
+		c.next.shape = quiet
+		base := run{shape: quiet, lines: host("a", "kernel: 6.18", "privilege: root")}
+		columns, err := ByKey([]*sample.File{parsed(t, "a.txt", base.text(rng)), parsed(t, "b.txt", c.next.text(rng))}, "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Compare(columns[0], columns[1], Options{})
+		if r.Base != "a" || r.Head != "b" || r.Verdict != c.want || !strings.Contains(r.Answer(), c.says) {
+			t.Errorf("%s: %s against %s: %s", what, r.Base, r.Head, r.Answer())
+		}
+		if r.Verdict == Slower && (!strings.Contains(r.Trust(), "two machines") || !slices.Contains(r.Notes, "the hosts differ: kernel (6.18, 6.19)")) {
+			t.Errorf("%s: it does not say that these are two machines: %s %q", what, r.Trust(), r.Notes)
 		}
 	}
 }

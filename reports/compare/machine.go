@@ -2,9 +2,12 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
+	"isoperf/bench/sample"
 	"isoperf/reports/stats"
 )
 
@@ -29,6 +32,15 @@ type Control struct {
 	Moved    bool
 }
 
+// hostKey is the configuration key whose values are machines.
+const hostKey = "host"
+
+// ofHost says whether a configuration key is a host's own: another host may have
+// another value, and that is no reason not to compare them.
+func ofHost(key string) bool {
+	return slices.Contains([]string{"goarch", "kernel", "cpu", "cgroup", "virt"}, key)
+}
+
 // Machine is whether both sides were measured on the same one, as far as its
 // speed goes.
 type Machine struct {
@@ -36,11 +48,13 @@ type Machine struct {
 	Differs  []string // configuration keys that are not the same, with both values
 	Together int      // rows that moved the same way, when that is most of them
 	Apart    string   // why the sides are not comparable; empty: they are
+	Hosts    bool     // the sides are two hosts by intention: what is the machine's is what is asked for
 }
 
 // machine compares what is the machine's.
 func machine(base, head Column, o Options) Machine {
-	m := Machine{Differs: differing(base.config, head.config)}
+	m := Machine{Hosts: base.host && head.host}
+	m.Differs = differing(m.held(base.config), m.held(head.config))
 	for _, name := range base.order {
 		if !isControl(name) && name != nullCase {
 			continue
@@ -54,8 +68,8 @@ func machine(base, head Column, o Options) Machine {
 			unit = nullUnit
 		}
 		m.Controls = append(m.Controls, newControl(name, unit, old.side(unit), next.side(unit)))
-		if k := &m.Controls[len(m.Controls)-1]; name == nullCase && o.Interleaved {
-			k.Moved = false // as far as it did, by the code
+		if k := &m.Controls[len(m.Controls)-1]; name == nullCase && o.Interleaved || m.Hosts {
+			k.Moved = false // as far as it did, by the code; or it is a figure like the others
 		}
 	}
 	if len(m.Differs) > 0 {
@@ -64,6 +78,23 @@ func machine(base, head Column, o Options) Machine {
 		m.Apart = "the machine changed: " + moved
 	}
 	return m
+}
+
+// held is the part of a configuration that must be the same on both sides.
+func (m Machine) held(config []sample.Pair) []sample.Pair {
+	return slices.DeleteFunc(slices.Clone(config), func(p sample.Pair) bool { return m.Hosts && ofHost(p.Key) })
+}
+
+// hostNotes say in what two hosts differ.
+func (m Machine) hostNotes(base, head Column) []string {
+	if !m.Hosts {
+		return nil
+	}
+	var list []string
+	for _, text := range differing(base.config, head.config) {
+		list = append(list, "the hosts differ: "+text)
+	}
+	return list
 }
 
 // newControl holds a control of two runs against each other. Like a row, it has a
@@ -103,15 +134,40 @@ func (c Control) words() string {
 
 // together says that most rows moved the same way, whatever they measure: the
 // interval of each leaves out 1, and it is beyond the floor. Each row's own noise
-// is not asked for, since a machine that changed moves noisy rows as well.
+// is not asked for, since a machine that changed moves noisy rows as well. The rows
+// of one pacing are looked at for themselves, too: where something else keeps the
+// CPUs awake, what comes after a pause gets faster, and the rest slower.
 func (m *Machine) together(rows []Row, floor float64) {
-	var all, up, down int
-	var ratios []float64
+	groups := map[string][]Row{}
 	for _, r := range rows {
 		if !r.Main || !r.Compared() || math.IsNaN(r.Ratio.Ratio) {
 			continue
 		}
-		all++
+		groups[""] = append(groups[""], r)
+		if p := pacing(r.Case); p != "" {
+			groups[p] = append(groups[p], r)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		all := groups[name]
+		most, median := mostMoved(all, floor)
+		if len(all) < leastTogether || float64(most) < mostTogether*float64(len(all)) {
+			continue
+		}
+		if name != "" {
+			name = " of " + name
+		}
+		m.Together = most
+		m.Apart = fmt.Sprintf("%d of %d rows%s moved together, the median of all by %+.1f %%: the machine changed, or something that all of them use", most, len(all), name, 100*(median-1))
+		return
+	}
+}
+
+// mostMoved is how many rows moved one way, and the median of the ratios of all.
+func mostMoved(rows []Row, floor float64) (most int, median float64) {
+	var up, down int
+	ratios := make([]float64, 0, len(rows))
+	for _, r := range rows {
 		ratios = append(ratios, r.Ratio.Ratio)
 		switch {
 		case r.Ratio.Lo > 1 && r.Ratio.Ratio > 1+floor:
@@ -120,10 +176,18 @@ func (m *Machine) together(rows []Row, floor float64) {
 			down++
 		}
 	}
-	most := max(up, down)
-	if all < leastTogether || float64(most) < mostTogether*float64(all) {
-		return
+	if len(ratios) == 0 {
+		return 0, math.NaN()
 	}
-	m.Together = most
-	m.Apart = fmt.Sprintf("%d of %d rows moved together, the median of all by %+.1f %%: the machine changed, or something that all of them use", most, all, 100*(stats.Quantiles(ratios, 0.5)[0]-1))
+	return max(up, down), stats.Quantiles(ratios, 0.5)[0]
+}
+
+// pacing is the part of a case's name that says how its samples follow each other.
+func pacing(name string) string {
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasPrefix(part, "pacing=") {
+			return part
+		}
+	}
+	return ""
 }

@@ -129,9 +129,9 @@ func compared(t *testing.T, rng *rand.Rand, old, next run, o Options) Comparison
 
 // recorded are 18 whole runs of the clone family, one after another, on a virtual
 // machine with two CPUs and a load between 2 and 20; of each, 38 cases.
-func recorded(t *testing.T) []Column {
+func recorded(t *testing.T, file string) []Column {
 	t.Helper()
-	packed, err := os.ReadFile("testdata/runs.txt.gz")
+	packed, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

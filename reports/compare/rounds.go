@@ -11,9 +11,10 @@ import (
 )
 
 // Known are the options with what the files themselves say of the measurement: by
-// how much rows differ when nothing does (the larger one where two do), and that
-// the sides took turns in one run.
+// how much rows differ when nothing does (the larger one where two do; it goes
+// before what the options have), and that the sides took turns in one run.
 func Known(base, head Column, o Options) Options {
+	before := o.Noise
 	o.Noise = map[string]float64{}
 	seeds := map[string]bool{}
 	for _, f := range append(slices.Clone(base.Files), head.Files...) {
@@ -22,6 +23,11 @@ func Known(base, head Column, o Options) Options {
 			o.Noise[key] = max(o.Noise[key], n.Ratio)
 		}
 		seeds[f.Recorded("seed")] = true
+	}
+	for key, ratio := range before {
+		if _, ok := o.Noise[key]; !ok {
+			o.Noise[key] = ratio
+		}
 	}
 	o.Interleaved = len(seeds) == 1 && !seeds[""]
 	return o

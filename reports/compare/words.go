@@ -177,6 +177,8 @@ func (m Machine) words() string {
 	switch {
 	case len(m.Differs) > 0:
 		return "not the same machine" + figures
+	case m.Hosts:
+		return "two machines, each measured by itself" + figures
 	case m.moved() != "":
 		return "the machine changed" + figures
 	case m.Apart != "":

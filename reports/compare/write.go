@@ -227,23 +227,5 @@ func (p *printer) table(t table.Table) {
 
 // line prints a sentence; what continues is indented.
 func (p *printer) line(sentence string) {
-	var b strings.Builder
-	column := 0
-	// Two spaces set the verdict's word apart, and are kept.
-	const wide = "\x00"
-	for i, word := range strings.Fields(strings.ReplaceAll(table.ASCII(sentence), "  ", wide+" ")) {
-		word = strings.ReplaceAll(word, wide, " ")
-		switch {
-		case i > 0 && column+1+len(word) > p.width:
-			b.WriteString("\n  " + word)
-			column = 2 + len(word)
-		case i > 0:
-			b.WriteString(" " + word)
-			column += 1 + len(word)
-		default:
-			b.WriteString(word)
-			column = len(word)
-		}
-	}
-	p.print(b.String() + "\n")
+	p.print(table.Wrap(sentence, p.width) + "\n")
 }

@@ -197,6 +197,8 @@ func (b builder) machine(prefix string, c compare.Comparison) []block {
 	}
 	if len(m.Differs) > 0 {
 		blocks = append(blocks, block{Text: page.Words("The environments differ: ").With(strings.Join(m.Differs, ", ") + ".")})
+	} else if m.Hosts {
+		blocks = append(blocks, block{Text: page.Words("They are two machines, each measured by itself, and that is what is compared.")})
 	} else {
 		blocks = append(blocks, block{Text: page.Words("The environments have the same configuration.")})
 	}

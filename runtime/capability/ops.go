@@ -36,7 +36,7 @@ func Keep(p *program.Program) {
 // Apply gives the child the effective, permitted, inheritable and ambient set
 // of s; the bounding set is DropBounding's. The child must have been permitted
 // all that it is to be, and s must hold no capability that the kernel does not
-// know: see Sets.Check and Sets.Within.
+// know: see Sets.Check, Sets.Within and Last.
 func Apply(p *program.Program, s Sets) {
 	p.Add(capset("capset", s.Effective, s.Permitted, s.Inheritable))
 	// capset has taken from the ambient set what is not both permitted and

@@ -85,16 +85,13 @@ func (s Sets) Check() error {
 	return nil
 }
 
-// Within says what of the sets a process with these permitted capabilities
-// cannot give, and what the kernel (see Last) does not know.
-func (s Sets) Within(permitted Set, last int) error {
-	for _, f := range s.fields() {
-		if excess := *f.set &^ UpTo(last); excess != 0 {
-			return fmt.Errorf("check capabilities: %s has %v, which this kernel does not know; take it away", f.name, excess)
-		}
+// Within is what of the sets a process with these permitted capabilities can
+// give, and what it lacks for the rest. The bounding set stays: it only ever
+// shrinks.
+func (s Sets) Within(permitted Set) (given Sets, lack Set) {
+	lack = s.Permitted &^ permitted
+	for _, set := range []*Set{&s.Effective, &s.Permitted, &s.Inheritable, &s.Ambient} {
+		*set &^= lack
 	}
-	if excess := s.Permitted &^ permitted; excess != 0 {
-		return fmt.Errorf("check capabilities: permitted has %v, which the caller itself does not have; drop it, or use a new user namespace", excess)
-	}
-	return nil
+	return s, lack
 }

@@ -26,7 +26,7 @@ type controller struct {
 // controllers are all, in the order in which their hierarchies are planned.
 // In a function, since the rows name functions that use it.
 func controllers() []*controller {
-	return []*controller{&cpu, &cpuacct, &cpuset, &memory, &pids, &blockIO, &devices, &hugetlb, &rdma, &netCls, &netPrio, &freezer}
+	return []*controller{&cpu, &cpuacct, &cpuset, &memory, &pids, &blockIO, &devices, &hugetlb, &rdma, &misc, &netCls, &netPrio, &freezer}
 }
 
 // write is one value for one file.

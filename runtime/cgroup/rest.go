@@ -84,6 +84,22 @@ func rdmaKey(key, value string, w *writes) error {
 	return nil
 }
 
+// misc bounds what a machine has a fixed number of, such as the keys of encrypted
+// virtual machines. Linux 5.13; both versions are alike, and OCI has no fields
+// for it but the unified keys.
+var misc = controller{
+	name: "misc", v2: "misc", asked: never,
+	plan1: nothing, plan2: nothing,
+	key1: func(key, value string, w *writes) error {
+		if key == "misc.max" {
+			w.add(key, key, value)
+		}
+		return nil
+	},
+}
+
+func nothing(*specs.LinuxResources, *writes) error { return nil }
+
 // netCls and netPrio mark a group's packets. Version 2 has neither.
 var netCls = controller{
 	name: "net_cls", v2: "net_cls",

@@ -1,10 +1,10 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/capability"
+	"isoperf/runtime/namespace"
 	"isoperf/runtime/network/loopback"
 	"isoperf/runtime/program"
 	"isoperf/runtime/rootfs"
@@ -45,14 +46,26 @@ func (pl *Plan) birth() error {
 		p.Join(pl.spare)
 		p.Flags = flags &^ pl.spare.Flags()
 	}
-	if err := hideDescriptors(p); err != nil {
+	if err := program.HideDescriptors(p); err != nil {
 		return err
 	}
 	p.Stdio(pl.options.Stdio[0], pl.options.Stdio[1], pl.options.Stdio[2])
+	for fd := range pl.options.Preserve {
+		p.Inherit(3 + fd)
+	}
+	if e := pl.options.Entered; e != nil {
+		p.Keep(e.Pidfd)
+		p.Keep(e.alive[0])
+	}
 	if pl.options.Console != 0 {
 		p.Keep(pl.options.Console)
 	}
-	if h := pl.options.Hold; h != nil {
+	if pl.options.Entered == nil {
+		if err := errors.Join(pl.reserve(), pl.beginHooks()); err != nil {
+			return err
+		}
+	}
+	if h := pl.options.Hold; h.waits() {
 		p.Keep(h.Start)
 		p.Keep(h.Failure)
 	}
@@ -83,19 +96,23 @@ func (pl *Plan) further() error {
 
 // build writes what the child does then.
 func (pl *Plan) build() error {
+	if pl.options.Entered != nil {
+		return pl.enter()
+	}
 	c, p := pl.spec, pl.program
 	late := pl.created & lateFlags
 	_, join := c.Flags()
 	pl.join(join, pl.created&^late, joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace))
 	pl.mapIDs()
 	pl.unshareLate(late)
-	if adj := c.Process.OOMScoreAdj; adj != nil {
-		fd := program.Result(p.Add(program.Open("/proc/self/oom_score_adj", unix.O_WRONLY)))
-		p.Add(named("oom_score_adj", program.Write(fd, fmt.Sprint(*adj))))
-		p.Add(program.Close(fd))
-	}
+	pl.score()
+	pl.labels()
 	if c.LoopbackUp && pl.created&unix.CLONE_NEWNET != 0 && !pl.spare.LoopbackUp() {
 		loopback.Up(p)
+	}
+	if len(c.Linux.NetDevices) > 0 {
+		pl.entered = p.Tell("namespaces entered")
+		pl.moved = p.Wait("network devices moved")
 	}
 	tty, err := pl.fileSystem()
 	if err != nil {
@@ -123,29 +140,6 @@ func (pl *Plan) build() error {
 		return pl.strict()
 	}
 	return pl.finish(tty)
-}
-
-// hideDescriptors keeps what the launcher itself has inherited from the child.
-func hideDescriptors(p *program.Program) error {
-	// The call with nothing to do: Linux 5.9 and 5.10 do not know the flag.
-	if unix.CloseRange(^uint(0)>>32, ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC) == nil {
-		p.Early(program.CloseOnExec(3))
-		return nil
-	}
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return fmt.Errorf("find the open descriptors: %w", err)
-	}
-	for _, entry := range list {
-		fd, err := strconv.Atoi(entry.Name())
-		if err != nil || fd < 3 {
-			continue
-		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-			p.Hide(fd)
-		}
-	}
-	return nil
 }
 
 // hasMountAPI says whether the kernel has the mount calls that work on
@@ -256,14 +250,18 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 	}
 	o := rootfs.Options{
 		Root: c.RootPath(), ReadOnly: c.Root != nil && c.Root.Readonly, Overlay: c.Overlay,
-		Mounts: c.Mounts, Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
-		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c),
+		Mounts: c.Mounts, Prepared: pl.prepared.fds(), Devices: l.Devices, MaskedPaths: l.MaskedPaths, ReadOnlyPaths: l.ReadonlyPaths,
+		Sysctl: l.Sysctl, Texts: pl.options.Texts, Dir: c.Process.Cwd, User: c.Rootless() || joinsUser(c) || namespace.InUser(),
+		Host:            pl.before != 0,
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
-		Console:         pl.options.Console, Owner: int(c.Process.User.UID),
+		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
 		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
-	if pl.ahead != 0 && pl.mapped == 0 { // gates open in their order
+	if pl.ahead != 0 && pl.mapped == 0 && pl.moved == 0 { // gates open in their order
 		o.Further = pl.further
+	}
+	if pl.hooks != nil {
+		o.Made = pl.createHooks
 	}
 	if l.RootfsPropagation != "" {
 		bits, ok := rootfs.Propagation(l.RootfsPropagation)

@@ -25,7 +25,8 @@
 // takes a name on the host happens before the pivot. The bounding set is
 // dropped while CAP_SETPCAP is there; then groups, group, user; then the other
 // capability sets. After each change of credentials the death signal is armed
-// again. The working directory is entered as the user who will work in it. The
+// again. The working directory is entered as the user who will work in it, except
+// behind a filter that does not know openat2: then before that is loaded. The
 // seccomp filter is the last op before execve, except without no_new_privs,
 // where loading it takes a capability: then it comes before they are dropped,
 // and the plan checks that it lets the rest through.
@@ -38,6 +39,16 @@
 //
 // The program is executed in mode stub: see package program for what that
 // protects.
+//
+// # What only some containers have
+//
+// Mounts that the child cannot make are made by the launcher before the clone
+// (package rootfs/prepare). Network devices of the host are moved once the child is
+// in its namespaces, before its mounts (package network/device). Hooks come when
+// all is mounted, before the pivot, and just before execve (package hook). Each has
+// gates of its own, which containers without do not have.
+//
+// One more process can enter a container that there is; see Entered.
 //
 // # What a memory limit counts
 //

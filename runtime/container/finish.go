@@ -46,6 +46,13 @@ func (pl *Plan) attributes() error {
 		}
 		p.Add(program.Op{Name: "personality", Call: unix.SYS_PERSONALITY, Args: [6]program.Arg{program.Int(domain)}, Text: fmt.Sprintf("personality(%s)", pers.Domain)})
 	}
+	if m := pl.spec.Linux.MemoryPolicy; m != nil {
+		op, err := memoryPolicy(m)
+		if err != nil {
+			return err
+		}
+		p.Add(op)
+	}
 	if pl.options.KeepKeyring {
 		return nil
 	}
@@ -98,19 +105,31 @@ func (pl *Plan) finish(tty program.Arg) error {
 	env := environment(pl.spec)
 	commands := paths(process.Args[0], env)
 	early := pl.filter != nil && !process.NoNewPrivileges
+	enters := pl.options.Entered != nil
+	if enters && early && pl.appearsFirst() {
+		pl.appear(false)
+		enters = false
+	}
 	if early {
-		if pl.options.Hold != nil && path.IsAbs(commands[0]) {
+		if pl.options.Hold.waits() && path.IsAbs(commands[0]) {
 			pl.lookUp(commands)
 		}
-		p.Add(filter)
+		if !pl.entersLate() {
+			pl.enterCwd()
+		}
+		pl.load(filter)
 	}
 	if err := pl.credentials(); err != nil {
 		return err
 	}
-	p.Add(named("open "+process.Cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: process.Cwd}, program.How(unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS))))
-	p.Add(named("enter "+process.Cwd, program.Fchdir(program.Result(program.Ref(len(p.Ops())-1)))))
+	if pl.entersLate() {
+		pl.enterCwd()
+	}
 	if process.NoNewPrivileges {
 		p.Add(program.Op{Name: "no new privileges", Call: unix.SYS_PRCTL, Args: [6]program.Arg{program.Int(unix.PR_SET_NO_NEW_PRIVS), program.Int(1)}, Text: "prctl(PR_SET_NO_NEW_PRIVS, 1)"})
+	}
+	if enters {
+		pl.appear(early)
 	}
 	if pl.spec.Init {
 		pl.initProcess(process.NoNewPrivileges)
@@ -120,7 +139,7 @@ func (pl *Plan) finish(tty program.Arg) error {
 	}
 	p.Add(program.Setsid())
 	if process.Terminal {
-		if pl.options.Console != 0 {
+		if pl.options.Console != 0 && pl.options.Entered == nil {
 			for fd := range 3 {
 				p.Add(named("stdio", program.Dup3(tty, fd, 0)))
 			}
@@ -132,51 +151,46 @@ func (pl *Plan) finish(tty program.Arg) error {
 		mask = *process.User.Umask
 	}
 	p.Add(program.Umask(mask))
-	if pl.options.Hold != nil && !early {
+	if pl.options.Hold.waits() && !early {
 		pl.lookUp(commands)
 	}
-	pl.holdBack(early)
-	if pl.filter != nil && process.NoNewPrivileges {
+	if late := pl.filter != nil && !early; late && pl.filter.Listener {
+		pl.load(filter)
+		early = true
+	} else if late {
 		p.Last(filter)
 	}
+	pl.holdBack(early)
+	pl.startHooks()
 	p.ExecFirst(commands, process.Args, env)
 	return nil
+}
+
+// enterCwd enters the working directory, which must not be a way out, as a
+// symbolic link into /proc can be.
+func (pl *Plan) enterCwd() {
+	p, cwd := pl.program, pl.spec.Process.Cwd
+	fd := p.Add(named("open "+cwd, program.Openat2(program.Place{Dir: program.Cwd(), Path: cwd}, program.How(unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS))))
+	p.Add(named("enter "+cwd, program.Fchdir(program.Result(fd))))
+}
+
+// entersLate says whether the working directory is entered as the command's user.
+// Where the filter comes before the credentials, and has not heard of openat2, as
+// many a profile, it is entered before the filter, with more rights.
+func (pl *Plan) entersLate() bool {
+	return pl.filter == nil || pl.spec.Process.NoNewPrivileges ||
+		pl.filter.Allows(seccomp.Call{Number: unix.SYS_OPENAT2}, seccomp.Call{Number: unix.SYS_FCHDIR}) == nil
 }
 
 // credentials drops what the command may not have. In a user namespace whose
 // setgroups is denied the supplementary groups stay those of the caller.
 func (pl *Plan) credentials() error {
 	p, process := pl.program, pl.spec.Process
-	sets, err := capability.FromOCI(process.Capabilities)
-	if err != nil {
-		return err
-	}
-	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
-	// that tools write ask for it all the same.
-	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
-		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
-		sets.Ambient &^= extra
-	}
-	if err := sets.Check(); err != nil {
-		return fmt.Errorf("process.capabilities: %w", err)
-	}
-	last, err := capability.Last()
-	if err != nil {
-		return err
-	}
-	// Capabilities that this kernel does not have cannot be given, and are
-	// left out, as the specification asks.
-	known := capability.UpTo(last)
-	for _, s := range []*capability.Set{&sets.Bounding, &sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
-		*s &= known
-	}
+	pl.ownPipes()
 	privileged := pl.spec.Rootless() || joinsUser(pl.spec)
-	if !privileged {
-		if have, err := capability.Permitted(); err != nil {
-			return err
-		} else if err := sets.Within(have, last); err != nil {
-			return fmt.Errorf("process.capabilities: %w", err)
-		}
+	sets, last, err := pl.capabilities(privileged)
+	if err != nil {
+		return err
 	}
 	may, err := pl.powers(privileged)
 	if err != nil {
@@ -207,6 +221,46 @@ func (pl *Plan) credentials() error {
 		p.Rearm() // the kernel disarms it when an id changes
 	}
 	return nil
+}
+
+// capabilities are the sets that the command gets, and the last capability that
+// the kernel has.
+func (pl *Plan) capabilities(privileged bool) (sets capability.Sets, last int, err error) {
+	sets, err = capability.FromOCI(pl.spec.Process.Capabilities)
+	if err != nil {
+		return sets, 0, err
+	}
+	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
+	// that tools write ask for it all the same.
+	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
+		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
+		sets.Ambient &^= extra
+	}
+	if err := sets.Check(); err != nil {
+		return sets, 0, fmt.Errorf("process.capabilities: %w", err)
+	}
+	last, err = capability.Last()
+	if err != nil {
+		return sets, 0, err
+	}
+	// Capabilities that this kernel does not have cannot be given, and are
+	// left out, as the specification asks.
+	known := capability.UpTo(last)
+	for _, s := range []*capability.Set{&sets.Bounding, &sets.Effective, &sets.Permitted, &sets.Inheritable, &sets.Ambient} {
+		*s &= known
+	}
+	if !privileged {
+		have, err := capability.Permitted()
+		if err != nil {
+			return sets, 0, err
+		}
+		// The specification wants a warning, not an error.
+		given, lack := sets.Within(have)
+		if sets = given; lack != 0 {
+			pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities: %v is left out, since the caller itself does not have it", lack))
+		}
+	}
+	return sets, last, nil
 }
 
 // powers are the capabilities that the child has when it comes to its
@@ -248,13 +302,19 @@ func (pl *Plan) setgroups() bool {
 func (pl *Plan) checkFilter() error {
 	late := pl.spec.Process.NoNewPrivileges // the filter is the last op
 	numbers := []uint32{unix.SYS_EXECVE}
+	if pl.filter.Listener {
+		if pl.spec.Init {
+			return errors.New("linux.seccomp.listenerPath: the init would need a listener of its own: leave out the init, or the listener")
+		}
+		numbers = append(numbers, unix.SYS_FUTEX, unix.SYS_PRCTL, unix.SYS_READ, unix.SYS_RT_SIGPROCMASK)
+	}
 	if pl.spec.Init {
 		numbers = append(numbers, unix.SYS_FUTEX, unix.SYS_WAITID, unix.SYS_KILL, unix.SYS_EXIT_GROUP)
 	}
 	if !late {
 		numbers = append(numbers, unix.SYS_PRCTL, unix.SYS_SETGROUPS, unix.SYS_SETRESGID, unix.SYS_SETRESUID, unix.SYS_CAPSET, unix.SYS_FUTEX,
-			unix.SYS_OPENAT2, unix.SYS_FCHDIR, unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
-		if pl.options.Hold != nil {
+			unix.SYS_SETSID, unix.SYS_UMASK, unix.SYS_PRLIMIT64, unix.SYS_RT_SIGPROCMASK)
+		if pl.options.Hold.waits() {
 			numbers = append(numbers, unix.SYS_READ)
 		}
 		if pl.spec.Process.Terminal {
@@ -264,11 +324,12 @@ func (pl *Plan) checkFilter() error {
 			numbers = append(numbers, unix.SYS_CLOSE_RANGE, unix.SYS_SET_ROBUST_LIST, unix.SYS_GETTID)
 		}
 	}
+	numbers = append(numbers, pl.hookCalls()...)
 	calls := make([]seccomp.Call, 0, len(numbers)+1)
 	for _, n := range numbers {
 		calls = append(calls, seccomp.Call{Number: n})
 	}
-	if pl.spec.Init && !late {
+	if pl.spec.Init && !late || pl.hasStartHooks() {
 		calls = append(calls, seccomp.Call{Number: unix.SYS_CLONE, Args: []uint64{program.ForkFlags}})
 	}
 	err := pl.filter.Allows(calls...)
@@ -278,6 +339,9 @@ func (pl *Plan) checkFilter() error {
 	advice := ""
 	if !late {
 		advice += ", or set process.noNewPrivileges, with which the filter is loaded last"
+	}
+	if pl.hasStartHooks() {
+		advice += ", or remove hooks.startContainer, which are run behind it"
 	}
 	if pl.spec.Init {
 		advice += ", or leave out the init, if it is the init that needs it"

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +20,15 @@ import (
 // sees it. Nothing is opened inside the container for it.
 type Hold struct {
 	// Start is a fifo, open to read and to write: the command is executed when
-	// there is a byte.
+	// there is a byte. -1: as soon as the launcher lets the container go.
 	Start int
 	// Failure is a file: why the command could not be executed is written there;
 	// see program.Program.ReportExec.
 	Failure int
 }
+
+// waits says whether the command waits for somebody else.
+func (h *Hold) waits() bool { return h != nil && h.Start >= 0 }
 
 // checkHold says what cannot wait.
 func (pl *Plan) checkHold() error {
@@ -58,11 +62,19 @@ func (pl *Plan) holdBack(early bool) {
 	pl.setUp = p.Tell("set up")
 	pl.recorded = p.Wait("recorded")
 	p.Add(program.DieAlone())
+	if !h.waits() {
+		return
+	}
 	if !early {
 		// Directories of the host, mounts, the launcher: for weeks nobody needs
 		// them. An early filter may not know the call.
-		next := 3
-		for _, fd := range []int{min(h.Start, h.Failure), max(h.Start, h.Failure)} {
+		next := 3 + pl.options.Preserve
+		kept := []int{h.Start, h.Failure}
+		if pl.hasStartHooks() {
+			kept = append(kept, pl.hooks.created.FDs()...)
+		}
+		slices.Sort(kept)
+		for _, fd := range kept {
 			if fd > next {
 				p.Add(program.CloseRange(uint32(next), uint32(fd-1)))
 			}
@@ -77,7 +89,9 @@ func (pl *Plan) holdBack(early bool) {
 
 // SetUp waits until the child has done everything but execute its command.
 func (c *Container) SetUp() error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.Await(c.plan.setUp)
 }
 
@@ -96,15 +110,31 @@ func (c *Container) Leave() error {
 	return nil
 }
 
+// LeaveRunning is Leave of a container whose command does not wait: it returns
+// when that is executed.
+func (c *Container) LeaveRunning() error {
+	c.process.Open(c.plan.recorded)
+	if err := c.process.WaitExec(); err != nil {
+		return err
+	}
+	c.process.Abandon()
+	return c.removeGroup()
+}
+
 // Abort ends a container that is not to be, and removes its control group. What
 // the child says is the cause, when it says anything.
 func (c *Container) Abort(err error) error {
 	// Nothing but its end is of interest now.
 	_ = c.process.Signal(unix.SIGKILL)
-	_, cause := c.process.Wait()
+	status, cause := c.process.Wait()
+	cause = c.hookError(status, cause)
 	c.process.Release()
 	if cause != nil { // the child says best what went wrong
 		err = cause
 	}
-	return errors.Join(err, c.removeGroup())
+	if c.group != nil && c.plan.hooks != nil {
+		// What a hook has started in there, when no pid namespace ends it.
+		err = errors.Join(err, c.group.Kill())
+	}
+	return errors.Join(err, c.unmount(), c.removeGroup())
 }

@@ -24,8 +24,14 @@ type Options struct {
 	// makes in its own /dev/pts is sent there. 0: with process.terminal, Stdio
 	// are the slave of a terminal of the host, and become the controlling one.
 	Console int
+	// Entered is a container that the process enters; nil: it gets one of its own.
+	Entered *Entered
+	// Preserve is how many descriptors from 3 on the command gets, too.
+	Preserve int
 	// Hold has the container wait for its start; nil: it does not.
 	Hold *Hold
+	// Hooking is told the first process's number before a hook runs; nil: nobody is.
+	Hooking func(pid int) error
 	// Kept says that the control group is to stay when this process ends: there
 	// is one also without limits, unless this user may not make any.
 	Kept bool
@@ -56,15 +62,18 @@ type Options struct {
 
 // Plan is a container that can be printed, and started once.
 type Plan struct {
-	spec    *spec.Container
-	options Options
-	host    *cgroup.Host // nil: no control groups are needed
-	group   *cgroup.Plan // nil likewise
-	spared  bool         // the group is nothing that was asked for
-	maps    idmap.Maps
-	filter  *seccomp.Filter // nil: none
-	program *program.Program
-	spare   *program.Spare
+	spec     *spec.Container
+	options  Options
+	host     *cgroup.Host // nil: no control groups are needed
+	group    *cgroup.Plan // nil likewise
+	spared   bool         // the group is nothing that was asked for
+	maps     idmap.Maps
+	filter   *seccomp.Filter // nil: none
+	program  *program.Program
+	spare    *program.Spare
+	prepared prepared
+	hooks    *hooks // nil: none that run before the command
+	reached  bool   // it got as far as hooks would have run
 	// proceed lets a child pass a gate with what was added since; nil: there is
 	// no child yet.
 	proceed func(program.Gate) error
@@ -72,6 +81,8 @@ type Plan struct {
 	ahead     program.Gate // where the child waits for the next part of its program; 0: nowhere
 	done      bool         // the program is complete
 	mapped    program.Gate // 0: no user namespace
+	entered   program.Tell // 0: no network devices of the host to move
+	moved     program.Gate // then: once they are there
 	mounted   program.Tell // 0: no limits that are written after the birth
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
@@ -80,10 +91,14 @@ type Plan struct {
 	confined  program.Tell // by the init
 	released  program.Gate // of the command, once the init is confined
 	setUp     program.Tell // 0: it does not wait for its start
+	loaded    program.Ref  // the op that loads a filter with a listener
+	notified  program.Tell // 0: there is no listener; the filter is loaded
+	heard     program.Gate // and the listener has its descriptor
 	recorded  program.Gate // then: its end is its own from here on
 	waiting   program.Tell // and it waits
 	info      program.Arg  // where the init's waitid writes
 	created   uint64       // namespaces by clone flag
+	before    uint64       // the mount that the root is in, when the mounts are made on the host; 0: they are not
 	enters    bool         // an op enters the time namespace, and execve need not
 	warnings  []string
 }
@@ -110,6 +125,18 @@ func begin(c *spec.Container, o Options) (*Plan, error) {
 		return nil, err
 	}
 	pl.created, _ = c.Flags()
+	if o.Entered != nil {
+		if err := pl.birth(); err != nil {
+			return nil, err
+		}
+		return pl, nil
+	}
+	if _, ok := c.Namespace(specs.MountNamespace); !ok && !c.HostRoot {
+		var err error
+		if pl.before, err = rootfs.MountID(c.RootPath()); err != nil {
+			return nil, err
+		}
+	}
 	if err := pl.planGroup(); err != nil {
 		return nil, err
 	}
@@ -174,6 +201,10 @@ func (pl *Plan) Group() (s cgroup.State, ok bool) {
 	}
 	return pl.group.State(), true
 }
+
+// Before is the mount that the root was in, for rootfs.Unmount; 0: the container's
+// mounts are not the host's.
+func (pl *Plan) Before() uint64 { return pl.before }
 
 // empty says whether nothing is limited.
 func empty(r *specs.LinuxResources) bool {

@@ -13,6 +13,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/program"
+	"isoperf/runtime/rootfs"
 )
 
 // Pid is the container's first process, on the host.
@@ -30,20 +31,31 @@ func (c *Container) Group() *cgroup.Group { return c.group }
 // Confirm lets the child go on to its command; see program.Process.Confirm. One
 // that has a terminal waits for it, so that its size can be set before.
 func (c *Container) Confirm(interrupted func() bool) error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.Confirm(interrupted)
 }
 
 // WaitExec returns when the command runs.
 func (c *Container) WaitExec() error {
-	c.attached()
+	if err := c.attached(); err != nil {
+		return err
+	}
 	return c.process.WaitExec()
 }
 
-func (c *Container) attached() {
+// attached lets the child pass what it waits for just before its command.
+func (c *Container) attached() error {
 	if c.plan.attached != 0 {
 		c.process.Open(c.plan.attached)
 	}
+	if c.plan.notified != 0 && !c.listened {
+		if c.deaf = c.hear(); c.deaf != nil {
+			_ = c.process.Signal(unix.SIGKILL) // it would wait for ever; it may have ended
+		}
+	}
+	return c.deaf
 }
 
 // Catches says whether the command has a handler for a signal, as far as /proc
@@ -77,8 +89,12 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // Wait waits for the end of the container, and removes its control group. The
 // status is the command's. An op that failed is a *program.OpError.
 func (c *Container) Wait() (program.Status, error) {
-	c.attached()
+	deaf := c.attached()
 	status, err := c.process.Wait()
+	err = c.hookError(status, err)
+	if err == nil {
+		err = deaf
+	}
 	if err == nil && c.plan.forked != 0 && status.Success() {
 		status = c.commandStatus(status)
 	}
@@ -87,7 +103,7 @@ func (c *Container) Wait() (program.Status, error) {
 		c.command = 0
 	}
 	start := program.Now()
-	err = errors.Join(err, c.removeGroup())
+	err = errors.Join(err, c.unmount(), c.removeGroup())
 	if c.plan.group != nil && !c.plan.group.Empty() {
 		c.event("remove control group", start)
 	}
@@ -111,12 +127,23 @@ func (c *Container) commandStatus(s program.Status) program.Status {
 }
 
 func (c *Container) removeGroup() error {
+	if c.plan.options.Entered != nil { // the group is the container's
+		c.group = nil
+	}
 	if c.group == nil {
 		return nil
 	}
 	err := c.group.Remove()
 	c.group = nil
 	return err
+}
+
+// unmount removes the mounts that were made on the host.
+func (c *Container) unmount() error {
+	if c.plan.before == 0 {
+		return nil
+	}
+	return rootfs.Unmount(c.plan.spec.RootPath(), c.plan.before)
 }
 
 // Events are the launcher's steps, complete after Wait.

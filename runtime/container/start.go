@@ -13,6 +13,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/namespace"
+	"isoperf/runtime/network/device"
 	"isoperf/runtime/program"
 	"isoperf/runtime/program/inherit"
 	"isoperf/runtime/spec"
@@ -32,6 +33,8 @@ type Container struct {
 	commandPid int           // then: the command
 	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events     []Event
+	listened   bool  // the listener of the seccomp filter was told
+	deaf       error // why it could not be
 }
 
 // Event is a step of the launcher: nanoseconds of CLOCK_MONOTONIC.
@@ -67,14 +70,23 @@ func (pl *Plan) Start(ctx context.Context, connect Connect) (*Container, error) 
 
 func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) {
 	defer pl.spare.Close()
+	defer pl.closeHooks()
+	defer pl.prepared.close()
 	c := &Container{plan: pl}
 	if pl.ahead == 0 || !program.CanBegin() {
 		if err := pl.complete(); err != nil {
 			return nil, err
 		}
 	}
+	if err := c.prepareMounts(); err != nil {
+		return nil, err
+	}
 	// In the launcher's own cpuset still.
 	inherit.Restore()
+	if e := pl.options.Entered; e != nil && e.Group != nil {
+		c.group = e.Group
+		pl.program.Cgroup = e.Group.FD()
+	}
 	if pl.group != nil && !pl.group.Empty() {
 		start := program.Now()
 		group, err := pl.group.Create()
@@ -93,7 +105,7 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 		}
 	}
 	if err := c.launch(); err != nil {
-		return nil, errors.Join(err, c.removeGroup())
+		return nil, errors.Join(err, c.unmount(), c.removeGroup())
 	}
 	if pl.options.Spare {
 		program.TakeSpare(0) // it may not have been asked for any
@@ -116,11 +128,15 @@ func (c *Container) launch() error {
 		begin = program.Start
 	}
 	c.whole = c.plan.done
+	back, err := c.plan.initialAffinity()
+	if err != nil {
+		return err
+	}
+	defer back()
 	clone := func() (err error) {
 		c.process, err = begin(c.plan.program)
 		return err
 	}
-	var err error
 	if c.group == nil {
 		err = clone()
 	} else {
@@ -207,6 +223,17 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.event("write id maps", start)
 		c.process.Open(pl.mapped)
 	}
+	if pl.moved != 0 {
+		if err := c.moveDevices(); err != nil {
+			return err
+		}
+	}
+	if pl.hooks != nil {
+		if err := c.runHooks(ctx); err != nil {
+			return err
+		}
+	}
+	pl.reached = true
 	if pl.limited != 0 { // gates open in their order
 		if err := c.limit(); err != nil {
 			return err
@@ -223,6 +250,11 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.event("connect network", start)
 		c.process.Open(pl.connected)
 	}
+	if pl.notified != 0 && !pl.spec.Process.NoNewPrivileges { // gates open in their order
+		if err := c.hear(); err != nil {
+			return err
+		}
+	}
 	if pl.forked != 0 {
 		if err := c.process.Await(pl.confined); err != nil {
 			return err
@@ -230,6 +262,26 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		c.process.Open(pl.released)
 		return c.findCommand()
 	}
+	return nil
+}
+
+// moveDevices moves network devices of the host into the child's namespace.
+func (c *Container) moveDevices() error {
+	if err := c.process.Await(c.plan.entered); err != nil {
+		return err
+	}
+	start := program.Now()
+	net, _ := namespace.ByName("net")
+	fd, err := unix.Open(net.Path(c.process.Pid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("linux.netDevices: open the container's network namespace: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := device.Move(c.plan.spec.Linux.NetDevices, fd); err != nil {
+		return err
+	}
+	c.event("move network devices", start)
+	c.process.Open(c.plan.moved)
 	return nil
 }
 

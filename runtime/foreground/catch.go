@@ -137,6 +137,24 @@ func (c *catcher) interrupted() bool {
 	return false
 }
 
+// until calls f with a context that a signal ends, when it is to be watched for;
+// meanwhile the signals are not the caller's.
+func (c *catcher) until(watched bool, f func(context.Context) error) error {
+	if !watched {
+		return f(context.Background())
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		c.cancel(ctx, cancel)
+	}()
+	err := f(ctx)
+	cancel(nil)
+	<-watching
+	return err
+}
+
 // cancel ends a context when a signal comes, until the context ends otherwise.
 func (c *catcher) cancel(ctx context.Context, cancel context.CancelCauseFunc) {
 	for ctx.Err() == nil {

@@ -98,19 +98,20 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 			signals.stop()
 		}
 	}()
-	ctx, cancel := context.WithCancelCause(context.Background())
-	watching := make(chan struct{})
-	if o.Connect == nil {
-		close(watching)
-	} else {
-		go func() {
-			defer close(watching)
-			signals.cancel(ctx, cancel)
-		}()
+	pl, err := container.Begin(c, o.Container)
+	if err != nil {
+		return Result{}, err
 	}
-	ct, err := container.Start(ctx, c, o.Container, o.Connect)
-	cancel(nil)
-	<-watching // from here on the signals are this goroutine's
+	defer pl.Poststop(func(err error) {
+		if o.Warn != nil {
+			o.Warn(err.Error())
+		}
+	})
+	var ct *container.Container
+	err = signals.until(o.Connect != nil || c.Hooks != nil, func(ctx context.Context) error {
+		ct, err = pl.Start(ctx, o.Connect)
+		return err
+	})
 	if err != nil {
 		return Result{}, err
 	}
@@ -137,6 +138,9 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 	}
 	if err == nil && o.Idle != nil {
 		o.Idle(ct)
+	}
+	if err == nil && c.Hooks != nil {
+		err = signals.until(true, ct.Poststart)
 	}
 	executed := int64(0)
 	if err == nil && o.Timed && ct.WaitExec() == nil {
@@ -208,7 +212,7 @@ func openTerminal(c *spec.Container, o *Options) (*tty, error) {
 	if !t.wanted {
 		return t, nil
 	}
-	if ownPts(c) {
+	if ownPts(c) || o.Container.Entered != nil {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, fmt.Errorf("make a pair of sockets for the terminal: %w", err)
@@ -221,6 +225,13 @@ func openTerminal(c *spec.Container, o *Options) (*tty, error) {
 	var err error
 	if t.master, t.slave, err = terminal.Pair(); err != nil {
 		return nil, err
+	}
+	if b := c.Process.ConsoleSize; b != nil {
+		size := &unix.Winsize{Row: uint16(b.Height), Col: uint16(b.Width)}
+		if err := unix.IoctlSetWinsize(int(t.slave.Fd()), unix.TIOCSWINSZ, size); err != nil {
+			t.close()
+			return nil, fmt.Errorf("process.consoleSize: set the size of the terminal: %w", err)
+		}
 	}
 	fd := int(t.slave.Fd())
 	o.Container.Stdio = [3]int{fd, fd, fd}

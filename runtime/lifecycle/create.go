@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/container"
+	"isoperf/runtime/notify"
 	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
@@ -31,12 +32,16 @@ type CreateOptions struct {
 	ConsoleSocket string
 	// KeepKeyring leaves the container the caller's session keyring.
 	KeepKeyring bool
+	// Preserve is how many descriptors from 3 on the command gets, too; Listen,
+	// how many of them, the first, it is told of: a service manager's sockets.
+	Preserve, Listen int
 }
 
 // creation is a container that is being created.
 type creation struct {
 	options CreateOptions
 	spec    *spec.Container
+	plan    *container.Plan
 	entry   *state.Entry
 	state   *state.State
 	hold    container.Hold
@@ -52,10 +57,18 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	}
 	sc.ID = o.ID
 	sc.LoopbackUp = true
+	if err := r.serve(sc, o.Listen); err != nil {
+		return err
+	}
 	if err := sc.Check(); err != nil {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
 	r.step("read config.json")
+	if r.Systemd {
+		if err := checkSystemd(sc.Linux.CgroupsPath); err != nil {
+			return err
+		}
+	}
 	c := &creation{options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
 	defer c.closeAll()
 	if err := c.openConsole(); err != nil {
@@ -68,10 +81,18 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.entry.Remove())
+			if c.plan != nil {
+				c.plan.Poststop(func(err error) { r.warn(err.Error()) })
+			}
 		}
 	}()
 	if err := c.entry.Write(state.ConfigFile, []byte(text)); err != nil {
 		return fmt.Errorf("keep the configuration: %w", err)
+	}
+	if r.Notify != "" {
+		if err := notify.Make(c.entry.Path(state.NotifyDir)); err != nil {
+			return err
+		}
 	}
 	if c.hold.Start, c.hold.Failure, err = c.entry.Hold(); err != nil {
 		return fmt.Errorf("create container %q: %w", o.ID, err)
@@ -82,17 +103,24 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 
 // run makes the processes, and leaves them alone.
 func (c *creation) run(ctx context.Context, r *Runtime) error {
-	pl, err := c.plan(r)
+	pl, err := c.begin(r)
 	if err != nil {
 		return err
 	}
+	c.plan = pl
 	c.state = &state.State{
 		OCIVersion: c.spec.Version, ID: c.options.ID, Bundle: c.spec.Bundle, Rootfs: c.spec.RootPath(),
 		Created: time.Now(), Owner: os.Getuid(), Annotations: c.spec.Annotations,
+		Hooks: later(c.spec.Hooks),
 	}
 	c.state.Group, _ = pl.Group()
 	c.state.SharesPids = sharesPids(c.spec)
 	// Before anything is made that would not be found otherwise.
+	if before := pl.Before(); before != 0 {
+		if err := c.entry.Write(state.MountFile, strconv.AppendUint(nil, before, 10)); err != nil {
+			return fmt.Errorf("keep the mount of the root: %w", err)
+		}
+	}
 	if err := c.entry.Save(c.state); err != nil {
 		return err
 	}
@@ -116,9 +144,10 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 	return nil
 }
 
-// plan plans the child.
-func (c *creation) plan(r *Runtime) (*container.Plan, error) {
-	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring}
+// begin plans the child.
+func (c *creation) begin(r *Runtime) (*container.Plan, error) {
+	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring,
+		Hooking: c.hooking, Preserve: c.options.Preserve}
 	if c.console >= 0 {
 		o.Console = c.console
 	}
@@ -168,6 +197,16 @@ func (r *Runtime) groupName(id string) string {
 	return fmt.Sprintf("%s@%08x", id, sum.Sum32())
 }
 
+// hooking writes down, before the first hook, whom to kill: with the container, a
+// hook that hangs is ended, too.
+func (c *creation) hooking(pid int) (err error) {
+	c.state.Pid, c.state.Creating = pid, true
+	if c.state.Start, _, _, err = born(pid); err != nil {
+		return fmt.Errorf("find process %d: %w; mount /proc", pid, err)
+	}
+	return c.entry.Save(c.state)
+}
+
 // settle writes down that there is a container, and lets it go.
 func (c *creation) settle(r *Runtime, ct *container.Container) (err error) {
 	if err := ct.SetUp(); err != nil {
@@ -176,7 +215,7 @@ func (c *creation) settle(r *Runtime, ct *container.Container) (err error) {
 	if r.Ready != nil {
 		r.Ready(ct)
 	}
-	c.state.Pid = ct.Pid()
+	c.state.Pid, c.state.Creating = ct.Pid(), false
 	if c.state.Start, _, _, err = born(c.state.Pid); err != nil {
 		return fmt.Errorf("find process %d: %w; mount /proc", c.state.Pid, err)
 	}
@@ -209,13 +248,9 @@ func (c *creation) openConsole() error {
 	case path == "":
 		return nil
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := connectConsole(path)
 	if err != nil {
-		return fmt.Errorf("--console-socket: make a socket: %w", err)
-	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("--console-socket: connect to %q: %w", path, err)
+		return err
 	}
 	c.console = fd
 	return nil
@@ -252,4 +287,17 @@ func explain(sc *spec.Container, err error) error {
 		return err
 	}
 	return fmt.Errorf("start container process: exec: %q: %w", sc.Process.Args[0], notExecutable(sc.Process.Args[0], op.Errno))
+}
+
+// connectConsole connects to the socket that gets a terminal.
+func connectConsole(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("--console-socket: make a socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("--console-socket: connect to %q: %w", path, err)
+	}
+	return fd, nil
 }

@@ -4,8 +4,14 @@
 //
 //	create  directory ─► config.json, fifo ─► state.json ─► group, child ─► set up ─► state.json with its process ─► left alone
 //	start   lock ─► one byte into the fifo ─► the fifo's reader is gone: executed, or ended
+//	exec    namespaces and groups of the first process ─► child enters ─► left alone, or stood for
 //	kill    signal to the first process, or to the group's
 //	delete  lock ─► kill ─► wait ─► group removed ─► directory removed
+//
+// Hooks have their places in between: see package hook. Before the first one runs,
+// state.json gets the process, so that whoever deletes the container with --force can
+// kill it, whereupon Create ends the hook and removes everything. A container of
+// which a hook fails is removed, by create or by start.
 //
 // # Status
 //

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
+	"isoperf/runtime/rootfs"
 	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
 )
@@ -150,7 +152,7 @@ func (r *Runtime) Delete(id string, force bool) error {
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}
-	return c.remove(force)
+	return r.remove(c, force)
 }
 
 // kill kills the first process, if there is one.
@@ -172,8 +174,11 @@ func (c *Container) remove(force bool) error {
 		}
 	case err != unix.ESRCH:
 		return fmt.Errorf("delete container %q: open process %d: %w", c.ID, c.Pid, err)
-	case c.Group.Remove():
-		return c.entry.Remove() // nobody was left in it
+	case c.Group.Remove(): // nobody was left in it
+		if err := c.unmount(); err != nil {
+			return err
+		}
+		return c.entry.Remove()
 	}
 	g, gerr := c.group()
 	if gerr != nil {
@@ -205,5 +210,27 @@ func (c *Container) remove(force bool) error {
 			return err
 		}
 	}
+	if err := c.unmount(); err != nil {
+		return err
+	}
 	return c.entry.Remove()
+}
+
+// unmount removes the mounts of a container that has made them on the host.
+func (c *Container) unmount() error {
+	text, err := c.entry.Read(state.MountFile)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("delete container %q: %w", c.ID, err)
+	}
+	before, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("delete container %q: read %q: %w; unmount %q, and remove the file", c.ID, c.entry.Path(state.MountFile), err, c.Rootfs)
+	}
+	if err := rootfs.Unmount(c.Rootfs, before); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("delete container %q: %w", c.ID, err)
+	}
+	return nil
 }

@@ -16,8 +16,13 @@ import (
 // Runtime is a runtime with its containers.
 type Runtime struct {
 	Root state.Root
+	// Systemd says that systemd is to make the control groups of what is created.
+	Systemd bool
 	// Warn is told what goes on without what was asked for; nil: nobody is.
 	Warn func(text string)
+	// Notify is the socket of a service manager, to be told by Start when the
+	// container is ready; empty: there is none. See package notify.
+	Notify string
 	// Step is told the name of each step of a command when it ends, and Ready of
 	// a container that waits for its start; nil: nobody is.
 	Step  func(name string)
@@ -91,9 +96,9 @@ func (c *Container) Close() { c.entry.Close() }
 // Status looks where it is in its life.
 func (c *Container) Status() Status {
 	switch {
-	case c.Pid == 0 && c.entry.Busy():
+	case (c.Pid == 0 || c.Creating) && c.entry.Busy():
 		return Creating
-	case c.Pid == 0 || !alive(c.Pid, c.Start):
+	case c.Pid == 0 || c.Creating || !alive(c.Pid, c.Start):
 		return Stopped
 	case c.waits():
 		return Created

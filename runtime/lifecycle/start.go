@@ -10,6 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/container"
+	"isoperf/runtime/hook"
+	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
 )
@@ -39,13 +42,43 @@ func (r *Runtime) Start(id string) error {
 		return fmt.Errorf("start container %q: open %q: %w", id, c.entry.Path(state.StartFile), err)
 	}
 	defer unix.Close(fifo)
+	tell, err := c.manager(r.Notify)
+	if err != nil {
+		return err
+	}
+	defer tell.close()
 	// With no reader left the kernel would send SIGPIPE, which Go takes.
 	if _, err := unix.Write(fifo, []byte{0}); err != nil {
 		return c.ended()
 	}
-	err = c.awaitExec(fifo)
+	if err := c.awaitExec(fifo); err != nil {
+		return r.undo(c, err)
+	}
 	r.step("wait for its command")
-	return err
+	if c.Hooks {
+		if err := r.started(c); err != nil {
+			return err
+		}
+	}
+	return tell.relay()
+}
+
+// started runs the hooks that come when the command runs, if it does.
+func (r *Runtime) started(c *Container) error {
+	sc, err := c.Spec()
+	if err != nil {
+		return err
+	}
+	if sc.Hooks != nil && len(sc.Hooks.StartContainer) > 0 && !c.passed() {
+		return c.ended()
+	}
+	return r.undo(c, c.poststart(sc))
+}
+
+// passed says whether its startContainer hooks have succeeded.
+func (c *Container) passed() bool {
+	text, err := c.entry.Read(state.FailureFile)
+	return err == nil && len(text) >= 8 && binary.NativeEndian.Uint64([]byte(text)) == container.HooksPassed
 }
 
 // awaitExec waits until the child has closed the fifo: by execve, or by its end.
@@ -80,12 +113,40 @@ func (c *Container) failure() error {
 	if err != nil || len(text) < 8 {
 		return nil // it was executed
 	}
-	errno := syscall.Errno(-int64(binary.NativeEndian.Uint64([]byte(text))))
-	command := ""
-	if sc, err := c.Spec(); err == nil {
-		command = sc.Process.Args[0]
+	sc, err := c.Spec()
+	if err != nil {
+		return err
 	}
+	value := int64(binary.NativeEndian.Uint64([]byte(text)))
+	if value == container.HooksPassed {
+		if text = text[8:]; len(text) < 8 {
+			return nil
+		}
+		value = int64(binary.NativeEndian.Uint64([]byte(text)))
+	}
+	if value > 0 {
+		return c.hookFailure(sc, int(value)-container.StartMark, text[8:])
+	}
+	errno, command := syscall.Errno(-value), sc.Process.Args[0]
 	return fmt.Errorf("start container %q: exec: %q: %w", c.ID, command, notExecutable(command, errno))
+}
+
+// hookFailure is why a startContainer hook failed.
+func (c *Container) hookFailure(sc *spec.Container, i int, text string) error {
+	if sc.Hooks == nil || i >= len(sc.Hooks.StartContainer) || len(text) < 8 {
+		return fmt.Errorf("start container %q: %q cannot be understood", c.ID, c.entry.Path(state.FailureFile))
+	}
+	value, h, name := int64(binary.NativeEndian.Uint64([]byte(text))), sc.Hooks.StartContainer[i], hook.Name("startContainer", i)
+	var err error
+	switch {
+	case value < 0:
+		err = fmt.Errorf("%s: execute %q: %w; it is looked for inside the container", name, h.Path, syscall.Errno(-value))
+	case value == program.SideTimeout && h.Timeout != nil:
+		err = fmt.Errorf("%s: run %q: it had not ended after %d s, its timeout, and was killed", name, h.Path, *h.Timeout)
+	default:
+		err = fmt.Errorf("%s: run %q: %s", name, h.Path, hook.Ending(unix.WaitStatus(value)))
+	}
+	return &hookError{fmt.Errorf("start container %q: %w", c.ID, err)}
 }
 
 // ended is the error of a container that ended before its command was executed.

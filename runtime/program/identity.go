@@ -46,6 +46,15 @@ func Ioctl(fd Arg, name string, request uint, arg Arg) Op {
 	return Op{Name: name, Call: unix.SYS_IOCTL, Args: [6]Arg{fd, Int(request), arg}, Text: fmt.Sprintf("ioctl(%v, %s, %v)", fd, name, arg)}
 }
 
+// Winsize sets the size of a terminal, in characters; see ioctl_tty(2).
+func Winsize(tty Arg, rows, columns uint) Op {
+	size := []byte{byte(rows), byte(rows >> 8), byte(columns), byte(columns >> 8), 0, 0, 0, 0}
+	return Op{
+		Name: "terminal size", Call: unix.SYS_IOCTL, Args: [6]Arg{tty, Int(unix.TIOCSWINSZ), Bytes(size)},
+		Text: fmt.Sprintf("ioctl(%v, TIOCSWINSZ, {%d, %d})", tty, rows, columns),
+	}
+}
+
 // Setdomainname is setdomainname(2).
 func Setdomainname(name string) Op {
 	return Op{Name: "setdomainname", Call: unix.SYS_SETDOMAINNAME, Args: [6]Arg{Bytes([]byte(name)), Int(len(name))}}

@@ -32,6 +32,7 @@ type header struct {
 	clock     uint64 // 0: the CPU's counter; 1: clock_gettime
 	start     uint64 // the record whose completion is "born"
 	resume    uint64 // the record of the stub's execveat
+	last      uint64 // the last stamp
 	failed    uint64 // the record that failed unaccepted; 0: none
 	again     int32  // the second child, as the launcher sees it; the kernel writes it
 	bond      uint32 // launcher to child: the last message it has seen
@@ -84,6 +85,7 @@ const (
 	offsetOldMask   = unsafe.Offsetof(header{}.oldMask)
 	offsetBond      = unsafe.Offsetof(header{}.bond)
 	offsetForked    = unsafe.Offsetof(header{}.forked)
+	offsetParent    = unsafe.Offsetof(header{}.parent)
 	offsetAgain     = unsafe.Offsetof(header{}.again)
 )
 

@@ -78,6 +78,7 @@ done:
 
 stamped:
 	MOVQ AX, record_stamp(BX)
+	MOVQ AX, header_last(R12)
 	CMPQ R13, $-4095
 	JCC  failed               // -4095 … -1, as unsigned numbers
 	TESTQ R13, R13
@@ -171,9 +172,9 @@ slow:
 	ADDQ  (header_scratch+8)(R12), AX
 	JMP   stamped
 
-	// Behind a seccomp filter: the op before it says the time.
+	// Behind a seccomp filter: the last stamp says the time.
 silent:
-	MOVQ (record_stamp-record__size)(BX), AX
+	MOVQ header_last(R12), AX
 	JMP  stamped
 
 control:
@@ -213,7 +214,7 @@ tell:
 	JMP  done
 
 again:
-	MOVL  $435, AX            // clone3
+	MOVL  R9, AX              // clone3, or clone
 	SYSCALL
 	TESTQ AX, AX
 	JLE   done                // the second child, or an error

@@ -75,6 +75,7 @@ done:
 
 stamped:
 	MOVD R0, record_stamp(R20)
+	MOVD R0, header_last(R19)
 	CMN  $4095, R21
 	BCS  failed                // -4095 … -1, as unsigned numbers
 	CBZ  R21, zero
@@ -166,9 +167,9 @@ slow:
 	ADD  R1, R0, R0
 	B    stamped
 
-	// Behind a seccomp filter: the op before it says the time.
+	// Behind a seccomp filter: the last stamp says the time.
 silent:
-	MOVD (record_stamp-record__size)(R20), R0
+	MOVD header_last(R19), R0
 	B    stamped
 
 control:
@@ -210,7 +211,7 @@ tell:
 	B     done
 
 again:
-	MOVD $435, R8              // clone3
+	MOVD R5, R8                // clone3, or clone
 	SVC
 	CMP  $0, R0
 	BLE  done                  // the second child, or an error

@@ -36,7 +36,7 @@ type Call int32
 const (
 	callWait  Call = -1 // wait until a word of the arena has a value
 	callTell  Call = -2 // store a word and wake the launcher
-	callAgain Call = -3 // clone3; the second child goes on, the first exits
+	callAgain Call = -3 // clone3 or clone, the sixth argument; the second child goes on, the first exits
 	callWatch Call = -4 // let the kernel mark the life word at exec and exit
 )
 

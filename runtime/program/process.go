@@ -57,6 +57,14 @@ func (p *Process) Await(t Tell) error {
 	return nil
 }
 
+// AwaitUnless is Await that asks ten times a second whether to give up, which is
+// ErrInterrupted.
+func (p *Process) AwaitUnless(t Tell, interrupted func() bool) error {
+	p.interrupted = interrupted
+	defer func() { p.interrupted = nil }()
+	return p.Await(t)
+}
+
 func reaches(t Tell) func(uint32) bool {
 	return func(v uint32) bool { return v >= uint32(t) }
 }
@@ -342,6 +350,12 @@ func (p *Process) Abandon() {
 
 // Buffer is what ops wrote into a Buffer argument.
 func (p *Process) Buffer(a Arg) []byte { return p.img.Buffer(a) }
+
+// Result is that of an op, once it has run: an error is the errno, negative. The
+// child can write it, and so can who traces it.
+func (p *Process) Result(r Ref) int64 {
+	return p.img.arena.records(p.img.ops.len() + 1)[p.img.index(r)].result
+}
 
 // Timeline is when each op ended; complete after Wait.
 func (p *Process) Timeline() Timeline { return p.img.Timeline() }

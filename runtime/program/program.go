@@ -45,9 +45,9 @@ type Program struct {
 	kept    []int
 	tells   uint32
 	gates   uint32
-	watched bool // the kernel marks exec and exit in the arena
-	bond    bool // DieWithParent
-	last    []Op // what runs just before execve
+	watched bool             // the kernel marks exec and exit in the arena
+	bond    bool             // DieWithParent
+	last    []func(*Program) // adds what runs just before execve
 	// The original limits are given back already.
 	restored bool
 	report   Arg  // where it is written that no command could be executed
@@ -224,7 +224,7 @@ func (p *Program) Again(flags uint64) Ref {
 	args[unsafe.Offsetof(cloneArgs{}.parentTid)/8] = inHeader(offsetAgain)
 	ref := p.Add(Op{
 		Name: "clone again", Call: callAgain, Text: "clone3({" + namespace.FlagString(flags) + "})",
-		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{}))},
+		Args: [6]Arg{Words(args...), Int(unsafe.Sizeof(cloneArgs{})), {}, {}, {}, Int(unix.SYS_CLONE3)},
 	})
 	p.Add(watch())
 	if p.bond {
@@ -286,7 +286,10 @@ func setName() Op {
 // that Exec adds: a seccomp filter, which may forbid everything but execve. From
 // it on no op takes the time: the filter may forbid that. It must come before
 // Exec.
-func (p *Program) Last(op Op) { p.last = append(p.last, op) }
+func (p *Program) Last(op Op) { p.LastOps(func(p *Program) { p.Add(op) }) }
+
+// LastOps is Last of several, which add adds when it is their turn.
+func (p *Program) LastOps(add func(p *Program)) { p.last = append(p.last, add) }
 
 // ReportExec has the child write to a descriptor why the command cannot be
 // executed, for others than the launcher: 8 bytes, the negative errno, for those
@@ -342,12 +345,26 @@ func (p *Program) RestoreLimits() {
 		return
 	}
 	p.restored = true
-	if soft, hard, raised := inherit.Nofile(); raised {
-		limit := Words(Int(soft), Int(hard))
-		p.Add(Op{
-			Name: "restore nofile", Call: unix.SYS_PRLIMIT64, Args: [6]Arg{{}, Int(unix.RLIMIT_NOFILE), limit},
-			Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
-		})
+	if op, raised := restoreLimits(); raised {
+		p.Add(op)
+	}
+}
+
+// restoreLimits is the op, where Go has raised a limit.
+func restoreLimits() (op Op, raised bool) {
+	soft, hard, raised := inherit.Nofile()
+	return Op{
+		Name: "restore nofile", Call: unix.SYS_PRLIMIT64, Args: [6]Arg{{}, Int(unix.RLIMIT_NOFILE), Words(Int(soft), Int(hard))},
+		Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
+	}, raised
+}
+
+// unblock gives the launcher's signal mask back.
+func unblock() Op {
+	return Op{
+		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
+		Args: [6]Arg{Int(sigSetMask), inHeader(offsetOldMask), {}, Int(8)},
+		Text: "rt_sigprocmask(SIG_SETMASK, the launcher's mask, NULL, 8)",
 	}
 }
 
@@ -355,13 +372,9 @@ func (p *Program) ready() {
 	p.watched = true
 	p.RestoreLimits()
 	p.Confirm()
-	p.Add(Op{
-		Name: "unblock signals", Call: unix.SYS_RT_SIGPROCMASK,
-		Args: [6]Arg{Int(sigSetMask), inHeader(offsetOldMask), {}, Int(8)},
-		Text: "rt_sigprocmask(SIG_SETMASK, the launcher's mask, NULL, 8)",
-	})
-	for _, op := range p.last {
-		p.Add(op)
+	p.Add(unblock())
+	for _, add := range p.last {
+		add(p)
 	}
 }
 

@@ -135,7 +135,11 @@ func (img *Image) Buffer(a Arg) []byte {
 	if a.kind() != argData || a.data.form >= formWords {
 		return nil
 	}
-	return unsafe.Slice(at[byte](img.arena.addr+img.offsets.of(a.data)), a.data.size())
+	offset := img.offsets.of(a.data)
+	if offset == 0 { // it was not laid out, so nobody has written there
+		return make([]byte, a.data.size())
+	}
+	return unsafe.Slice(at[byte](img.arena.addr+offset), a.data.size())
 }
 
 // reachedExec says whether the op before the command's execution has run.

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type builder struct {
 	*program.Program
 	o     Options
 	look  func(string) Kind
+	host  uintptr         // what the host's mounts are made: MS_PRIVATE, MS_SLAVE, MS_SHARED
 	root  program.Arg     // a descriptor of the root
 	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
 	made  map[string]bool
@@ -54,11 +56,11 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		b.directory(o.Dir)
 	}
 	dev := false
-	for _, m := range o.Mounts {
+	for i, m := range o.Mounts {
 		if err := b.further(); err != nil {
 			return tty, err
 		}
-		if err := b.mount(m); err != nil {
+		if err := b.mount(i, m); err != nil {
 			return tty, err
 		}
 		dev = dev || absolute(m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
@@ -81,6 +83,10 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		return tty, err
 	}
 	b.masks()
+	if o.Made != nil {
+		b.addNamed("return to root", program.Fchdir(b.root))
+		o.Made()
+	}
 	if o.Root != "" {
 		b.pivot()
 	}
@@ -104,7 +110,9 @@ func (b *builder) addNamed(name string, op program.Op) program.Ref {
 // makeRoot makes the current directory, and the descriptor root, the place
 // that becomes "/".
 func (b *builder) makeRoot() {
-	b.addNamed("mounts private", program.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	if !b.o.Host {
+		b.fromHost()
+	}
 	switch {
 	case b.o.Root == "":
 		b.root = b.dir("/")
@@ -113,9 +121,73 @@ func (b *builder) makeRoot() {
 		b.overlay()
 	default:
 		b.addNamed("bind root", program.Mount(b.o.Root, b.o.Root, "", unix.MS_BIND|unix.MS_REC, ""))
+		if b.o.Host {
+			b.addNamed("mounts private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		} else if b.host != unix.MS_PRIVATE && b.o.Propagation&unix.MS_SLAVE == 0 {
+			b.addNamed("root private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		}
 		b.addNamed("enter root", program.Chdir(b.o.Root))
 	}
 	b.root = b.dir(".")
+}
+
+// fromHost settles what this mount namespace, a copy of the host's, has to do with
+// it. Usually nothing. Where the root or a mount is to learn what the host mounts,
+// everything is its slave at first; where it is to be the other way round too, the
+// peers stay peers, but for the mount that the root is in: what is mounted below it
+// is nobody's business.
+func (b *builder) fromHost() {
+	b.host = unix.MS_PRIVATE
+	for _, m := range b.o.Mounts {
+		if o, err := parse(m); err == nil && o.propagation&(unix.MS_SLAVE|unix.MS_SHARED) != 0 {
+			b.host = unix.MS_SLAVE
+		}
+	}
+	if kind := b.o.Propagation & (unix.MS_SLAVE | unix.MS_SHARED); kind != 0 {
+		b.host = kind
+	}
+	if b.host == unix.MS_SHARED {
+		if b.o.Root == "" {
+			return
+		}
+		around := "/"
+		if b.o.Look == nil {
+			around = mountPoint(b.o.Root)
+		}
+		b.addNamed("around the root private", program.Mount("", around, "", unix.MS_PRIVATE, ""))
+		return
+	}
+	name := "mounts private"
+	if b.host == unix.MS_SLAVE {
+		name = "mounts slaves"
+	}
+	b.addNamed(name, program.Mount("", "/", "", unix.MS_REC|b.host, ""))
+}
+
+// mountPoint is where the mount begins that a path of the host is in; "/" when it
+// cannot be found.
+func mountPoint(p string) string {
+	best := "/"
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return best
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 5 {
+			continue
+		}
+		at := unescape(words[4])
+		if (p == at || strings.HasPrefix(p, strings.TrimSuffix(at, "/")+"/")) && len(at) > len(best) {
+			best = at
+		}
+	}
+	return best
+}
+
+// unescape is a path of mountinfo as it is: blanks and their like are octal there.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
 // dir opens a directory of the host.
@@ -237,14 +309,19 @@ func (b *builder) make(p string, kind Kind) {
 	}
 }
 
-// pivot makes the root the only one there is, and drops the old.
+// pivot makes the root the only one there is, and drops the old; on the host it
+// is only the one that the child sees.
 func (b *builder) pivot() {
 	b.addNamed("return to root", program.Fchdir(b.root))
 	if b.o.ReadOnly {
 		b.readOnlyRoot()
 	}
-	b.Add(program.PivotRoot(".", "."))
-	b.addNamed("drop old root", program.Umount(".", unix.MNT_DETACH))
+	if b.o.Host {
+		b.addNamed("chroot", program.Op{Call: unix.SYS_CHROOT, Args: [6]program.Arg{program.String(".")}, Text: `chroot(".")`})
+	} else {
+		b.Add(program.PivotRoot(".", "."))
+		b.addNamed("drop old root", program.Umount(".", unix.MNT_DETACH))
+	}
 	b.addNamed("enter /", program.Chdir("/"))
 	if b.o.Propagation != 0 {
 		b.addNamed("propagation of /", program.Mount("", "/", "", b.o.Propagation, ""))

@@ -108,6 +108,9 @@ func (b *builder) console() {
 	b.Add(program.Ioctl(master, "TIOCSPTLCK", unix.TIOCSPTLCK, program.Words(program.Int(0))))
 	peer := program.Ioctl(master, "TIOCGPTPEER", unix.TIOCGPTPEER, program.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC))
 	b.tty = program.Result(b.addNamed("open terminal", peer))
+	if s := b.o.Size; s != nil {
+		b.Add(program.Winsize(b.tty, s.Height, s.Width))
+	}
 	if b.o.Owner != 0 {
 		b.addNamed("own terminal", program.Fchownat(program.Place{Dir: b.tty, Path: ""}, b.o.Owner, -1, unix.AT_EMPTY_PATH))
 	}

@@ -12,10 +12,7 @@ import (
 )
 
 // mount adds one mount of the container.
-func (b *builder) mount(m specs.Mount) error {
-	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return fmt.Errorf("mount %q: id-mapped mounts are not supported", m.Destination)
-	}
+func (b *builder) mount(i int, m specs.Mount) error {
 	if absolute(m.Destination) == "/" {
 		return fmt.Errorf("mount %q: nothing can be mounted over the root", m.Destination)
 	}
@@ -23,7 +20,16 @@ func (b *builder) mount(m specs.Mount) error {
 	if err != nil {
 		return err
 	}
+	fd, ready := b.o.Prepared[i]
 	switch {
+	case o.remount:
+		b.remount(m, o)
+		return nil
+	case ready:
+		b.attachPrepared(fd, m, o)
+		return nil
+	case o.mapped || o.copyUp:
+		return fmt.Errorf("mount %q: nobody has prepared it", m.Destination)
 	case o.bind:
 		return b.bind(m, o)
 	case m.Type == "":
@@ -34,6 +40,20 @@ func (b *builder) mount(m specs.Mount) error {
 	b.make(m.Destination, Directory)
 	b.fileSystem(m.Type, m.Source, m.Destination, o)
 	return nil
+}
+
+// remount changes what is mounted at a place already: with bind the mount alone,
+// otherwise its file system. All attributes are set anew, as mount(2) does it.
+func (b *builder) remount(m specs.Mount, o options) {
+	flags := unix.MS_REMOUNT | o.bits
+	if o.bind {
+		flags |= unix.MS_BIND
+	}
+	b.show(m.Destination)
+	b.addNamed("remount "+m.Destination, program.Mount(m.Source, shownPath, m.Type, flags, strings.Join(o.data, ",")))
+	if o.propagation != 0 {
+		b.propagation(m.Destination, o.propagation)
+	}
 }
 
 // mounted notes that something stands at a path now.
@@ -90,7 +110,7 @@ func superblock(kind string, bits uintptr) []string {
 	for _, s := range []struct {
 		bit  uintptr
 		word string
-	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_MANDLOCK, "mand"}} {
+	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_LAZYTIME, "lazytime"}, {unix.MS_MANDLOCK, "mand"}} {
 		if bits&s.bit != 0 {
 			words = append(words, s.word)
 		}
@@ -115,6 +135,12 @@ func (b *builder) bind(m specs.Mount, o options) error {
 // bindAt binds a path of the host to a place that is there.
 func (b *builder) bindAt(source, target string, o options) {
 	name := "bind " + target
+	if b.host != unix.MS_PRIVATE && o.propagation == 0 {
+		o.propagation = unix.MS_PRIVATE
+		if o.recursive {
+			o.propagation |= unix.MS_REC
+		}
+	}
 	if b.o.Old {
 		b.show(target)
 		flags := uintptr(unix.MS_BIND)

@@ -32,6 +32,7 @@ func flags() []flag {
 		{"relatime", 0, unix.MS_RELATIME, false}, {"norelatime", 0, unix.MS_RELATIME, true},
 		{"nosymfollow", unix.MOUNT_ATTR_NOSYMFOLLOW, 0x100, false}, {"symfollow", unix.MOUNT_ATTR_NOSYMFOLLOW, 0x100, true},
 		{"sync", 0, unix.MS_SYNCHRONOUS, false}, {"async", 0, unix.MS_SYNCHRONOUS, true},
+		{"lazytime", 0, unix.MS_LAZYTIME, false}, {"nolazytime", 0, unix.MS_LAZYTIME, true},
 		{"dirsync", 0, unix.MS_DIRSYNC, false},
 		{"mand", 0, unix.MS_MANDLOCK, false}, {"nomand", 0, unix.MS_MANDLOCK, true},
 		{"silent", 0, unix.MS_SILENT, false}, {"loud", 0, unix.MS_SILENT, true},
@@ -67,6 +68,9 @@ type options struct {
 	clear, clearAll uint64  // those that are taken away first
 	bits            uintptr // MS_*, for mount(2) and for what only the file system knows
 	propagation     uintptr
+	mapped, mapAll  bool // its ids are mapped; those of all below it, too
+	remount         bool // what is mounted there already is changed
+	copyUp          bool // what is in the directory is in the file system, too
 	data            []string
 }
 
@@ -87,8 +91,15 @@ next:
 		case "rbind":
 			o.bind, o.recursive = true, true
 			continue
-		case "idmap", "ridmap", "tmpcopyup":
-			return o, fmt.Errorf("mount %q: the option %q is not supported", m.Destination, word)
+		case "idmap", "ridmap":
+			o.mapped, o.mapAll = true, o.mapAll || word == "ridmap"
+			continue
+		case "tmpcopyup":
+			o.copyUp = true
+			continue
+		case "remount":
+			o.remount = true
+			continue
 		}
 		if bits, ok := Propagation(word); ok {
 			o.propagation = bits
@@ -113,7 +124,8 @@ next:
 		}
 		o.data = append(o.data, word)
 	}
-	if o.bind && len(o.data) > 0 {
+	o.mapped = o.mapped || len(m.UIDMappings) > 0
+	if o.bind && len(o.data) > 0 && !o.remount {
 		return o, fmt.Errorf("mount %q: a bind has no option %q", m.Destination, o.data[0])
 	}
 	return o, nil

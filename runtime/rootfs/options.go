@@ -20,6 +20,9 @@ type Options struct {
 	// everything is private.
 	Propagation uintptr
 	Mounts      []specs.Mount
+	// Prepared are descriptors of those mounts, by their place in the list, that
+	// the launcher has made; see package prepare.
+	Prepared map[int]int
 	// Devices are made in /dev beside those that every container has.
 	Devices       []specs.LinuxDevice
 	MaskedPaths   []string
@@ -32,20 +35,27 @@ type Options struct {
 	// User says that there is a user namespace: device nodes are the host's,
 	// bound, since nobody may make any in there.
 	User bool
+	// Host says that the mounts are made in the host's mount namespace, below Root,
+	// which becomes "/" by chroot(2). Unmount removes them.
+	Host bool
 	// CgroupNamespace says that there is one of the container's own: the
 	// hierarchies are mounted, otherwise GroupDirs are bound.
 	CgroupNamespace bool
 	Hierarchies     []Hierarchy
 	// Console is a unix socket of the launcher, over which the master of a
 	// terminal made in the container's /dev/pts is sent; 0: no terminal. Owner
-	// is the user who gets it, inside.
+	// is the user who gets it, inside. Size is its size in characters; nil: it has
+	// none before somebody sets it.
 	Console int
 	Owner   int
+	Size    *specs.Box
 	// Old chooses mount(2) even where the kernel has the descriptors' API.
 	Old bool
 	// Look says what a path inside Root is, before anything is mounted; nil:
 	// look on the disk.
 	Look func(path string) Kind
+	// Made is called when all is in place but the root itself; nil: not.
+	Made func()
 	// Further is called where the ops that were added so far are complete in
 	// themselves, so that they can be executed; nil: not.
 	Further func() error

@@ -83,6 +83,15 @@ func plans() map[string]func(*Options) {
 		"host": func(o *Options) {
 			o.Root, o.ReadOnly, o.Mounts = "", false, o.Mounts[:1]
 		},
+		"shared": func(o *Options) {
+			o.Mounts, o.Propagation, o.ReadOnly = o.Mounts[:1], unix.MS_SHARED|unix.MS_REC, false
+			o.Prepared = map[int]int{1: 77, 2: 78}
+			o.Mounts = append(o.Mounts,
+				specs.Mount{Destination: "/up", Type: "tmpfs", Options: []string{"nosuid", "tmpcopyup"}},
+				specs.Mount{Destination: "/mapped", Type: "bind", Source: "/", Options: []string{"rbind", "ridmap", "rro"}},
+				specs.Mount{Destination: "/both", Type: "bind", Source: "/", Options: []string{"rbind", "rshared"}},
+				specs.Mount{Destination: "/alone", Type: "bind", Source: "/"})
+		},
 		"more": func(o *Options) {
 			o.Dir, o.Propagation = "/some/place", unix.MS_SLAVE|unix.MS_REC
 			o.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.shmmni": "77"}
@@ -194,8 +203,8 @@ func TestErrors(t *testing.T) {
 		{specs.Mount{Destination: "/a"}, `mount "/a": it has no type, and is no bind`},
 		{specs.Mount{Destination: "/a", Source: "/nowhere", Options: []string{"bind"}}, `mount "/a": its source "/nowhere" does not exist on the host`},
 		{specs.Mount{Destination: "/a", Source: "/dev/null", Options: []string{"bind", "size=3"}}, `mount "/a": a bind has no option "size=3"`},
-		{specs.Mount{Destination: "/a", Type: "tmpfs", Options: []string{"idmap"}}, `mount "/a": the option "idmap" is not supported`},
-		{specs.Mount{Destination: "/a", Type: "tmpfs", UIDMappings: []specs.LinuxIDMapping{{}}}, `mount "/a": id-mapped mounts are not supported`},
+		{specs.Mount{Destination: "/a", Type: "tmpfs", Options: []string{"tmpcopyup"}}, `mount "/a": nobody has prepared it`},
+		{specs.Mount{Destination: "/a", Type: "bind", Source: "/", UIDMappings: []specs.LinuxIDMapping{{}}}, `mount "/a": nobody has prepared it`},
 	} {
 		o := bundle()
 		o.Mounts = []specs.Mount{c.mount}

@@ -35,7 +35,7 @@ func (f *Filter) Allows(calls ...Call) error {
 		never, always := true, true
 		m := machine{code: f.Code, number: call.Number, arch: native.audit, args: call.Args, seen: make([]bool, len(f.Code)), end: func(ret uint32) {
 			switch ret & unix.SECCOMP_RET_ACTION_FULL {
-			case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG:
+			case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG, unix.SECCOMP_RET_USER_NOTIF: // the listener's matter
 				never = false
 			default:
 				always = false

@@ -59,7 +59,8 @@
 // Flags are those that the profile names: without any, runc would add
 // SPEC_ALLOW, which switches a mitigation off on kernels before 5.16.
 //
-// User notification (SCMP_ACT_NOTIFY, listenerPath) is refused.
+// A rule can leave calls to a listener (SCMP_ACT_NOTIFY), but not the default
+// can. What the listener answers is its business: Allows takes it to allow.
 package seccomp
 
 //go:generate go run gen_calls.go

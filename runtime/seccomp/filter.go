@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -24,6 +25,9 @@ type Filter struct {
 	// ENOSYS when they are newer than all others: where the default allows,
 	// they are not forbidden.
 	Unknown []string
+	// Listener says that calls are left to a listener: loading the filter gives a
+	// descriptor, which has to get to linux.seccomp.listenerPath.
+	Listener bool
 }
 
 // maxCode is BPF_MAXINSNS, the kernel's limit of instructions.
@@ -74,6 +78,13 @@ func assembleFor(s *specs.LinuxSeccomp, goarch string) (*Filter, error) {
 	if f.Flags, err = filterFlags(s.Flags); err != nil {
 		return nil, err
 	}
+	if f.Listener = notifies(s); f.Listener {
+		f.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	} else {
+		// It says how a call waits for the listener, without which the kernel
+		// refuses it.
+		f.Flags &^= waitKillable
+	}
 	if f.Code, err = rules.assemble(arches); err != nil {
 		return nil, err
 	}
@@ -86,16 +97,24 @@ func header(s *specs.LinuxSeccomp, goarch string) ([]architecture, error) {
 	if s == nil {
 		return nil, errors.New("linux.seccomp: there is none; give a profile or leave the filter out")
 	}
-	if s.ListenerPath != "" {
-		return nil, fmt.Errorf("linux.seccomp.listenerPath: user notification is not supported, so %q would never hear; remove it", s.ListenerPath)
-	}
-	if s.ListenerMetadata != "" {
+	if s.ListenerMetadata != "" && s.ListenerPath == "" {
 		return nil, errors.New("linux.seccomp.listenerMetadata: it must not be set without listenerPath; remove it")
+	}
+	if s.DefaultAction == specs.ActNotify {
+		return nil, fmt.Errorf("linux.seccomp.defaultAction: %s cannot be the default: execve, and what follows it, would wait for a listener that may not be there; use %s", specs.ActNotify, specs.ActErrno)
+	}
+	if s.ListenerPath == "" && notifies(s) {
+		return nil, fmt.Errorf("linux.seccomp.listenerPath: it is empty, and %s needs a listener; give one, or use %s", specs.ActNotify, specs.ActErrno)
 	}
 	if _, err := filterFlags(s.Flags); err != nil {
 		return nil, err
 	}
 	return listed(goarch, s.Architectures)
+}
+
+// notifies says whether a rule leaves calls to a listener.
+func notifies(s *specs.LinuxSeccomp) bool {
+	return slices.ContainsFunc(s.Syscalls, func(c specs.LinuxSyscall) bool { return c.Action == specs.ActNotify })
 }
 
 // filterFlags are the flags by their OCI names, without which none is set.
@@ -112,8 +131,7 @@ func filterFlags(names []specs.LinuxSeccompFlag) (uint32, error) {
 			// that is not an error (TSYNC_ESRCH is of Linux 5.7).
 			flags |= unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
 		case specs.LinuxSeccompFlagWaitKillableRecv:
-			// It says how a call waits for the listener. There is never one,
-			// and without one the kernel refuses the flag.
+			flags |= waitKillable // Linux 5.19
 		default:
 			return 0, fmt.Errorf("linux.seccomp.flags[%d]: unknown flag %q; remove it", i, name)
 		}
@@ -121,7 +139,10 @@ func filterFlags(names []specs.LinuxSeccompFlag) (uint32, error) {
 	return flags, nil
 }
 
-// Op loads the filter. It takes no_new_privs or CAP_SYS_ADMIN; every op after
+// waitKillable is SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+const waitKillable = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
+// Op loads the filter. With Listener its result is the listener's descriptor. It takes no_new_privs or CAP_SYS_ADMIN; every op after
 // it is judged by it, see Allows.
 func (f *Filter) Op() program.Op {
 	code := make([]byte, 0, len(f.Code)*8)
@@ -147,5 +168,6 @@ func flagString(flags uint32) string {
 	return namespace.Symbols(uint64(flags), []namespace.Symbol{
 		{Bit: unix.SECCOMP_FILTER_FLAG_TSYNC, Name: "TSYNC"}, {Bit: unix.SECCOMP_FILTER_FLAG_LOG, Name: "LOG"},
 		{Bit: unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, Name: "SPEC_ALLOW"}, {Bit: unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH, Name: "TSYNC_ESRCH"},
+		{Bit: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Name: "NEW_LISTENER"}, {Bit: waitKillable, Name: "WAIT_KILLABLE_RECV"},
 	})
 }

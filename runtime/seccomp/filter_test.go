@@ -215,15 +215,14 @@ func TestErrors(t *testing.T) {
 		spoil func(s *specs.LinuxSeccomp)
 		want  string
 	}{
-		{func(s *specs.LinuxSeccomp) { s.ListenerPath = "/run/agent" }, `linux.seccomp.listenerPath: user notification is not supported, so "/run/agent"`},
 		{func(s *specs.LinuxSeccomp) { s.ListenerMetadata = "x" }, `linux.seccomp.listenerMetadata: `},
 		{func(s *specs.LinuxSeccomp) { s.Flags = []specs.LinuxSeccompFlag{"x"} }, `linux.seccomp.flags[0]: unknown flag "x"`},
 		{func(s *specs.LinuxSeccomp) { s.Architectures = []specs.Arch{specs.ArchX86, "SCMP_ARCH_VAX"} }, `linux.seccomp.architectures[1]: unknown architecture "SCMP_ARCH_VAX"`},
 		{func(s *specs.LinuxSeccomp) { s.DefaultAction = "" }, `linux.seccomp.defaultAction: it is not set`},
 		{func(s *specs.LinuxSeccomp) { s.DefaultAction = "allow" }, `linux.seccomp.defaultAction: unknown action "allow"`},
-		{func(s *specs.LinuxSeccomp) { s.DefaultAction = specs.ActNotify }, `linux.seccomp.defaultAction: SCMP_ACT_NOTIFY needs a listener`},
+		{func(s *specs.LinuxSeccomp) { s.DefaultAction = specs.ActNotify }, `linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default`},
 		{func(s *specs.LinuxSeccomp) { s.DefaultErrnoRet = new(uint(1)) }, `linux.seccomp.defaultAction: SCMP_ACT_ALLOW returns no errno`},
-		{func(s *specs.LinuxSeccomp) { s.Syscalls[1].Action = specs.ActNotify }, `linux.seccomp.syscalls[1].action: SCMP_ACT_NOTIFY needs a listener`},
+		{func(s *specs.LinuxSeccomp) { s.Syscalls[1].Action = specs.ActNotify }, `linux.seccomp.listenerPath: it is empty, and SCMP_ACT_NOTIFY needs a listener`},
 		{func(s *specs.LinuxSeccomp) { s.Syscalls[1].ErrnoRet = new(uint(0x7fff0001)) }, `linux.seccomp.syscalls[1].action: errno 2147418113 is too large`},
 		{func(s *specs.LinuxSeccomp) { s.Syscalls[1].ErrnoRet = new(uint(4096)) }, `linux.seccomp.syscalls[1].action: errno 4096 is too large`},
 		{func(s *specs.LinuxSeccomp) { s.Syscalls[1].Names = nil }, `linux.seccomp.syscalls[1].names: it is empty`},

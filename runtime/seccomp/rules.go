@@ -163,7 +163,7 @@ func action(name specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	case specs.ActKillProcess:
 		return plain(unix.SECCOMP_RET_KILL_PROCESS, name, errno)
 	case specs.ActNotify:
-		return 0, fmt.Errorf("%s needs a listener, and user notification is not supported; use %s", name, specs.ActErrno)
+		return plain(unix.SECCOMP_RET_USER_NOTIF, name, errno)
 	case "":
 		return 0, fmt.Errorf("it is not set; use a name like %s", specs.ActErrno)
 	default:

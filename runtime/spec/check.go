@@ -21,8 +21,8 @@ import (
 // linux.rootfsPropagation to package container.
 func (c *Container) Check() error {
 	for _, check := range []func() error{
-		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
-		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime,
+		c.checkID, c.checkVersion, c.checkRoot, c.checkProcess, c.checkForeign, c.checkLimits, c.checkScheduler, c.checkUnsupported, c.checkModes,
+		c.checkNamespaces, c.checkIDs, c.checkNames, c.checkMounts, c.checkPaths, c.checkDevices, c.checkSysctl, c.checkTime, c.checkHooks, c.checkNetDevices,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -117,27 +117,9 @@ func (c *Container) checkUnsupported() error {
 	if l == nil {
 		return fmt.Errorf("linux: there is no section of that name")
 	}
-	p, h := c.Process, c.Hooks
-	hook := func(name string, list []specs.Hook) refusal {
-		return refusal{len(list) > 0, "hooks." + name + ": hooks are not supported; remove them"}
-	}
-	if h == nil {
-		h = &specs.Hooks{}
-	}
 	list := []refusal{
-		hook("prestart", h.Prestart), //nolint:staticcheck // it is deprecated, and still to be refused
-		hook("createRuntime", h.CreateRuntime), hook("createContainer", h.CreateContainer), hook("startContainer", h.StartContainer),
-		hook("poststart", h.Poststart), hook("poststop", h.Poststop),
-		{p.Terminal && p.ConsoleSize != nil, "process.consoleSize: not supported: the terminal takes the size of the caller's; remove it"},
-		{p.CommandLine != "", "process.commandLine: it is for Windows; give process.args"},
-		{p.User.Username != "", "process.user.username: it is for Windows; give uid and gid"},
-		{p.ApparmorProfile != "", "process.apparmorProfile: AppArmor profiles are not supported; remove it"},
-		{p.SelinuxLabel != "", "process.selinuxLabel: SELinux labels are not supported; remove it"},
-		{p.ExecCPUAffinity != nil, "process.execCPUAffinity: not supported; remove it"},
 		{l.MountLabel != "", "linux.mountLabel: SELinux labels are not supported; remove it"},
 		{l.IntelRdt != nil, "linux.intelRdt: not supported; remove it"},
-		{l.MemoryPolicy != nil, "linux.memoryPolicy: not supported; remove it"},
-		{len(l.NetDevices) > 0, "linux.netDevices: not supported; remove them"},
 	}
 	for _, f := range []struct {
 		set  bool
@@ -157,6 +139,7 @@ func (c *Container) checkModes() error {
 		{c.Strict && c.Linux.Seccomp != nil, "linux.seccomp: strict mode is the filter; remove one of them"},
 		{c.Strict && c.Process.Terminal, "process.terminal: the payload of strict mode has no terminal; remove one of them"},
 		{c.Strict && c.Init, "init: strict mode leaves no process that could be one; remove one of them"},
+		{c.Strict && c.Hooks != nil && len(c.Hooks.StartContainer) > 0, "hooks.startContainer: strict mode leaves no process that could run them; remove one of them"},
 		{c.Init && !c.own(specs.PIDNamespace), "init: it needs a pid namespace of the container's own"},
 		{c.Connected && !c.own(specs.NetworkNamespace), "network: to connect it takes a network namespace of the container's own"},
 	})
@@ -168,9 +151,15 @@ func (c *Container) own(kind specs.LinuxNamespaceType) bool {
 	return ok && n.Path == ""
 }
 
+// has says whether the container is in a namespace that it names, its own or one
+// that it joins.
+func (c *Container) has(kind specs.LinuxNamespaceType) bool {
+	_, ok := c.Namespace(kind)
+	return ok
+}
+
 // isUser says whether the container is in a user namespace that is not the
 // caller's.
 func (c *Container) isUser() bool {
-	_, ok := c.Namespace(specs.UserNamespace)
-	return ok
+	return c.has(specs.UserNamespace)
 }

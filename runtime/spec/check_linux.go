@@ -25,13 +25,11 @@ func (c *Container) checkNamespaces() error {
 		if n.Path != "" && !filepath.IsAbs(n.Path) {
 			return fmt.Errorf("%s.path: %q is not absolute", field, n.Path)
 		}
-		if n.Path != "" && n.Type == specs.MountNamespace {
-			return fmt.Errorf("%s.path: to join a mount namespace is not supported; leave it out for a new one", field)
-		}
 	}
 	user := c.own(specs.UserNamespace)
 	return first([]refusal{
-		{!c.own(specs.MountNamespace) && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.has(specs.MountNamespace) && c.HostRoot && c.mounts(), "linux.namespaces: without a mount namespace the container's mounts would be the host's"},
+		{!c.has(specs.MountNamespace) && !c.HostRoot && (c.isUser() || c.Overlay), "linux.namespaces: without a mount namespace there can be no user namespace, and no overlay: the mounts are made on the host"},
 		{len(l.UIDMappings) > 0 && !user, "linux.uidMappings: they need a user namespace of the container's own"},
 		{len(l.GIDMappings) > 0 && !user, "linux.gidMappings: they need a user namespace of the container's own"},
 		{len(l.UIDMappings) == 0 && user, "linux.uidMappings: a user namespace needs them"},
@@ -49,8 +47,8 @@ func (c *Container) checkNames() error {
 		}
 		switch {
 		case f.name == "":
-		case !c.own(specs.UTSNamespace):
-			return fmt.Errorf("%s: it needs a uts namespace of the container's own", f.field)
+		case !c.has(specs.UTSNamespace):
+			return fmt.Errorf("%s: it needs a uts namespace, or it would be the host's", f.field)
 		case len(f.name) > most:
 			return fmt.Errorf("%s: it has %d bytes, the most is %d", f.field, len(f.name), most)
 		case strings.IndexByte(f.name, 0) >= 0:
@@ -66,26 +64,36 @@ func (c *Container) checkMounts() error {
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
 		field := fmt.Sprintf("mounts[%d]", i)
-		bind := m.Type == "bind"
-		for j, o := range m.Options {
+		bind, mapped, copied := m.Type == "bind", len(m.UIDMappings)+len(m.GIDMappings) > 0, false
+		again := false
+		for _, o := range m.Options {
 			switch o {
 			case "bind", "rbind":
 				bind = true
-			case "idmap", "ridmap", "tmpcopyup", "remount":
-				return fmt.Errorf("%s.options[%d]: %q is not supported; remove it", field, j, o)
+			case "idmap", "ridmap":
+				mapped = true
+			case "tmpcopyup":
+				copied = true
+			case "remount":
+				again = true
 			}
 		}
 		if err := first([]refusal{
 			{m.Destination == "", field + ".destination: it is empty"},
 			{path.Clean("/"+m.Destination) == "/", field + ".destination: nothing can be mounted over the root"},
-			{len(m.UIDMappings) > 0, field + ".uidMappings: id-mapped mounts are not supported; remove them"},
-			{len(m.GIDMappings) > 0, field + ".gidMappings: id-mapped mounts are not supported; remove them"},
-			{bind && m.Source == "", field + ".source: a bind needs one"},
-			{!bind && m.Type == "", field + ".type: there is none, and the mount is no bind"},
+			{len(m.UIDMappings) > 0 && len(m.GIDMappings) == 0, field + ".gidMappings: they are needed, since there are uidMappings"},
+			{len(m.GIDMappings) > 0 && len(m.UIDMappings) == 0, field + ".uidMappings: they are needed, since there are gidMappings"},
+			{mapped && !bind, field + ".options: only of a bind the ids can be mapped"},
+			{mapped && len(m.UIDMappings) == 0 && !c.own(specs.UserNamespace), field + ".uidMappings: without a user namespace of the container's own they say how ids are mapped: add them, or remove idmap"},
+			{copied && (bind || m.Type != "tmpfs"), field + ".options: tmpcopyup is for a tmpfs"},
+			{copied && (c.HostRoot || c.Overlay), field + ".options: tmpcopyup is about a root of the container's own, as it is on disk"},
+			{bind && !again && m.Source == "", field + ".source: a bind needs one"},
+			{again && (mapped || copied), field + ".options: what is mounted already gets neither idmap nor tmpcopyup"},
+			{!bind && !again && m.Type == "", field + ".type: there is none, and the mount is no bind"},
 		}); err != nil {
 			return err
 		}
-		if bind {
+		if bind && m.Source != "" {
 			m.Source = c.path(m.Source)
 		}
 	}
@@ -220,8 +228,8 @@ func (c *Container) checkTime() error {
 }
 
 // mounts says whether the container changes what is mounted, for which it needs
-// a mount namespace. Without a root of its own it need not.
+// a mount namespace where the root is the host's, too.
 func (c *Container) mounts() bool {
 	l := c.Linux
-	return !c.HostRoot || len(c.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Sysctl)+len(l.Devices) > 0
+	return len(c.Mounts)+len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Sysctl)+len(l.Devices) > 0
 }

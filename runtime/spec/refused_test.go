@@ -50,20 +50,37 @@ var refusedOfAll = []refused{
 	{`root.path: EvalSymlinks: too many links`, link("link")},
 
 	{`linux: there is no section of that name`, func(c *Container) { c.Linux = nil }},
-	{`hooks.prestart: hooks are not supported; remove them`, func(c *Container) { c.Hooks = &specs.Hooks{Prestart: make([]specs.Hook, 1)} }}, //nolint:staticcheck // deprecated
-	{`hooks.poststop: hooks are not supported; remove them`, func(c *Container) { c.Hooks = &specs.Hooks{Poststop: make([]specs.Hook, 1)} }},
-	{`process.consoleSize: not supported: the terminal takes the size of the caller's; remove it`, func(c *Container) {
-		c.Process.Terminal, c.Process.ConsoleSize = true, &specs.Box{Height: 24, Width: 80}
+	{`hooks.prestart[0].path: "" is not absolute`, func(c *Container) { c.Hooks = &specs.Hooks{Prestart: make([]specs.Hook, 1)} }}, //nolint:staticcheck // deprecated
+	{`hooks.createRuntime[1].path: "x" is not absolute`, func(c *Container) { c.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/x"}, {Path: "x"}}} }},
+	{`hooks.createContainer[0].timeout: it is in seconds, and has to be greater than zero; leave it out for none`, func(c *Container) {
+		c.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/x", Timeout: ptr(0)}}}
+	}},
+	{`hooks.startContainer[0].path: it contains a NUL`, func(c *Container) { c.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/\x00"}}} }},
+	{`hooks.poststart[0].args[1]: it contains a NUL`, func(c *Container) {
+		c.Hooks = &specs.Hooks{Poststart: []specs.Hook{{Path: "/x", Args: []string{"a", "\x00"}}}}
+	}},
+	{`hooks.poststop[0].env[0]: it contains a NUL`, func(c *Container) {
+		c.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/x", Env: []string{"\x00"}}}}
+	}},
+	{`hooks.startContainer: strict mode leaves no process that could run them; remove one of them`, and(strict, func(c *Container) { c.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/x"}}} })},
+	{`process.consoleSize: 80 by 65536 is more than 65535`, func(c *Container) {
+		c.Process.Terminal, c.Process.ConsoleSize = true, &specs.Box{Height: 1 << 16, Width: 80}
 	}},
 	{`process.commandLine: it is for Windows; give process.args`, func(c *Container) { c.Process.CommandLine = "x" }},
 	{`process.user.username: it is for Windows; give uid and gid`, func(c *Container) { c.Process.User.Username = "x" }},
-	{`process.apparmorProfile: AppArmor profiles are not supported; remove it`, func(c *Container) { c.Process.ApparmorProfile = "x" }},
-	{`process.selinuxLabel: SELinux labels are not supported; remove it`, func(c *Container) { c.Process.SelinuxLabel = "x" }},
-	{`process.execCPUAffinity: not supported; remove it`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{} }},
+	{`process.apparmorProfile: it contains a NUL`, func(c *Container) { c.Process.ApparmorProfile = "x\x00" }},
+	{`process.selinuxLabel: it contains a NUL`, func(c *Container) { c.Process.SelinuxLabel = "x\x00" }},
+	{`process.execCPUAffinity.initial: "0-" is no list of processors below 1024, such as 0-3,7`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0-"} }},
+	{`process.execCPUAffinity.final: "3-1" is no list of processors below 1024, such as 0-3,7`, func(c *Container) { c.Process.ExecCPUAffinity = &specs.CPUAffinity{Final: "3-1"} }},
 	{`linux.mountLabel: SELinux labels are not supported; remove it`, func(c *Container) { c.Linux.MountLabel = "x" }},
 	{`linux.intelRdt: not supported; remove it`, func(c *Container) { c.Linux.IntelRdt = &specs.LinuxIntelRdt{} }},
-	{`linux.memoryPolicy: not supported; remove it`, func(c *Container) { c.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{} }},
-	{`linux.netDevices: not supported; remove them`, func(c *Container) { c.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {}} }},
+	{`linux.netDevices: they need a network namespace that is not the host's`, and(only(specs.MountNamespace), netDevices("eth0", ""))},
+	{`linux.netDevices["a/b"]: it is no name of a device: 1 to 15 bytes without blanks, "/" and ":"`, netDevices("a/b", "")},
+	{`linux.netDevices["eth0"].name: "sixteen-bytes-xx" is no name of a device: 1 to 15 bytes without blanks, "/" and ":"`, netDevices("eth0", "sixteen-bytes-xx")},
+	{`linux.netDevices["eth0"].name: "a%s" is no name of a device: "%d", once, is for a number`, netDevices("eth0", "a%s")},
+	{`linux.netDevices["eth0"].name: "a%d%d" is no name of a device: "%d", once, is for a number`, netDevices("eth0", "a%d%d")},
+	{`linux.netDevices["eth1"].name: "x" is another device's already`, netDevices("eth0", "x", "eth1", "x")},
+	{`linux.netDevices["x"].name: "x" is another device's already`, netDevices("eth0", "x", "x", "")},
 	{`windows: not supported; containers here are of Linux`, func(c *Container) { c.Windows = &specs.Windows{} }},
 
 	{`root.readonly: it is about a root of the container's own, and there is none`, func(c *Container) { c.HostRoot, c.Root.Readonly = true, true }},
@@ -120,15 +137,17 @@ var refusedOfLinux = []refused{
 	{`linux.namespaces[1].type: "net" is not a namespace of Linux`, only(specs.MountNamespace, "net")},
 	{`linux.namespaces[1].type: "mount" is there twice`, only(specs.MountNamespace, specs.MountNamespace)},
 	{`linux.namespaces[1].path: "ns" is not absolute`, joins(1, "ns")},
-	{`linux.namespaces[0].path: to join a mount namespace is not supported; leave it out for a new one`, joins(0, "/proc/1/ns/mnt")},
-	{`linux.namespaces: without a mount namespace the container's mounts would be the host's`, only(specs.PIDNamespace)},
+	{`linux.namespaces: without a mount namespace the container's mounts would be the host's`, and(only(specs.PIDNamespace), func(c *Container) {
+		c.HostRoot, c.Root, c.Mounts = true, nil, []specs.Mount{{Destination: "/a", Type: "tmpfs"}}
+	})},
+	{`linux.namespaces: without a mount namespace there can be no user namespace, and no overlay: the mounts are made on the host`, and(only(specs.PIDNamespace), func(c *Container) { c.Overlay = true })},
 	{`linux.uidMappings: they need a user namespace of the container's own`, and(inUser, only(specs.MountNamespace))},
 	{`linux.gidMappings: they need a user namespace of the container's own`, and(inUser, joins(5, "/proc/1/ns/user"), func(c *Container) { c.Linux.UIDMappings = nil })},
 	{`linux.uidMappings: a user namespace needs them`, and(inUser, func(c *Container) { c.Linux.UIDMappings = nil })},
 	{`linux.gidMappings: a user namespace needs them`, and(inUser, func(c *Container) { c.Linux.GIDMappings = nil })},
 
-	{`hostname: it needs a uts namespace of the container's own`, and(only(specs.MountNamespace), func(c *Container) { c.Hostname = "h" })},
-	{`domainname: it needs a uts namespace of the container's own`, and(joins(2, "/proc/1/ns/uts"), func(c *Container) { c.Domainname = "h" })},
+	{`hostname: it needs a uts namespace, or it would be the host's`, and(only(specs.MountNamespace), func(c *Container) { c.Hostname = "h" })},
+	{`domainname: it needs a uts namespace, or it would be the host's`, and(only(specs.MountNamespace), func(c *Container) { c.Domainname = "h" })},
 	{`hostname: it has 65 bytes, the most is 64`, func(c *Container) { c.Hostname = strings.Repeat("h", 65) }},
 	{`domainname: it contains a NUL`, func(c *Container) { c.Domainname = "a\x00" }},
 	{`hostname: linux.sysctl sets it too, to "b"; remove one of them`, and(sysctl("kernel.hostname", "b"), func(c *Container) { c.Hostname = "a" })},
@@ -139,9 +158,12 @@ var refusedOfLinux = []refused{
 	{`mounts[1].source: a bind needs one`, mounts(specs.Mount{Destination: "/b", Type: "bind"})},
 	{`mounts[1].source: a bind needs one`, mounts(specs.Mount{Destination: "/b", Options: []string{"rbind"}})},
 	{`mounts[1].type: there is none, and the mount is no bind`, mounts(specs.Mount{Destination: "/b", Source: "/x"})},
-	{`mounts[1].uidMappings: id-mapped mounts are not supported; remove them`, mounts(specs.Mount{Destination: "/b", Type: "bind", Source: "/x", UIDMappings: make([]specs.LinuxIDMapping, 1)})},
-	{`mounts[1].options[1]: "ridmap" is not supported; remove it`, mounts(specs.Mount{Destination: "/b", Type: "bind", Source: "/x", Options: []string{"ro", "ridmap"}})},
-	{`mounts[1].options[0]: "tmpcopyup" is not supported; remove it`, mounts(specs.Mount{Destination: "/b", Type: "tmpfs", Options: []string{"tmpcopyup"}})},
+	{`mounts[1].gidMappings: they are needed, since there are uidMappings`, mounts(specs.Mount{Destination: "/b", Type: "bind", Source: "/x", UIDMappings: make([]specs.LinuxIDMapping, 1)})},
+	{`mounts[1].uidMappings: they are needed, since there are gidMappings`, mounts(specs.Mount{Destination: "/b", Type: "bind", Source: "/x", GIDMappings: make([]specs.LinuxIDMapping, 1)})},
+	{`mounts[1].uidMappings: without a user namespace of the container's own they say how ids are mapped: add them, or remove idmap`, mounts(specs.Mount{Destination: "/b", Type: "bind", Source: "/x", Options: []string{"ro", "ridmap"}})},
+	{`mounts[1].options: only of a bind the ids can be mapped`, mounts(specs.Mount{Destination: "/b", Type: "tmpfs", Options: []string{"idmap"}})},
+	{`mounts[1].options: tmpcopyup is for a tmpfs`, mounts(specs.Mount{Destination: "/b", Type: "proc", Options: []string{"tmpcopyup"}})},
+	{`mounts[1].options: tmpcopyup is about a root of the container's own, as it is on disk`, and(mounts(specs.Mount{Destination: "/b", Type: "tmpfs", Options: []string{"tmpcopyup"}}), func(c *Container) { c.Overlay = true })},
 	{`linux.maskedPaths[1]: "proc" is not absolute`, func(c *Container) { c.Linux.MaskedPaths = []string{"/a", "proc"} }},
 	{`linux.readonlyPaths[0]: "" is not absolute`, func(c *Container) { c.Linux.ReadonlyPaths = []string{""} }},
 	{`linux.maskedPaths[0]: it is the root; root.readonly makes that read-only`, func(c *Container) { c.Linux.MaskedPaths = []string{"/.."} }},
@@ -179,4 +201,14 @@ var refusedOfLinux = []refused{
 	{`linux.timeOffsets["boottime"].nanosecs: 1000000000 is a second or more`, and(only(specs.MountNamespace, specs.TimeNamespace), func(c *Container) {
 		c.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Nanosecs: 1e9}}
 	})},
+}
+
+// netDevices are devices with their new names.
+func netDevices(pairs ...string) func(*Container) {
+	return func(c *Container) {
+		c.Linux.NetDevices = map[string]specs.LinuxNetDevice{}
+		for i := 0; i < len(pairs); i += 2 {
+			c.Linux.NetDevices[pairs[i]] = specs.LinuxNetDevice{Name: pairs[i+1]}
+		}
+	}
 }

@@ -20,6 +20,15 @@ func Type(n namespace.Namespace) specs.LinuxNamespaceType {
 	return specs.LinuxNamespaceType(n.Name)
 }
 
+// allTypes are all kinds of namespaces.
+func allTypes() []specs.LinuxNamespaceType {
+	var list []specs.LinuxNamespaceType
+	for _, n := range namespace.All() {
+		list = append(list, Type(n))
+	}
+	return list
+}
+
 // Flag is the clone flag of a namespace in OCI's spelling.
 func Flag(t specs.LinuxNamespaceType) (uint64, bool) {
 	for _, n := range namespace.All() {

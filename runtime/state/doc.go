@@ -7,7 +7,9 @@
 //	ROOT/ID/config.json  the configuration as it was at create
 //	ROOT/ID/resources.json  its linux.resources, when they were changed since
 //	ROOT/ID/start        a fifo: the command is executed when a byte comes
-//	ROOT/ID/failure      why it could not be: an errno, 8 bytes; usually empty
+//	ROOT/ID/notify       what the container sees of a service manager; see package notify
+//	ROOT/ID/failure      why it could not be: an errno, 8 bytes, behind what the
+//	                     startContainer hooks say; usually empty
 //
 // # Who may do what
 //

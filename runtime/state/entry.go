@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/notify"
 )
 
 // The files of a container's directory.
@@ -19,6 +21,8 @@ const (
 	ResourcesFile = "resources.json"
 	StartFile     = "start"
 	FailureFile   = "failure"
+	NotifyDir     = "notify"
+	MountFile     = "mount" // only of a container whose mounts are the host's
 	partEnd       = ".part" // of a file that is being written
 )
 
@@ -49,7 +53,7 @@ func (e *Entry) LockAnyway() error { return e.lockWith(unix.O_CREAT) }
 func (e *Entry) openLock(create int) (fd int, err error) {
 	const flags = unix.O_RDWR | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	for range 50 {
-		if fd, err = unix.Openat(e.dir, lockFile, flags, 0); err != unix.ENOENT || e.gone() {
+		if fd, err = unix.Openat(e.dir, lockFile, flags, 0); err != unix.ENOENT || e.Gone() {
 			return fd, err
 		}
 		if create&unix.O_EXCL != 0 {
@@ -60,8 +64,8 @@ func (e *Entry) openLock(create int) (fd int, err error) {
 	return unix.Openat(e.dir, lockFile, flags|create, 0o600)
 }
 
-// gone says whether the directory was removed.
-func (e *Entry) gone() bool {
+// Gone says whether the directory was removed.
+func (e *Entry) Gone() bool {
 	var st unix.Stat_t
 	return unix.Fstat(e.dir, &st) == nil && st.Nlink == 0
 }
@@ -70,7 +74,7 @@ func (e *Entry) gone() bool {
 func (e *Entry) lockWith(flags int) error {
 	fd, err := e.openLock(flags)
 	if err == unix.ENOENT {
-		if e.gone() {
+		if e.Gone() {
 			return fmt.Errorf("lock container %q: %w", e.ID, ErrNotExist)
 		}
 		return fmt.Errorf("lock container %q: it was not made completely, or not removed completely: delete it with --force", e.ID)
@@ -273,6 +277,12 @@ func (e *Entry) Remove() error {
 	names, err := e.names()
 	if err != nil {
 		return fmt.Errorf("remove container %q: %w", e.ID, err)
+	}
+	if slices.Contains(names, NotifyDir) {
+		if err := notify.Remove(e.Path(NotifyDir)); err != nil {
+			return fmt.Errorf("remove container %q: %w", e.ID, err)
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == NotifyDir })
 	}
 	for _, name := range append(names, stateFile, lockFile) {
 		if err := unix.Unlinkat(e.dir, name, 0); err != nil && err != unix.ENOENT {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/namespace"
 )
 
 // ErrNotExist says that there is no container of a name.
@@ -20,12 +22,14 @@ var ErrExist = errors.New("container with given ID already exists")
 type Root string
 
 // DefaultRoot is where containers are kept when nobody says otherwise:
-// /run/isorun for root, and the user's own directory below /run for others.
+// /run/isorun for root, and the user's own directory below /run for others. Root
+// of a user namespace, as rootless engines are, is one of the others.
 func DefaultRoot() (Root, error) {
-	if os.Geteuid() == 0 {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	switch root := os.Geteuid() == 0; {
+	case root && (dir == "" || !namespace.InUser()):
 		return "/run/isorun", nil
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+	case dir != "":
 		return Root(dir + "/isorun"), nil
 	}
 	return "", errors.New("find the state directory: XDG_RUNTIME_DIR is not set; set it, or give --root DIR")

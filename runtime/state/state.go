@@ -26,6 +26,8 @@ type State struct {
 	Annotations map[string]string // of its configuration
 	Group       cgroup.State      // its control group; without Dirs: none
 	SharesPids  bool              // it has no pid namespace of its own, so its processes outlive its first one
+	Creating    bool              // it has a process, and was not set up when this was written
+	Hooks       bool              // its configuration has hooks for its later life
 }
 
 // text is the state as state.json has it.
@@ -50,6 +52,10 @@ func (s *State) text() []byte {
 	w.Bool(s.SharesPids)
 	w.Name("annotations")
 	WriteMap(&w, s.Annotations)
+	w.Name("creating")
+	w.Bool(s.Creating)
+	w.Name("hooks")
+	w.Bool(s.Hooks)
 	w.Name("group")
 	w.Open('{')
 	w.Name("name")
@@ -106,6 +112,10 @@ func parse(text string) (*State, error) {
 				jsontext.Boolean(d, &s.SharesPids)
 			case "annotations":
 				jsontext.Table(d, &s.Annotations, jsontext.Text)
+			case "creating":
+				jsontext.Boolean(d, &s.Creating)
+			case "hooks":
+				jsontext.Boolean(d, &s.Hooks)
 			case "group":
 				readGroup(d, &s.Group)
 			}

@@ -139,7 +139,7 @@ func TestLoadErrors(t *testing.T) {
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "sycalls": []}`, `unknown field "sycalls"`},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": "EPERM"}`, "defaultErrnoRet"},
 		{`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "defaultErrno": "ENOSYS"}`, `linux.seccomp.defaultErrno: "ENOSYS" is not errno 1`},
-		{`{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}`, "linux.seccomp.listenerPath: "},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "/x"}`, "linux.seccomp.listenerMetadata: "},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [null]}`, "linux.seccomp.syscalls[0]: it is null"},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errno": "EIO"}]}`, `linux.seccomp.syscalls[0].errno: "EIO" has no number`},
 		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG"}, {"names": ["read"], "action": "deny", "includes": {"arches": ["s390x"]}}]}`, `linux.seccomp.syscalls[1].action: unknown action "deny"`},
