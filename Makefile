@@ -45,6 +45,9 @@ bench-start: build ## isorun's start, where its time goes, the other runtimes (s
 	bin/isoperf bench startup --time 5m
 	go run ./bench/yardstick/startup
 
+bench-oci: build ## isorun's create, start and delete beside crun's and runc's (scripts/peers)
+	go run ./bench/yardstick/oci
+
 agree: build ## our clock against hyperfine's, runtime by runtime (scripts/peers)
 	go run ./bench/yardstick/outside
 
@@ -91,4 +94,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint manifests yardstick bench-start agree agree-network test-arm64 test-vm test-oci test-engines fuzz test-long results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start bench-oci agree agree-network test-arm64 test-vm test-oci test-engines fuzz test-long results results-vm clean install

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,13 +27,16 @@ type reportFlags struct {
 func (c *cli) report() *cobra.Command {
 	var o reportFlags
 	cmd := &cobra.Command{
-		Use:   "report FILE…",
+		Use:   "report FILE… | DIR…",
 		Short: "Show result files: the answer in words, tables and pictures",
 		Long: `Without --dir, print each file's answer as bench did. With --dir, write
 RESULTS.md and its pictures (SVG and PNG) for all files together. With --html,
 write the same as one page that needs nothing else. A file that was cut short is
 read as far as it goes, and the report says so. The files are not changed. Works
-on any system.`,
+on any system.
+
+Of a directory in which isorun left timelines (isorun --timeline DIR, or
+ISORUN_TIMELINE=DIR), print where the time of its commands went.`,
 		Example: `  isoperf report isoperf-clone-20261123T1447Z.txt
   isoperf report isoperf-*.txt --dir out
   isoperf report isoperf-*.txt --html report.html`,
@@ -55,6 +59,15 @@ on any system.`,
 }
 
 func (c *cli) runReport(paths []string, o reportFlags) error {
+	if dirs := slices.ContainsFunc(paths, isTimelines); dirs {
+		if i := slices.IndexFunc(paths, func(p string) bool { return !isTimelines(p) }); i >= 0 {
+			return usage("report: %s is no directory of timelines, and the others are; report them apart", paths[i])
+		}
+		if o.dir != "" || o.html != "" {
+			return usage("report: timelines are printed; leave out --dir and --html")
+		}
+		return c.reportLives(paths)
+	}
 	for _, path := range paths {
 		if o.html != "" && o.html != "-" && fullName(path) == fullName(o.html) {
 			return usage("--html %s: that is a file that is read; give another name", o.html)

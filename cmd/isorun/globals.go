@@ -19,6 +19,8 @@ type globals struct {
 	rootless, criu              string
 	systemd, debug, showVersion bool
 	logged                      *os.File // of --log; nil: there is none
+	timelines                   string   // directory for timelines; empty: none are written
+	line                        *timeline
 }
 
 func (g *globals) flags() flagSet {
@@ -27,6 +29,7 @@ func (g *globals) flags() flagSet {
 		{long: "root", value: "DIR", text: &g.root, help: "where containers are kept (default /run/isorun, or $XDG_RUNTIME_DIR/isorun); one in the foreground is not"},
 		{long: "log", value: "FILE", text: &g.log, help: "append errors and warnings to a file, too"},
 		{long: "log-format", value: "FORMAT", text: &g.logFormat, preset: g.logFormat, help: "of the log: text or json"},
+		{long: "timeline", value: "DIR", text: &g.timelines, help: "leave the command's timeline in a file of its own there (isoperf report DIR)"},
 		{long: "systemd-cgroup", on: &g.systemd, help: "have systemd make the control groups"},
 		{long: "debug", on: &g.debug, help: "accepted: there is nothing more to tell"},
 		{long: "rootless", value: "BOOL", text: &g.rootless, help: "true, false or auto, accepted: it is looked for"},
@@ -59,14 +62,36 @@ func (c *call) parse(flags flagSet, least, most int) error {
 	}
 	c.args = rest
 	if len(rest) < least || most >= 0 && len(rest) > most {
-		return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", len(rest), c.name, c.command.args)
+		return c.wrongNumber(len(rest))
 	}
 	return nil
+}
+
+// parseCommand is parse of a command whose other arguments begin with the first
+// that is no flag, and may look like flags.
+func (c *call) parseCommand(flags flagSet, least int) error {
+	c.flags = flags
+	rest, err := flags.parse(c.args, true)
+	if err != nil {
+		return err
+	}
+	c.args = rest
+	if len(rest) < least {
+		return c.wrongNumber(len(rest))
+	}
+	return nil
+}
+
+func (c *call) wrongNumber(n int) error {
+	return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", n, c.name, c.command.args)
 }
 
 // do runs a command; the result is the exit status.
 func (g *globals) do(c command, args []string) int {
 	err := g.openLog()
+	if err == nil {
+		g.line, err = g.beginTimeline()
+	}
 	if err == nil {
 		invoked := &call{command: c, args: args}
 		err = c.run(g, invoked)
@@ -76,6 +101,9 @@ func (g *globals) do(c command, args []string) int {
 				fmt.Fprintf(g.stdout, "\nFlags:\n%s", text)
 			}
 			return 0
+		}
+		if err == nil {
+			g.keepTimeline(invoked)
 		}
 	}
 	if err == nil {
@@ -94,6 +122,18 @@ func (g *globals) wrong(err error) int {
 		g.logged = nil // it is wrong, too; one error is enough
 	}
 	return g.fail(1, err)
+}
+
+// keepTimeline leaves the timeline of a command that went well. That it cannot is
+// no failure of the command, which has been done.
+func (g *globals) keepTimeline(c *call) {
+	id := ""
+	if len(c.args) > 0 {
+		id = c.args[0]
+	}
+	if err := g.line.keep(g.timelines, id, c.name); err != nil {
+		g.warn(err.Error())
+	}
 }
 
 // exitCode is an exit status with nothing more to say.
@@ -165,5 +205,9 @@ func (g *globals) runtime() (*lifecycle.Runtime, error) {
 			return nil, err
 		}
 	}
-	return &lifecycle.Runtime{Root: root, Warn: g.warn, Systemd: g.systemd, Notify: os.Getenv("NOTIFY_SOCKET")}, nil
+	r := &lifecycle.Runtime{Root: root, Warn: g.warn, Systemd: g.systemd, Notify: os.Getenv("NOTIFY_SOCKET")}
+	if g.line != nil {
+		r.Step, r.Ready = g.line.mark, g.line.ready
+	}
+	return r, nil
 }

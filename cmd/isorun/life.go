@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/lifecycle"
+	"isoperf/runtime/program"
 )
 
 // commands are all that use the state directory. In a function, since their
@@ -23,29 +24,34 @@ func commands() []command {
 		{name: "delete", about: "remove a container that has stopped", args: "ID", run: remove},
 		{name: "exec", about: "execute one more command in a container", args: "ID [--] COMMAND [ARG…]", run: execute},
 		{name: "list", about: "print the containers", args: "", run: list},
+		{name: "ps", about: "print the processes of a container", args: "ID [PS-ARG…]", run: listProcesses},
+		{name: "pause", about: "have all processes of a container stand still", args: "ID", run: pause},
+		{name: "resume", about: "let the processes of a paused container go on", args: "ID", run: resume},
+		{name: "update", about: "change the limits of a container", args: "ID", run: update},
+		{name: "events", about: "print what a container uses, and when its memory ran out", args: "ID", run: events},
+		{name: "features", about: "print what this runtime knows of the specification", args: "", run: printFeatures},
+		{name: "spec", about: "write a config.json to begin with", args: "", run: writeSpec},
 	}
 }
 
-// createFlags are the flags of create that run and restore have, too.
-func createFlags(o *lifecycle.CreateOptions, noPivot, noKeyring *bool, preserve *string) flagSet {
+// createFlags are the flags of create, which run has, too.
+func createFlags(o *lifecycle.CreateOptions, noPivot *bool, preserve *string) flagSet {
 	o.Bundle, *preserve = ".", "0"
 	return flagSet{
 		{short: "b", long: "bundle", value: "DIR", text: &o.Bundle, preset: o.Bundle, help: "directory with config.json and the root file system"},
 		{long: "console-socket", value: "FILE", text: &o.ConsoleSocket, help: "unix socket that gets the terminal, when the process has one"},
 		{long: "pid-file", value: "FILE", text: &o.PidFile, help: "file that gets the number of the container's process"},
 		{long: "no-pivot", on: noPivot, help: "refused: the root is always pivoted"},
-		{long: "no-new-keyring", on: noKeyring, help: "refused: the container always has a keyring of its own"},
+		{long: "no-new-keyring", on: &o.KeepKeyring, help: "the container has the caller's session keyring"},
 		{long: "preserve-fds", value: "N", text: preserve, preset: "0", help: "so many descriptors from 3 on are the container's, too"},
 	}
 }
 
 // settleCreate looks at what the flags of create say.
-func settleCreate(o *lifecycle.CreateOptions, noPivot, noKeyring bool, preserve string) error {
+func settleCreate(o *lifecycle.CreateOptions, noPivot bool, preserve string) error {
 	switch {
 	case noPivot:
 		return fmt.Errorf("--no-pivot: not supported: the root is always pivoted, which also works on a ramdisk here; leave it out")
-	case noKeyring:
-		return fmt.Errorf("--no-new-keyring: not supported: leave it out")
 	}
 	o.Stdio, o.Listen = [3]int{0, 1, 2}, listening()
 	var err error
@@ -54,13 +60,14 @@ func settleCreate(o *lifecycle.CreateOptions, noPivot, noKeyring bool, preserve 
 }
 
 func create(g *globals, c *call) error {
+	defer program.TakeSpare(0) // also when there is no container
 	var o lifecycle.CreateOptions
-	var noPivot, noKeyring bool
+	var noPivot bool
 	var preserve string
-	if err := c.parse(createFlags(&o, &noPivot, &noKeyring, &preserve), 1, 1); err != nil {
+	if err := c.parse(createFlags(&o, &noPivot, &preserve), 1, 1); err != nil {
 		return err
 	}
-	if err := settleCreate(&o, noPivot, noKeyring, preserve); err != nil {
+	if err := settleCreate(&o, noPivot, preserve); err != nil {
 		return err
 	}
 	r, err := g.runtime()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -51,7 +52,7 @@ func (l *lives) run(args ...string) (string, error) {
 	cmd := exec.Command(l.isorun, append([]string{"--root", l.root}, args...)...)
 	var out, bad bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &bad
-	if args[0] == "create" { // whose container would keep the pipes
+	if args[0] == "create" || args[0] == "run" { // whose container would keep the pipes
 		cmd.Args = append(cmd.Args[:4], append([]string{"-b", l.dir}, cmd.Args[4:]...)...)
 		cmd.Stdout = nil
 		f, err := os.CreateTemp(l.t.TempDir(), "stderr")
@@ -129,8 +130,10 @@ func (l *lives) nothingLeft() {
 	if l.id != "" {
 		return // the names are looked for elsewhere
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/*/isoperf-*-0-0-life*", "/sys/fs/cgroup/isoperf-*-0-0-life*", "/sys/fs/cgroup/memory/*/*/isoperf-*-0-0-life*"} {
-		left, _ := filepath.Glob(pattern)
+	sum := fnv.New32a()
+	sum.Write([]byte(l.root))
+	for _, dir := range []string{"*/", "", "memory/*/*/"} {
+		left, _ := filepath.Glob(fmt.Sprintf("/sys/fs/cgroup/%sisoperf-*-0-0-life*@%08x", dir, sum.Sum32()))
 		if len(left) > 0 {
 			l.t.Errorf("left behind: %v", left)
 		}

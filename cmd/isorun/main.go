@@ -83,6 +83,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		help(stderr)
 		return 1
 	}
+	if args[0] != "run" && args[0] != "create" {
+		program.TakeSpare(0) // some argument may be one of these words
+	}
 	switch args[0] {
 	case "run":
 		return runBundle(g, args[1:])

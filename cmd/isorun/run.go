@@ -31,19 +31,18 @@ const records = "/run/isoperf"
 func runBundle(g *globals, args []string) (code int) {
 	stdout := g.stdout
 	defer program.TakeSpare(0) // also when there is no container
-	bundle, plan, file, preserve := ".", false, "", "0"
-	flags := flagSet{
-		{short: "b", long: "bundle", value: "DIR", text: &bundle, preset: ".", help: "directory with config.json and the root file system"},
-		{long: "preserve-fds", value: "N", text: &preserve, preset: "0", help: "so many descriptors from 3 on are the container's, too"},
+	plan, file := false, ""
+	var d detached
+	flags := append(createFlags(&d.options, &d.noPivot, &d.preserve), flagSet{
+		{short: "d", long: "detach", on: &d.on, help: "create and start it, and let it go; it is in the state directory then, and only then"},
+		{long: "keep", on: &d.keep, help: "accepted with --detach: a container in the background stays until it is deleted"},
+		{long: "no-subreaper", on: &d.noSubreaper, help: "accepted: orphans are never adopted"},
 		{long: "plan", on: &plan, help: "print the program of system calls, run nothing"},
 		{long: "timeline", value: "FILE", text: &file, help: "write when each step began and ended, in nanoseconds of CLOCK_MONOTONIC; FILE may be the number of an open descriptor"},
-	}
+	}...)
 	fail := func(err error) int { return g.fail(foreground.ExitOwn, err) }
 	if err := g.openLog(); err != nil {
 		return fail(err)
-	}
-	if g.systemd {
-		return fail(errors.New("--systemd-cgroup: a container in the foreground has no scope of systemd's: leave it out, or create and start it"))
 	}
 	args, err := flags.parse(args, false)
 	switch {
@@ -55,10 +54,14 @@ func runBundle(g *globals, args []string) (code int) {
 	case len(args) != 1:
 		return fail(fmt.Errorf("one container ID is needed, %d were given (isorun run --help)", len(args)))
 	}
-	if plan && file != "" {
-		return fail(errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)"))
+	if d.on {
+		return d.run(g, args[0], plan || file != "")
 	}
-	line, err := openTimeline(file)
+	if err := d.foreground(g); err != nil {
+		return fail(err)
+	}
+	bundle := d.options.Bundle
+	line, err := g.runTimeline(file, args[0], plan)
 	if err != nil {
 		return fail(err)
 	}
@@ -69,9 +72,9 @@ func runBundle(g *globals, args []string) (code int) {
 	line.mark("read config.json")
 	c.ID = args[0]
 	c.LoopbackUp = true
-	o := foreground.Options{Container: container.Options{Record: records, Spare: true}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
+	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
 		Warn: g.warn}
-	served, err := serve(c, &o, preserve)
+	served, err := serve(c, &o, d.preserve)
 	if err != nil {
 		return fail(err)
 	}
@@ -91,6 +94,24 @@ func runBundle(g *globals, args []string) (code int) {
 		return 0
 	}
 	return g.runContainer(c, o, line)
+}
+
+// runTimeline is the timeline of run: of its own --timeline, or else a file in the
+// directory for all commands.
+func (g *globals) runTimeline(file, id string, plan bool) (*timeline, error) {
+	if plan && file != "" {
+		return nil, errors.New("--timeline: with --plan nothing runs, so there is nothing to time (isorun run --help)")
+	}
+	if file == "" && !plan {
+		t, err := g.beginTimeline()
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			file = timelineFile(g.timelines, id, "run")
+		}
+	}
+	return openTimeline(file)
 }
 
 func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error {

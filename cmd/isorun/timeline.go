@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,11 +30,8 @@ func openTimeline(name string) (*timeline, error) {
 	if name == "" {
 		return nil, nil
 	}
-	t := &timeline{text: make([]byte, 0, 4<<10), last: inherit.At()}
-	if t.last != 0 {
-		t.step("start Go", t.last, begun)
-	}
-	t.last = begun
+	t := &timeline{text: make([]byte, 0, 4<<10)}
+	t.begin()
 	if fd, err := strconv.Atoi(name); err == nil { // a descriptor is open already
 		t.fd = fd
 		t.mark("read flags")
@@ -44,6 +43,71 @@ func openTimeline(name string) (*timeline, error) {
 	}
 	t.mark("read flags")
 	return t, nil
+}
+
+// timelineVariable names a directory like --timeline, for those who cannot give
+// more flags to whoever calls isorun.
+const timelineVariable = "ISORUN_TIMELINE"
+
+// timelineEnd is what the names of files in that directory end with.
+const timelineEnd = ".timeline"
+
+// timelineFile is a name for the timeline of a command, in a directory.
+func timelineFile(dir, id, command string) string {
+	if id == "" {
+		id = "none"
+	}
+	return fmt.Sprintf("%s/%s-%s-%d%s", dir, id, command, time.Now().UnixNano(), timelineEnd)
+}
+
+// beginTimeline is the timeline of a command whose file is made when it is over;
+// nil: none is wanted. It says early what will fail then.
+func (g *globals) beginTimeline() (*timeline, error) {
+	if g.timelines == "" {
+		g.timelines = os.Getenv(timelineVariable)
+	}
+	if g.timelines == "" {
+		return nil, nil
+	}
+	if err := unix.Access(g.timelines, unix.W_OK|unix.X_OK); err != nil {
+		return nil, fmt.Errorf("--timeline: directory %q: %w; make it, or choose another (%s names one, too)", g.timelines, err, timelineVariable)
+	}
+	t := &timeline{fd: -1, text: make([]byte, 0, 4<<10)}
+	t.begin()
+	t.mark("read flags")
+	return t, nil
+}
+
+// keep writes the timeline of a command that went well into a file of its own.
+func (t *timeline) keep(dir, id, command string) error {
+	if t == nil {
+		return nil
+	}
+	name := timelineFile(dir, id, command)
+	var err error
+	if t.fd, err = unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644); err != nil {
+		return fmt.Errorf("--timeline: create %q: %w", name, err)
+	}
+	return t.write(nil)
+}
+
+// ready adds what a container did until it waits for its start.
+func (t *timeline) ready(c *container.Container) {
+	if t == nil {
+		return
+	}
+	t.tell(c)
+	t.step("get ready", c.Line().Returned, program.Now())
+	t.last = program.Now()
+}
+
+// begin adds the steps before main.
+func (t *timeline) begin() {
+	t.last = inherit.At()
+	if t.last != 0 {
+		t.step("start Go", t.last, begun)
+	}
+	t.last = begun
 }
 
 // mark ends a step of the launcher now.

@@ -174,3 +174,24 @@ func (s State) Frozen() bool {
 	}
 	return false
 }
+
+// Remove removes the group by its files alone, when it is empty and has none
+// below it; otherwise it says that it did not, and what is left Find finds.
+func (s State) Remove() bool {
+	for _, line := range s.Dirs {
+		dir, above, _ := strings.Cut(line, "\t")
+		if err := unix.Rmdir(dir); err != nil && err != unix.ENOENT {
+			return false
+		}
+		for above != "" {
+			dir, above, _ = strings.Cut(above, "\t")
+			_ = unix.Rmdir(dir) // somebody else may use it by now
+		}
+	}
+	if s.Record != "" {
+		if err := unix.Unlink(s.Record); err != nil && err != unix.ENOENT {
+			return false
+		}
+	}
+	return true
+}

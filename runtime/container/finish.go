@@ -53,6 +53,9 @@ func (pl *Plan) attributes() error {
 		}
 		p.Add(op)
 	}
+	if pl.options.KeepKeyring {
+		return nil
+	}
 	p.Add(program.Op{
 		Name: "keyring", Call: unix.SYS_KEYCTL, Args: [6]program.Arg{program.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), program.String("_ses." + pl.spec.ID)},
 		Text:   fmt.Sprintf("keyctl(KEYCTL_JOIN_SESSION_KEYRING, %q)", "_ses."+pl.spec.ID),

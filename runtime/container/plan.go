@@ -35,6 +35,10 @@ type Options struct {
 	// Kept says that the control group is to stay when this process ends: there
 	// is one also without limits, unless this user may not make any.
 	Kept bool
+	// GroupName names the control group; empty: the container's ID does.
+	GroupName string
+	// KeepKeyring leaves the command the launcher's session keyring.
+	KeepKeyring bool
 	// Parent is a delegated control group; see cgroup.Options.
 	Parent string
 	// Record is a directory for what a killed runtime leaves; see
@@ -178,8 +182,12 @@ func (pl *Plan) planGroup() error {
 		return nil // the mount says what is missing
 	}
 	pl.host = host
+	name := pl.options.GroupName
+	if name == "" {
+		name = pl.spec.ID
+	}
 	pl.group, err = host.Plan(cgroup.Options{
-		ID: pl.spec.ID, Path: l.CgroupsPath, Resources: l.Resources,
+		ID: name, Path: l.CgroupsPath, Resources: l.Resources,
 		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "" || kept, Usual: kept, Detached: kept,
 	})
 	pl.spared = kept && !limits && l.CgroupsPath == ""

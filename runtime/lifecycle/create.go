@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +31,8 @@ type CreateOptions struct {
 	// ConsoleSocket is a unix socket that gets the terminal, when the command has
 	// one; empty: none.
 	ConsoleSocket string
+	// KeepKeyring leaves the container the caller's session keyring.
+	KeepKeyring bool
 	// Preserve is how many descriptors from 3 on the command gets, too; Listen,
 	// how many of them, the first, it is told of: a service manager's sockets.
 	Preserve, Listen int
@@ -60,6 +64,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	if err := sc.Check(); err != nil {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
+	r.step("read config.json")
 	if r.Systemd {
 		if err := checkSystemd(sc.Linux.CgroupsPath); err != nil {
 			return err
@@ -93,6 +98,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 	if c.hold.Start, c.hold.Failure, err = c.entry.Hold(); err != nil {
 		return fmt.Errorf("create container %q: %w", o.ID, err)
 	}
+	r.step("make the state directory")
 	return c.run(ctx, r)
 }
 
@@ -108,7 +114,7 @@ func undo(e *state.Entry, err error) error {
 
 // run makes the processes, and leaves them alone.
 func (c *creation) run(ctx context.Context, r *Runtime) error {
-	pl, err := c.begin()
+	pl, err := c.begin(r)
 	if err != nil {
 		return err
 	}
@@ -119,6 +125,7 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 		Hooks: later(c.spec.Hooks),
 	}
 	c.state.Group, _ = pl.Group()
+	c.state.SharesPids = sharesPids(c.spec)
 	// Before anything is made that would not be found otherwise.
 	if before := pl.Before(); before != 0 {
 		if err := c.entry.Write(state.MountFile, strconv.AppendUint(nil, before, 10)); err != nil {
@@ -128,12 +135,16 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 	if err := c.entry.Save(c.state); err != nil {
 		return err
 	}
+	if err := r.alone(c.state, c.spec.Linux.CgroupsPath); err != nil {
+		return err
+	}
+	r.step("plan, write state.json")
 	ct, err := pl.Start(ctx, nil)
 	if err != nil {
 		return explain(c.spec, err)
 	}
 	c.closeAll() // the child has its own
-	if err := c.settle(ct); err != nil {
+	if err := c.settle(r, ct); err != nil {
 		return explain(c.spec, ct.Abort(err))
 	}
 	if r.Warn != nil {
@@ -145,12 +156,56 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 }
 
 // begin plans the child.
-func (c *creation) begin() (*container.Plan, error) {
-	o := container.Options{Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Hooking: c.hooking, Preserve: c.options.Preserve}
+func (c *creation) begin(r *Runtime) (*container.Plan, error) {
+	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring,
+		Hooking: c.hooking, Preserve: c.options.Preserve}
 	if c.console >= 0 {
 		o.Console = c.console
 	}
 	return container.Begin(c.spec, o)
+}
+
+// alone says whether no other container of this root has a control group of the
+// path that config.json names: what is done to one would be done to both. It is
+// asked when this one's state is written, so that of two that are created at once
+// one sees the other.
+func (r *Runtime) alone(s *state.State, path string) error {
+	if path == "" || len(s.Group.Dirs) == 0 {
+		return nil
+	}
+	dir, _, _ := strings.Cut(s.Group.Dirs[0], "\t")
+	if unix.Access(dir, unix.F_OK) != nil {
+		return nil // whoever makes it first has it
+	}
+	ids, err := r.Root.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if id == s.ID {
+			continue
+		}
+		other, err := r.Open(id)
+		if err != nil {
+			continue // it is broken, or has been removed meanwhile
+		}
+		status := other.Status()
+		other.Close()
+		for _, line := range other.Group.Dirs {
+			if theirs, _, _ := strings.Cut(line, "\t"); theirs == dir {
+				return fmt.Errorf("linux.cgroupsPath: %q is the control group of container %q, which is %s: choose another path, or delete that one", path, id, status)
+			}
+		}
+	}
+	return nil
+}
+
+// groupName names a container's control group, where config.json does not: the
+// same ID may be in another root, too.
+func (r *Runtime) groupName(id string) string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(r.Root)) // it never fails
+	return fmt.Sprintf("%s@%08x", id, sum.Sum32())
 }
 
 // hooking writes down, before the first hook, whom to kill: with the container, a
@@ -164,9 +219,12 @@ func (c *creation) hooking(pid int) (err error) {
 }
 
 // settle writes down that there is a container, and lets it go.
-func (c *creation) settle(ct *container.Container) (err error) {
+func (c *creation) settle(r *Runtime, ct *container.Container) (err error) {
 	if err := ct.SetUp(); err != nil {
 		return err
+	}
+	if r.Ready != nil {
+		r.Ready(ct)
 	}
 	c.state.Pid, c.state.Creating = ct.Pid(), false
 	if c.state.Start, _, _, err = born(c.state.Pid); err != nil {
@@ -184,12 +242,14 @@ func (c *creation) settle(ct *container.Container) (err error) {
 			return err
 		}
 	}
+	r.step("write state.json")
 	if err := ct.Leave(); err != nil {
 		if c.options.PidFile != "" {
 			_ = os.Remove(c.options.PidFile) // of the two errors this one matters
 		}
 		return err
 	}
+	r.step("let it go")
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/rootfs"
+	"isoperf/runtime/spec"
 	"isoperf/runtime/state"
 )
 
@@ -21,7 +22,7 @@ var ErrNotRunning = errors.New("container not running")
 // Kill sends a signal to the container's first process, or to all of its
 // processes. SIGKILL also reaches those of a container that shares its pid
 // namespace, which do not end with the first one.
-func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
+func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) (err error) {
 	c, err := r.Open(id)
 	if err != nil {
 		return err
@@ -36,11 +37,15 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	if all {
 		return c.signalAll(sig)
 	}
+	if sig == unix.SIGKILL && c.Group.Frozen() {
+		// What version 1 has frozen does not die; version 2's does.
+		defer func() { err = errors.Join(err, c.thaw()) }()
+	}
 	// Also when the group is killed: the first process may have left it.
 	if err := c.signalFirst(sig); err != nil {
 		return err
 	}
-	if sig == unix.SIGKILL && c.sharesPids() {
+	if sig == unix.SIGKILL && c.SharesPids {
 		return c.killGroup()
 	}
 	return nil
@@ -72,12 +77,18 @@ func (c *Container) killGroup() error {
 	return g.Kill()
 }
 
-// sharesPids says whether the container has no pid namespace of its own.
-func (c *Container) sharesPids() bool {
-	sc, err := c.Spec()
-	if err != nil {
-		return false
+// thaw lets a paused container go on, which was killed.
+func (c *Container) thaw() error {
+	g, err := c.group()
+	if g == nil || err != nil {
+		return err
 	}
+	defer g.Close()
+	return g.Thaw()
+}
+
+// sharesPids says whether a container has no pid namespace of its own.
+func sharesPids(sc *spec.Container) bool {
 	n, ok := sc.Namespace("pid")
 	return !ok || n.Path != ""
 }
@@ -156,13 +167,15 @@ func (r *Runtime) Delete(id string, force bool) error {
 	default:
 		return err
 	}
+	r.step("lock, look at its status")
+	defer r.step("remove it")
 	if s := c.Status(); !force && s != Stopped && s != Created {
 		return fmt.Errorf("delete container %q: cannot delete container %s that is not stopped: %s", id, id, s)
 	}
 	if c.Pid == 0 {
 		return c.removeHalf(force)
 	}
-	return r.remove(c)
+	return r.remove(c, force)
 }
 
 // kill kills the first process, if there is one.
@@ -191,7 +204,7 @@ func (c *Container) removeHalf(force bool) error {
 }
 
 // remove ends what is left of the container, and removes it.
-func (c *Container) remove() error {
+func (c *Container) remove(force bool) error {
 	pidfd, err := c.openProcess()
 	switch {
 	case err == nil:
@@ -201,6 +214,11 @@ func (c *Container) remove() error {
 		}
 	case err != unix.ESRCH:
 		return fmt.Errorf("delete container %q: open process %d: %w", c.ID, c.Pid, err)
+	case c.Group.Remove(): // nobody was left in it
+		if err := c.unmount(); err != nil {
+			return err
+		}
+		return c.entry.Remove()
 	}
 	g, gerr := c.group()
 	if gerr != nil {
@@ -208,6 +226,10 @@ func (c *Container) remove() error {
 	}
 	if g != nil {
 		defer g.Close()
+	}
+	// With a pid namespace of its own all its processes have ended with the first
+	// one: what is left in the group would be somebody else's.
+	if g != nil && (err == nil || c.SharesPids || c.Pid == 0 || force) {
 		if err := g.Kill(); err != nil {
 			return err
 		}

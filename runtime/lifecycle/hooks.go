@@ -61,11 +61,11 @@ func (r *Runtime) undo(c *Container, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	return errors.Join(err, r.remove(c))
+	return errors.Join(err, r.remove(c, true))
 }
 
 // remove removes what is left of the container, and runs its last hooks.
-func (r *Runtime) remove(c *Container) error {
+func (r *Runtime) remove(c *Container, force bool) error {
 	var sc *spec.Container
 	if c.Hooks && c.Pid != 0 {
 		var err error
@@ -73,7 +73,7 @@ func (r *Runtime) remove(c *Container) error {
 			r.warn("hooks.poststop: not run: " + err.Error())
 		}
 	}
-	if err := c.remove(); err != nil {
+	if err := c.remove(force); err != nil {
 		return err
 	}
 	if sc == nil || sc.Hooks == nil || len(sc.Hooks.Poststop) == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/container"
 	"isoperf/runtime/state"
 )
 
@@ -22,6 +23,17 @@ type Runtime struct {
 	// Notify is the socket of a service manager, to be told by Start when the
 	// container is ready; empty: there is none. See package notify.
 	Notify string
+	// Step is told the name of each step of a command when it ends, and Ready of
+	// a container that waits for its start; nil: nobody is.
+	Step  func(name string)
+	Ready func(*container.Container)
+}
+
+// step ends a step.
+func (r *Runtime) step(name string) {
+	if r.Step != nil {
+		r.Step(name)
+	}
 }
 
 // Status is where a container is in its life, in OCI's words.
@@ -77,6 +89,7 @@ func (r *Runtime) open(id string) (*Container, error) {
 		c.Close()
 		return nil, err
 	}
+	r.step("lock")
 	return c, nil
 }
 
@@ -116,11 +129,10 @@ func (c *Container) waits() bool {
 // born is when a process was, in clock ticks after the machine (field 22 of
 // proc_pid_stat(5)). Zombie says that it has ended, and nobody has collected it.
 func born(pid int) (start uint64, zombie bool, name string, err error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	s, err := readStat(pid)
 	if err != nil {
 		return 0, false, "", err
 	}
-	s := string(text)
 	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')') // a name may contain anything
 	if open < 0 || end < open {
 		return 0, false, "", fmt.Errorf("read /proc/%d/stat: it is cut: %q", pid, s)
@@ -131,6 +143,22 @@ func born(pid int) (start uint64, zombie bool, name string, err error) {
 	}
 	start, err = strconv.ParseUint(word[19], 10, 64)
 	return start, word[0] == "Z" || word[0] == "X", s[open+1 : end], err
+}
+
+// readStat reads /proc/PID/stat at once; an os.File would set the poller up for it.
+func readStat(pid int) (string, error) {
+	name := "/proc/" + strconv.Itoa(pid) + "/stat"
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 1024) // it has 52 numbers, and a name of 15 characters
+	n, err := unix.Read(fd, text)
+	if err != nil {
+		return "", &os.PathError{Op: "read", Path: name, Err: err}
+	}
+	return string(text[:n]), nil
 }
 
 // alive says whether a process runs, and is the one that it was. One whose first

@@ -25,7 +25,9 @@ func (r *Runtime) Start(id string) error {
 		return err
 	}
 	defer c.Close()
-	switch s := c.Status(); s {
+	s := c.Status()
+	r.step("look at its status")
+	switch s {
 	case Created:
 	case Stopped:
 		return fmt.Errorf("start container %q: cannot start a container that has stopped; delete it, and create it again", id)
@@ -52,6 +54,7 @@ func (r *Runtime) Start(id string) error {
 	if err := c.awaitExec(fifo); err != nil {
 		return r.undo(c, err)
 	}
+	r.step("wait for its command")
 	if c.Hooks {
 		if err := r.started(c); err != nil {
 			return err
@@ -183,13 +186,21 @@ func notExecutable(command string, errno syscall.Errno) error {
 	return errno
 }
 
-// Spec is the container's configuration, as it was when it was created.
+// Spec is the container's configuration, as it was when it was created; its
+// limits are those of the last update.
 func (c *Container) Spec() (*spec.Container, error) {
 	sc, err := spec.Load(c.entry.Dir())
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of container %q: %w", c.ID, err)
 	}
 	sc.ID, sc.Bundle = c.ID, c.Bundle
+	limits, err := c.resources()
+	if err != nil {
+		return nil, fmt.Errorf("read the limits of container %q: %w", c.ID, err)
+	}
+	if limits != nil && sc.Linux != nil {
+		sc.Linux.Resources = limits
+	}
 	return sc, nil
 }
 

@@ -41,7 +41,14 @@ func TakeSpare(want uint64) *Spare {
 
 func takeSpare(want uint64) *Spare {
 	maker := inherit.Maker()
-	if maker == 0 || !awaitMaker(maker) {
+	if maker == 0 {
+		return nil
+	}
+	if _, complete := inherit.Made(); !complete && want&unix.CLONE_NEWNET == 0 {
+		// Only the network namespace is worth waiting for.
+		_ = unix.Kill(maker, unix.SIGKILL) // it may be gone
+	}
+	if !awaitMaker(maker) {
 		return nil
 	}
 	made, complete := inherit.Made()

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -128,4 +129,32 @@ next:
 		return o, fmt.Errorf("mount %q: a bind has no option %q", m.Destination, o.data[0])
 	}
 	return o, nil
+}
+
+// Words are the options that parse knows, ordered: all others are the file
+// system's.
+func Words() []string {
+	words := []string{"bind", "rbind"}
+	for _, f := range flags() {
+		words = append(words, f.name)
+		if f.attr != 0 {
+			words = append(words, "r"+f.name)
+		}
+	}
+	for _, word := range []string{"private", "slave", "shared", "unbindable"} {
+		words = append(words, word, "r"+word)
+	}
+	for _, word := range []string{"idmap", "ridmap", "tmpcopyup", "remount"} {
+		if _, err := parse(specs.Mount{Type: "tmpfs", Options: []string{word}}); err == nil && !isData(word) {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words)
+	return words
+}
+
+// isData says whether parse takes a word for the file system's.
+func isData(word string) bool {
+	o, _ := parse(specs.Mount{Type: "tmpfs", Options: []string{word}})
+	return slices.Contains(o.data, word)
 }

@@ -148,3 +148,12 @@ func Numbers(name string) []Number {
 	}
 	return all
 }
+
+// Architectures are those that a filter can be about on a machine: its native
+// one first.
+func Architectures(goarch string) (names []specs.Arch) {
+	for _, a := range family(goarch) {
+		names = append(names, a.name)
+	}
+	return names
+}

@@ -54,7 +54,7 @@ func (c *Container) checkID() error {
 	}
 	for _, r := range c.ID {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r)) {
-			return fmt.Errorf("check container id %q: %q is none of letters, digits and \"_+-.\"", c.ID, r)
+			return fmt.Errorf("check container id %q: invalid ID format: %q is none of letters, digits and \"_+-.\"", c.ID, r)
 		}
 	}
 	if len(c.ID) > 200 {

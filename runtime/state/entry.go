@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,14 +15,15 @@ import (
 
 // The files of a container's directory.
 const (
-	lockFile    = "lock"
-	stateFile   = "state.json"
-	ConfigFile  = "config.json"
-	StartFile   = "start"
-	FailureFile = "failure"
-	NotifyDir   = "notify"
-	MountFile   = "mount" // only of a container whose mounts are the host's
-	partEnd     = ".part" // of a file that is being written
+	lockFile      = "lock"
+	stateFile     = "state.json"
+	ConfigFile    = "config.json"
+	ResourcesFile = "resources.json"
+	StartFile     = "start"
+	FailureFile   = "failure"
+	NotifyDir     = "notify"
+	MountFile     = "mount" // only of a container whose mounts are the host's
+	partEnd       = ".part" // of a file that is being written
 )
 
 // Entry is a container's directory. It stays that directory: when the container
@@ -116,8 +116,7 @@ func (e *Entry) lockWith(flags int) error {
 	}
 	e.lock = fd
 	// Who waits is told who holds it; nothing depends on that.
-	_ = unix.Ftruncate(fd, 0)
-	_, _ = unix.Pwrite(fd, []byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	_, _ = unix.Pwrite(fd, fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0)
 	return nil
 }
 
@@ -172,6 +171,9 @@ func (e *Entry) Path(name string) string { return e.path + "/" + name }
 // removed, completely: that is an os.ErrNotExist.
 func (e *Entry) Load() (*State, error) {
 	text, err := e.Read(stateFile)
+	if err == nil && text == "" {
+		err = &os.PathError{Op: "read", Path: e.Path(stateFile), Err: os.ErrNotExist} // a machine that went down left its name alone
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the state of container %q: %w; it was not made completely, or not removed completely: delete it with --force", e.ID, err)
 	}
@@ -218,17 +220,16 @@ func (e *Entry) Read(name string) (string, error) {
 	}
 }
 
-// Write replaces a file: whoever reads sees the old text or the new one, and
-// after a crash of the machine, too.
+// Write replaces a file: whoever reads sees the old text or the new one, also
+// after a crash of whoever writes. It is not synced to the disk; see the package's
+// comment.
 func (e *Entry) Write(name string, text []byte) error {
 	part := name + partEnd
 	fd, err := unix.Openat(e.dir, part, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return &os.PathError{Op: "create", Path: e.Path(part), Err: err}
 	}
-	if err = writeAll(fd, text); err == nil {
-		err = unix.Fsync(fd)
-	}
+	err = writeAll(fd, text)
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}
@@ -238,9 +239,6 @@ func (e *Entry) Write(name string, text []byte) error {
 	if err != nil {
 		_ = unix.Unlinkat(e.dir, part, 0)
 		return &os.PathError{Op: "write", Path: e.Path(name), Err: err}
-	}
-	if err := unix.Fsync(e.dir); err != nil && err != unix.EINVAL { // a file system that has nothing to sync
-		return &os.PathError{Op: "sync", Path: e.path, Err: err}
 	}
 	return nil
 }
@@ -320,18 +318,22 @@ func (e *Entry) Remove() error {
 }
 
 // names are the files of the directory but state.json and lock.
-func (e *Entry) names() ([]string, error) {
-	f, err := os.Open(e.path)
+func (e *Entry) names() (names []string, err error) {
+	// Of its own: others may have read in the one that is open.
+	fd, err := unix.Openat(e.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: e.path, Err: err}
 	}
-	defer f.Close()
-	all, err := f.Readdirnames(-1)
-	var names []string
-	for _, name := range all {
-		if name != stateFile && name != lockFile {
-			names = append(names, name)
+	defer unix.Close(fd)
+	for buffer := make([]byte, 4<<10); ; {
+		n, err := unix.ReadDirent(fd, buffer)
+		if err != nil {
+			return nil, &os.PathError{Op: "read", Path: e.path, Err: err}
 		}
+		if n == 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
 	}
-	return names, err
+	return slices.DeleteFunc(names, func(name string) bool { return name == stateFile || name == lockFile }), nil
 }

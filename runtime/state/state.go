@@ -25,6 +25,7 @@ type State struct {
 	Owner       int               // the user who created it
 	Annotations map[string]string // of its configuration
 	Group       cgroup.State      // its control group; without Dirs: none
+	SharesPids  bool              // it has no pid namespace of its own, so its processes outlive its first one
 	Creating    bool              // it has a process, and was not set up when this was written
 	Hooks       bool              // its configuration has hooks for its later life
 }
@@ -47,6 +48,8 @@ func (s *State) text() []byte {
 	w.Int(int64(s.Pid))
 	w.Name("start")
 	w.Uint(s.Start)
+	w.Name("sharesPids")
+	w.Bool(s.SharesPids)
 	w.Name("annotations")
 	WriteMap(&w, s.Annotations)
 	w.Name("creating")
@@ -105,6 +108,8 @@ func parse(text string) (*State, error) {
 				jsontext.Integer(d, &s.Pid)
 			case "start":
 				jsontext.Integer(d, &s.Start)
+			case "sharesPids":
+				jsontext.Boolean(d, &s.SharesPids)
 			case "annotations":
 				jsontext.Table(d, &s.Annotations, jsontext.Text)
 			case "creating":

@@ -27,7 +27,7 @@
 //     allocation, for which it makes a table and walks the stack.
 //   - A stack of 32 kB, before any package is initialised: it would otherwise be
 //     doubled four times, and the runtime cuts eight of the smaller ones at once.
-//   - "run" as the first argument: a process makes the namespaces net, ipc and
+//   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the
 //     loopback interface up, a tenth of a millisecond more, and ends. Who

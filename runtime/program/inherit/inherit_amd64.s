@@ -52,13 +52,23 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	SYSCALL
 	MOVQ ·profiled(SB), AX
 	MOVQ $0, (AX)
-	CMPQ 0(SP), $2
-	JLT  timer
-	MOVQ 16(SP), AX           // argv[1]
+	MOVQ 0(SP), CX            // argc
+	LEAQ 16(SP), BX           // argv[1]
+
+argument:
+	DECQ CX
+	JLE  timer
+	MOVQ (BX), AX
+	ADDQ $8, BX
 	CMPL (AX), $0x006e7572    // "run"
-	JNE  timer
+	JEQ  spares
+	CMPL (AX), $0x61657263    // "crea"
+	JNE  argument
+	CMPL 3(AX), $0x00657461   // "ate"
+	JNE  argument
 
 	// Not where one of 0, 1 and 2 is closed: the descriptors would be that one.
+spares:
 	XORL DI, DI
 
 open:

@@ -52,23 +52,55 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	SVC
 	MOVD ·profiled(SB), R0
 	MOVD ZR, (R0)
-	MOVD 0(RSP), R0
-	CMP  $2, R0
+	MOVD 0(RSP), R23          // argc
+	MOVD RSP, R24
+	ADD  $16, R24             // argv[1]
+
+argument:
+	SUB  $1, R23
+	CMP  $1, R23
 	BLT  timer
-	MOVD 16(RSP), R0          // argv[1], which need not be aligned
+	MOVD 0(R24), R0           // it need not be aligned
+	ADD  $8, R24
+	// "run"
 	MOVBU 0(R0), R1
-	CMP  $0x72, R1            // "run"
-	BNE  timer
+	CMP  $0x72, R1
+	BNE  create
 	MOVBU 1(R0), R1
 	CMP  $0x75, R1
-	BNE  timer
+	BNE  create
 	MOVBU 2(R0), R1
 	CMP  $0x6e, R1
-	BNE  timer
+	BNE  create
 	MOVBU 3(R0), R1
-	CBNZ R1, timer
+	CBNZ R1, create
+	B    spares
+
+create:
+	// "create"
+	MOVBU 0(R0), R1
+	CMP  $0x63, R1
+	BNE  argument
+	MOVBU 1(R0), R1
+	CMP  $0x72, R1
+	BNE  argument
+	MOVBU 2(R0), R1
+	CMP  $0x65, R1
+	BNE  argument
+	MOVBU 3(R0), R1
+	CMP  $0x61, R1
+	BNE  argument
+	MOVBU 4(R0), R1
+	CMP  $0x74, R1
+	BNE  argument
+	MOVBU 5(R0), R1
+	CMP  $0x65, R1
+	BNE  argument
+	MOVBU 6(R0), R1
+	CBNZ R1, argument
 
 	// Not where one of 0, 1 and 2 is closed: the descriptors would be that one.
+spares:
 	MOVD $0, R22
 
 open:
