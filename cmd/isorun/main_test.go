@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -103,14 +104,31 @@ func binary(t *testing.T) string {
 		}
 		return bin
 	}
+	text, err := built()
 	bin := t.TempDir() + "/isorun"
-	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", bin, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err == nil {
+		err = os.WriteFile(bin, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }
+
+// built is isorun's binary, linked once for all tests.
+var built = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "isorun")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", dir+"/isorun", ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return os.ReadFile(dir + "/isorun")
+})
 
 // look prints what the entry changes for isorun, and must not for a command.
 const look = `grep -E '^(Cpus_allowed|SigBlk|SigIgn):' /proc/self/status; cat /proc/self/timerslack_ns; ulimit -S -n; ulimit -H -n; ls /proc/self/fd | wc -l`
