@@ -24,13 +24,10 @@ func checkMemory(m *specs.LinuxMemory) error {
 			return refuse(f.field, "%d is no size; -1 is no limit", *f.n)
 		}
 	}
+	// memory.kernel is not looked at: the specification advises against it, and the
+	// kernel no longer limits its memory apart (Linux 5.16); it is in memory.limit.
 	if m.Limit != nil && *m.Limit == 0 {
 		return refuse("memory.limit", "with 0 bytes nothing can run; -1 is no limit")
-	}
-	// Deprecated since Linux 5.4; a write has had no effect since 5.16, or is
-	// refused.
-	if kernel := m.Kernel; kernel != nil && *kernel != -1 { //nolint:staticcheck // it is refused because it is deprecated
-		return refuse("memory.kernel", "the kernel no longer limits its memory apart (Linux 5.16); leave it out")
 	}
 	if m.Swap != nil && *m.Swap > 0 {
 		if m.Limit == nil {

@@ -44,8 +44,7 @@ func TestOCI(t *testing.T) {
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(-2))}}, "! memory.limit: -2 is no size", "! memory.limit"},
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: ptr(int64(1))}}, "! memory.swap: it is the sum", "! memory.swap"},
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: ptr(int64(1)), Limit: ptr(int64(2))}}, "! memory.swap: 1 is the sum", "! memory.swap"},
-		{specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr(int64(1))}}, "! memory.kernel", "! memory.kernel"}, //nolint:staticcheck // deprecated
-		{specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr(int64(-1))}}, "", ""},                              //nolint:staticcheck // deprecated
+		{specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr(int64(-1))}}, "", ""}, //nolint:staticcheck // deprecated
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{KernelTCP: ptr(int64(5))}}, "memory.kmem.tcp.limit_in_bytes=5", "! memory.kernelTCP"},
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{Swappiness: ptr(uint64(60))}}, "memory.swappiness=60", "! memory.swappiness"},
 		{specs.LinuxResources{Memory: &specs.LinuxMemory{Swappiness: ptr(uint64(101))}}, "! memory.swappiness", "! memory.swappiness"},

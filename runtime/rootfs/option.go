@@ -125,8 +125,15 @@ next:
 		o.data = append(o.data, word)
 	}
 	o.mapped = o.mapped || len(m.UIDMappings) > 0
-	if o.bind && len(o.data) > 0 && !o.remount {
-		return o, fmt.Errorf("mount %q: a bind has no option %q", m.Destination, o.data[0])
+	if o.bind && !o.remount {
+		// A bind has the options of the file system that it shows: mount(2) takes
+		// no notice of "size=3". A word of another kind is a mistake.
+		for _, word := range o.data {
+			if !strings.Contains(word, "=") {
+				return o, fmt.Errorf("mount %q: a bind has no option %q", m.Destination, word)
+			}
+		}
+		o.data = nil
 	}
 	return o, nil
 }

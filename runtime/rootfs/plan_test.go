@@ -202,7 +202,7 @@ func TestErrors(t *testing.T) {
 		{specs.Mount{Destination: "..", Type: "tmpfs"}, `mount "..": nothing can be mounted over the root`},
 		{specs.Mount{Destination: "/a"}, `mount "/a": it has no type, and is no bind`},
 		{specs.Mount{Destination: "/a", Source: "/nowhere", Options: []string{"bind"}}, `mount "/a": its source "/nowhere" does not exist on the host`},
-		{specs.Mount{Destination: "/a", Source: "/dev/null", Options: []string{"bind", "size=3"}}, `mount "/a": a bind has no option "size=3"`},
+		{specs.Mount{Destination: "/a", Source: "/dev/null", Options: []string{"bind", "size=3", "noexce"}}, `mount "/a": a bind has no option "noexce"`},
 		{specs.Mount{Destination: "/a", Type: "tmpfs", Options: []string{"tmpcopyup"}}, `mount "/a": nobody has prepared it`},
 		{specs.Mount{Destination: "/a", Type: "bind", Source: "/", UIDMappings: []specs.LinuxIDMapping{{}}}, `mount "/a": nobody has prepared it`},
 	} {
