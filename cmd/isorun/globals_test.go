@@ -35,7 +35,8 @@ func TestGlobalFlags(t *testing.T) {
 			t.Errorf("%v: the log says %q, %v; want %q", c.args[2:], text, err, c.text)
 		}
 	}
-	if err := exec.Command(bin).Run(); err == nil || err.(*exec.ExitError).ExitCode() != 1 {
+	var exit *exec.ExitError
+	if err := exec.Command(bin).Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("no command: %v, want status 1", err)
 	}
 	if err := exec.Command(bin, "--log-format", "none", "run", "x").Run(); err == nil {

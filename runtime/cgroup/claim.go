@@ -13,27 +13,34 @@ import (
 // others with it, so then each is tried alone.
 func (a action) enableSpare() error {
 	try := func(w write) error {
-		switch err := writeFile(unix.AT_FDCWD, a.dir+"/"+w.file, w.data); err {
-		case nil, unix.EACCES, unix.EPERM, unix.EBUSY, unix.ENOENT, unix.EROFS:
+		err := writeFile(unix.AT_FDCWD, a.dir+"/"+w.file, w.data)
+		if err == nil || withheld(err) {
 			return err
-		default:
-			return writeError(w, a.dir, err)
 		}
+		return writeError(w, a.dir, err)
 	}
 	err := try(a.write)
 	if err == unix.ENOENT {
 		for _, c := range a.spare {
-			if err = try(enabling([]string{c})); err != nil {
-				if _, known := err.(unix.Errno); !known {
-					return err
-				}
+			if err = try(enabling([]string{c})); err != nil && !withheld(err) {
+				return err
 			}
 		}
 	}
-	if _, known := err.(unix.Errno); known {
+	if withheld(err) {
 		return nil
 	}
 	return err
+}
+
+// withheld says that the kernel does not give a controller here, or not to this
+// user.
+func withheld(err error) bool {
+	switch err {
+	case unix.EACCES, unix.EPERM, unix.EBUSY, unix.ENOENT, unix.EROFS:
+		return true
+	}
+	return false
 }
 
 // claim takes a group that was there before: at a path of the user's choice,
