@@ -136,7 +136,7 @@ func readOnlyNew(p *plan) {
 	from := p.start()
 	clone := p.Add(program.OpenTree(program.Place{Dir: program.Cwd(), Path: source}, false))
 	set := p.Add(program.MountSetattr(program.Result(clone), unix.MOUNT_ATTR_RDONLY, 0, 0, false))
-	put := p.Add(program.MoveMount(program.Result(clone), program.Result(at)))
+	put := p.Add(program.MoveMount(program.Result(clone), program.Place{Dir: program.Result(at)}))
 	p.spans = []span{{"open-tree-ns", from, clone}, {"setattr-ns", clone, set}, {"move-mount-ns", set, put}, {"op-ns", from, put}}
 	there(target + "/inside")(p)
 	readOnly(p)
@@ -180,7 +180,7 @@ func openTree(p *plan) {
 	at := p.Add(program.Open(target, unix.O_PATH))
 	from := p.start()
 	clone := p.Add(program.OpenTree(program.Place{Dir: program.Cwd(), Path: source}, false))
-	put := p.Add(program.MoveMount(program.Result(clone), program.Result(at)))
+	put := p.Add(program.MoveMount(program.Result(clone), program.Place{Dir: program.Result(at)}))
 	p.spans = []span{{"open-tree-ns", from, clone}, {"move-mount-ns", clone, put}, {"op-ns", from, put}}
 	there(target + "/inside")(p)
 }
@@ -198,7 +198,7 @@ func fsmount(fstype string, parameters [][2]string, done check) func(*plan) {
 		}
 		create := p.Add(program.FsconfigCreate(program.Result(fs)))
 		mnt := p.Add(program.Fsmount(program.Result(fs), 0))
-		put := p.Add(program.MoveMount(program.Result(mnt), program.Result(at)))
+		put := p.Add(program.MoveMount(program.Result(mnt), program.Place{Dir: program.Result(at)}))
 		p.spans = []span{
 			{"fsopen-ns", from, set}, {"create-ns", set, create}, {"fsmount-ns", create, mnt},
 			{"move-mount-ns", mnt, put}, {"op-ns", from, put},

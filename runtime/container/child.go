@@ -119,7 +119,7 @@ func (pl *Plan) build() error {
 		return err
 	}
 	pl.names()
-	if pl.group != nil && !pl.group.Empty() {
+	if pl.group != nil && !pl.group.Empty() && !pl.goes {
 		if pl.group.Late() {
 			pl.mounted = p.Tell("mounts made")
 		}
@@ -255,7 +255,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Host:            pl.before != 0,
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
-		Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
+		Groups: pl.groups, Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
 	if pl.ahead != 0 && pl.mapped == 0 && pl.moved == 0 { // gates open in their order
 		o.Further = pl.further
@@ -269,13 +269,6 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 			return tty, fmt.Errorf("linux.rootfsPropagation: %q is none of shared, slave, private, unbindable, and these with an r before", l.RootfsPropagation)
 		}
 		o.Propagation = bits
-	}
-	if pl.group != nil {
-		for _, m := range pl.group.Mounted() {
-			o.Hierarchies = append(o.Hierarchies, rootfs.Hierarchy{
-				Name: strings.TrimPrefix(strings.TrimPrefix(m.Mount, "/sys/fs/cgroup"), "/"), V2: m.V2, Options: m.Options, Group: m.Group,
-			})
-		}
 	}
 	return rootfs.Build(pl.program, o)
 }

@@ -3,7 +3,6 @@ package container
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -66,6 +65,7 @@ type Plan struct {
 	options  Options
 	host     *cgroup.Host // nil: no control groups are needed
 	group    *cgroup.Plan // nil likewise
+	goes     bool         // the child may go into its group by itself, when it is there
 	spared   bool         // the group is nothing that was asked for
 	maps     idmap.Maps
 	filter   *seccomp.Filter // nil: none
@@ -77,12 +77,15 @@ type Plan struct {
 	// proceed lets a child pass a gate with what was added since; nil: there is
 	// no child yet.
 	proceed func(program.Gate) error
+	// makeGroup makes the control group now; nil: there is no child yet.
+	makeGroup func() error
 
 	ahead     program.Gate // where the child waits for the next part of its program; 0: nowhere
 	done      bool         // the program is complete
 	mapped    program.Gate // 0: no user namespace
 	entered   program.Tell // 0: no network devices of the host to move
 	moved     program.Gate // then: once they are there
+	grouped   program.Gate // 0: no control group that is made when there is a child
 	mounted   program.Tell // 0: no limits that are written after the birth
 	limited   program.Gate // 0: no control group; some limits are written after the birth
 	connected program.Gate // 0: no network to wait for
@@ -137,8 +140,11 @@ func begin(c *spec.Container, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if err := pl.planGroup(); err != nil {
-		return nil, err
+	pl.goes = pl.mayGo()
+	if !pl.goes || !o.Ahead {
+		if err := pl.planGroup(); err != nil {
+			return nil, err
+		}
 	}
 	pl.maps = idmap.Maps{UIDs: c.Linux.UIDMappings, GIDs: c.Linux.GIDMappings}
 	if c.Rootless() {
@@ -162,38 +168,6 @@ func (pl *Plan) complete() error {
 	return pl.build()
 }
 
-// planGroup finds the control groups, when the container needs any.
-func (pl *Plan) planGroup() error {
-	l := pl.spec.Linux
-	shown := false
-	for _, m := range pl.spec.Mounts {
-		shown = shown || strings.HasPrefix(m.Type, "cgroup")
-	}
-	limits := l.Resources != nil && !empty(l.Resources)
-	kept := pl.options.Kept
-	if !shown && !limits && !kept && l.CgroupsPath == "" {
-		return nil
-	}
-	host, err := cgroup.Detect()
-	if err != nil {
-		if limits {
-			return err
-		}
-		return nil // the mount says what is missing
-	}
-	pl.host = host
-	name := pl.options.GroupName
-	if name == "" {
-		name = pl.spec.ID
-	}
-	pl.group, err = host.Plan(cgroup.Options{
-		ID: name, Path: l.CgroupsPath, Resources: l.Resources,
-		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "" || kept, Usual: kept, Detached: kept,
-	})
-	pl.spared = kept && !limits && l.CgroupsPath == ""
-	return err
-}
-
 // Group is the control group that Start makes; ok is false without one.
 func (pl *Plan) Group() (s cgroup.State, ok bool) {
 	if pl.group == nil || pl.group.Empty() {
@@ -205,12 +179,6 @@ func (pl *Plan) Group() (s cgroup.State, ok bool) {
 // Before is the mount that the root was in, for rootfs.Unmount; 0: the container's
 // mounts are not the host's.
 func (pl *Plan) Before() uint64 { return pl.before }
-
-// empty says whether nothing is limited.
-func empty(r *specs.LinuxResources) bool {
-	return len(r.Devices) == 0 && r.Memory == nil && r.CPU == nil && r.Pids == nil && r.BlockIO == nil &&
-		len(r.HugepageLimits) == 0 && r.Network == nil && len(r.Rdma) == 0 && len(r.Unified) == 0
-}
 
 // Warnings are what the container asks for and no kernel gives, each beginning
 // with the field. It runs without.

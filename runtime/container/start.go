@@ -87,21 +87,12 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 		c.group = e.Group
 		pl.program.Cgroup = e.Group.FD()
 	}
-	if pl.group != nil && !pl.group.Empty() {
-		start := program.Now()
-		group, err := pl.group.Create()
-		switch {
-		case err == nil:
-			c.event("create control group", start)
-			c.group = group
-			pl.program.Cgroup = group.FD()
-		case pl.spared && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
-			// This user has none: what the container sees of the others stays.
-			if pl.group, err = pl.host.Plan(cgroup.Options{ID: pl.spec.ID}); err != nil {
-				return nil, err
-			}
-		default:
+	if pl.group != nil && !pl.group.Empty() && !pl.goes {
+		if err := c.makeGroup(); err != nil {
 			return nil, err
+		}
+		if c.group != nil {
+			pl.program.Cgroup = c.group.FD()
 		}
 	}
 	if err := c.launch(); err != nil {
@@ -180,7 +171,7 @@ func (c *Container) complete() error {
 		return nil
 	}
 	start := program.Now()
-	c.plan.proceed = c.process.Continue
+	c.plan.proceed, c.plan.makeGroup = c.process.Continue, c.makeGroup
 	if err := c.plan.complete(); err != nil {
 		return err
 	}
@@ -227,6 +218,12 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		if err := c.moveDevices(); err != nil {
 			return err
 		}
+	}
+	if pl.grouped != 0 {
+		if err := c.makeGroup(); err != nil {
+			return err
+		}
+		c.process.Open(pl.grouped)
 	}
 	if pl.hooks != nil {
 		if err := c.runHooks(ctx); err != nil {

@@ -137,12 +137,16 @@ func MountSetattr(mount Arg, set, clear, propagation uint64, recursive bool) Op 
 	}
 }
 
-// MoveMount puts a mount at the place behind a descriptor; move_mount(2), Linux
-// 5.2.
-func MoveMount(mount, target Arg) Op {
+// MoveMount puts a mount at a place, or, without a path, at what is behind the
+// place's descriptor; move_mount(2), Linux 5.2. A link at the end of the path is not
+// followed.
+func MoveMount(mount Arg, at Place) Op {
+	flags := unix.MOVE_MOUNT_F_EMPTY_PATH
+	if at.Path == "" {
+		flags |= unix.MOVE_MOUNT_T_EMPTY_PATH
+	}
 	return Op{
-		Name: "move_mount", Call: unix.SYS_MOVE_MOUNT,
-		Args: [6]Arg{mount, emptyPath, target, emptyPath, Int(unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH)},
+		Name: "move_mount", Call: unix.SYS_MOVE_MOUNT, Args: [6]Arg{mount, emptyPath, at.Dir, String(at.Path), Int(flags)},
 	}
 }
 

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -32,7 +33,8 @@ type builder struct {
 	root  program.Arg     // a descriptor of the root
 	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
 	made  map[string]bool
-	empty string // where an empty file system was put that can be copied
+	fresh map[string]program.Arg // descriptors of file systems in memory that were just mounted
+	empty string                 // where an empty file system was put that can be copied
 	hows  []how
 	tty   program.Arg // the container's end of its terminal
 }
@@ -40,7 +42,7 @@ type builder struct {
 // Build adds the ops that make the file system, up to the pivot and the end of
 // the old root. The result is the container's terminal, when there is one.
 func Build(p *program.Program, o Options) (tty program.Arg, err error) {
-	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}}
+	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}, fresh: map[string]program.Arg{}}
 	if b.look == nil {
 		root := o.Root
 		if root == "" {
@@ -82,7 +84,11 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if err := b.further(); err != nil {
 		return tty, err
 	}
+	if err := b.groups(); err != nil {
+		return tty, err
+	}
 	b.masks()
+	b.forget("/")
 	if o.Made != nil {
 		b.addNamed("return to root", program.Fchdir(b.root))
 		o.Made()
@@ -99,6 +105,15 @@ func (b *builder) further() error {
 		return nil
 	}
 	return b.o.Further()
+}
+
+// groups settles what control groups there are to see.
+func (b *builder) groups() (err error) {
+	if b.o.Groups != nil {
+		b.o.Hierarchies, err = b.o.Groups()
+		b.o.Groups = nil
+	}
+	return err
 }
 
 // addNamed adds an op under the name that a person knows it by.
@@ -235,6 +250,41 @@ func (b *builder) at(p string, flags int) program.Arg {
 	return program.Result(b.Add(b.open(p, flags)))
 }
 
+// place is where something is to be mounted, and what opens it for that is closed by
+// end. What was made in a fresh file system, and so is no link, need not be opened.
+func (b *builder) place(p string, flags int) (at program.Place, end func()) {
+	p = absolute(p)
+	if dir, ok := b.fresh[path.Dir(p)]; ok && b.made[p] {
+		return program.Place{Dir: dir, Path: path.Base(p)}, func() {}
+	}
+	fd := b.at(p, flags)
+	return program.Place{Dir: fd}, func() { b.done(fd) }
+}
+
+// directoryAt is a directory of the container, and what closes it, where it had to be
+// opened.
+func (b *builder) directoryAt(p string) (dir program.Arg, end func()) {
+	if p = absolute(p); p == "/" {
+		return b.root, func() {}
+	}
+	if dir, ok := b.fresh[p]; ok {
+		return dir, func() {}
+	}
+	dir = b.at(p, unix.O_PATH|unix.O_DIRECTORY)
+	return dir, func() { b.done(dir) }
+}
+
+// forget closes the fresh file systems at a path and below, which are mounted over,
+// or needed no more.
+func (b *builder) forget(p string) {
+	for _, at := range slices.Sorted(maps.Keys(b.fresh)) {
+		if at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") {
+			b.done(b.fresh[at])
+			delete(b.fresh, at)
+		}
+	}
+}
+
 // open is the op that opens a place in the container.
 func (b *builder) open(p string, flags int) program.Op {
 	for _, h := range b.hows {
@@ -294,19 +344,14 @@ func (b *builder) make(p string, kind Kind) {
 	above, name := path.Split(p)
 	above = path.Clean(above)
 	b.make(above, Directory)
-	dir := b.root
-	if above != "/" {
-		dir = b.at(above, unix.O_PATH|unix.O_DIRECTORY)
-	}
+	dir, end := b.directoryAt(above)
 	op := program.Mkdirat(program.Place{Dir: dir, Path: name}, 0o755)
 	if kind == File {
 		op = program.Mknodat(program.Place{Dir: dir, Path: name}, unix.S_IFREG|0o644, 0)
 	}
 	op.Accept = append(op.Accept, unix.EEXIST)
 	b.Add(op)
-	if above != "/" {
-		b.done(dir)
-	}
+	end()
 }
 
 // pivot makes the root the only one there is, and drops the old; on the host it

@@ -31,7 +31,7 @@ func links() [][2]string {
 
 // devices fills a /dev that was just mounted.
 func (b *builder) devices() error {
-	dev := b.at("/dev", unix.O_PATH|unix.O_DIRECTORY)
+	dev, end := b.directoryAt("/dev")
 	own := map[string]bool{}
 	for _, d := range b.o.Devices {
 		own[path.Clean(d.Path)] = true
@@ -51,7 +51,7 @@ func (b *builder) devices() error {
 		op.Accept = append(op.Accept, unix.EEXIST)
 		b.Add(op)
 	}
-	b.done(dev)
+	end()
 	for _, d := range b.o.Devices {
 		if err := b.device(d); err != nil {
 			return err

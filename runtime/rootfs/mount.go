@@ -57,7 +57,10 @@ func (b *builder) remount(m specs.Mount, o options) {
 }
 
 // mounted notes that something stands at a path now.
-func (b *builder) mounted(p string) { b.over[absolute(p)] = false }
+func (b *builder) mounted(p string) {
+	b.over[absolute(p)] = false
+	b.forget(absolute(p))
+}
 
 // fileSystem mounts a file system on a directory that is there.
 func (b *builder) fileSystem(kind, source, target string, o options) {
@@ -65,8 +68,8 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 	if source == "" {
 		source = kind
 	}
-	place := b.at(target, unix.O_PATH|unix.O_DIRECTORY)
 	if b.o.Old {
+		place := b.at(target, unix.O_PATH|unix.O_DIRECTORY)
 		b.Add(program.Dup3(place, shown, unix.O_CLOEXEC))
 		b.addNamed(name, program.Mount(source, shownPath, kind, o.bits, strings.Join(o.data, ",")))
 		b.done(place)
@@ -77,6 +80,7 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 		b.likeHost(kind, target)
 		return
 	}
+	place, end := b.place(target, unix.O_PATH|unix.O_DIRECTORY)
 	fs := program.Result(b.Add(program.Fsopen(kind)))
 	b.Add(program.FsconfigSet(fs, "source", source, false))
 	for _, word := range append(o.data, superblock(kind, o.bits)...) {
@@ -89,8 +93,14 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 		b.Add(program.MountSetattr(mount, set, 0, uint64(o.propagation&^unix.MS_REC), false))
 	}
 	b.addNamed(name, program.MoveMount(mount, place))
-	b.done(fs, mount, place)
+	b.done(fs)
+	end()
 	b.mounted(target)
+	if kind == "tmpfs" {
+		b.fresh[absolute(target)] = mount
+	} else {
+		b.done(mount)
+	}
 	b.likeHost(kind, target)
 }
 
@@ -170,9 +180,10 @@ func (b *builder) attach(tree program.Arg, target, name string, o options) {
 	if o.all|o.clearAll != 0 || o.propagation&unix.MS_REC != 0 {
 		b.Add(program.MountSetattr(tree, o.all, o.clearAll, uint64(o.propagation&^unix.MS_REC), true))
 	}
-	place := b.at(target, unix.O_PATH)
+	place, end := b.place(target, unix.O_PATH)
 	b.addNamed(name, program.MoveMount(tree, place))
-	b.done(tree, place)
+	b.done(tree)
+	end()
 	b.mounted(target)
 }
 
@@ -200,6 +211,9 @@ func (b *builder) propagation(target string, bits uintptr) {
 // cgroups shows the container its control groups: with a cgroup namespace the
 // hierarchies, whose roots are then its own groups, otherwise those groups.
 func (b *builder) cgroups(m specs.Mount, o options) error {
+	if err := b.groups(); err != nil {
+		return err
+	}
 	b.make(m.Destination, Directory)
 	o.data = nil
 	if len(b.o.Hierarchies) == 0 {
@@ -219,9 +233,9 @@ func (b *builder) cgroups(m specs.Mount, o options) error {
 		b.hierarchy(h, target, o)
 		for name := range strings.SplitSeq(h.Name, ",") {
 			if name != h.Name { // cpu and cpuacct beside "cpu,cpuacct"
-				dir := b.at(m.Destination, unix.O_PATH|unix.O_DIRECTORY)
+				dir, end := b.directoryAt(m.Destination)
 				b.Add(program.Symlinkat(h.Name, program.Place{Dir: dir, Path: name}))
-				b.done(dir)
+				end()
 			}
 		}
 	}
@@ -252,7 +266,7 @@ func (b *builder) remountReadOnly(target string, bits uintptr) {
 		b.addNamed("read-only "+target, program.Mount("", shownPath, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|bits, ""))
 		return
 	}
-	place := b.at(target, unix.O_PATH)
+	place, end := b.directoryAt(target)
 	b.addNamed("read-only "+target, program.MountSetattr(place, unix.MOUNT_ATTR_RDONLY, 0, 0, false))
-	b.done(place)
+	end()
 }

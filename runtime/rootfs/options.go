@@ -42,6 +42,10 @@ type Options struct {
 	// hierarchies are mounted, otherwise GroupDirs are bound.
 	CgroupNamespace bool
 	Hierarchies     []Hierarchy
+	// Groups is called once, before the first mount of control groups, or else
+	// before the masks, while the host's files are still there: it adds the ops by
+	// which the child enters its own, and gives the Hierarchies; nil: those are known.
+	Groups func() ([]Hierarchy, error)
 	// Console is a unix socket of the launcher, over which the master of a
 	// terminal made in the container's /dev/pts is sent; 0: no terminal. Owner
 	// is the user who gets it, inside. Size is its size in characters; nil: it has

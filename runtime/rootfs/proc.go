@@ -66,7 +66,7 @@ func (b *builder) mask(p string, guess Kind, null program.Arg) {
 		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: null, Path: ""}, false)))
 		// Read-only: the node is the host's, whose mode must not change.
 		b.Add(program.MountSetattr(tree, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, 0, 0, false))
-		move := program.MoveMount(tree, place)
+		move := program.MoveMount(tree, program.Place{Dir: place})
 		if guess == Unknown {
 			move.Accept, move.Zero = []unix.Errno{unix.ENOTDIR, unix.EINVAL}, emptyOps
 		}
@@ -89,7 +89,7 @@ func (b *builder) coverEmpty(p string, place program.Arg, sure bool) {
 	if b.empty != "" && sure {
 		from := b.at(b.empty, unix.O_PATH)
 		tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: from, Path: ""}, false)))
-		b.addNamed("mask "+p, program.MoveMount(tree, place))
+		b.addNamed("mask "+p, program.MoveMount(tree, program.Place{Dir: place}))
 		b.done(from, tree)
 		return
 	}
@@ -99,7 +99,7 @@ func (b *builder) coverEmpty(p string, place program.Arg, sure bool) {
 	b.Add(program.FsconfigSet(fs, "ro", "", true))
 	b.addNamed("create mask", program.FsconfigCreate(fs))
 	mount := program.Result(b.Add(program.Fsmount(fs, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)))
-	b.addNamed("mask "+p, program.MoveMount(mount, place))
+	b.addNamed("mask "+p, program.MoveMount(mount, program.Place{Dir: place}))
 	if sure {
 		b.empty = p
 	}
@@ -151,7 +151,7 @@ func (b *builder) readOnly(p string) {
 	place := program.Result(b.Add(open))
 	tree := program.Result(b.Add(program.OpenTree(program.Place{Dir: place, Path: ""}, true)))
 	b.Add(program.MountSetattr(tree, unix.MOUNT_ATTR_RDONLY, 0, 0, true))
-	b.addNamed("read-only "+p, program.MoveMount(tree, place))
+	b.addNamed("read-only "+p, program.MoveMount(tree, program.Place{Dir: place}))
 	b.done(tree, place)
 	b.mounted(p)
 }

@@ -49,8 +49,9 @@ func (p *plan) translate(env []string) (string, error) {
 // and written the last limits.
 var limitsGate = regexp.MustCompile(`^wait \d+: limits complete$`)
 
-// restGate is where the child waits until the rest of its program is planned.
-var restGate = regexp.MustCompile(`^wait \d+: rest of the program$`)
+// restGate is where the child waits until the rest of its program is planned, or its
+// control group is made.
+var restGate = regexp.MustCompile(`^wait \d+: (rest of the program|control group made)$`)
 
 // translate is the C of one op, the i-th of n.
 func (o op) translate(i, n int) (string, error) {
@@ -67,7 +68,7 @@ func (o op) translate(i, n int) (string, error) {
 	case strings.HasPrefix(o.call, "wait until the launcher has seen tell "):
 		return fmt.Sprintf("\twait_for(&bond, %s);\n", strings.TrimPrefix(o.call, "wait until the launcher has seen tell ")), nil
 	case restGate.MatchString(o.call):
-		return "\t; /* planned beforehand */\n", nil
+		return "\t; /* done beforehand */\n", nil
 	case limitsGate.MatchString(o.call):
 		return "\twait_for(&opened, 1);\n", nil
 	case strings.Contains(o.call, " "):
