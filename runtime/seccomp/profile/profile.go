@@ -96,6 +96,12 @@ func check(body []byte) error {
 		}
 		all.Syscalls = append(all.Syscalls, e.LinuxSyscall)
 	}
+	for i, m := range doc.ArchMap { // the library takes those of this machine as they are
+		names := specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: append([]specs.Arch{m.Arch}, m.SubArches...)}
+		if err := seccomp.Check(&names); err != nil {
+			return fmt.Errorf("archMap[%d]: %w", i, err)
+		}
+	}
 	if err := named(doc.DefaultErrno, doc.DefaultErrnoRet); err != nil {
 		return fmt.Errorf("linux.seccomp.defaultErrno: %w", err)
 	}
