@@ -30,7 +30,8 @@ type box struct {
 	root    string // on the host
 	options Options
 	connect Connect
-	errs    int // its standard error; 0: a pipe
+	errs    int  // its standard error; 0: a pipe
+	planned bool // it is planned as a whole before it starts
 }
 
 var made atomic.Int32
@@ -243,7 +244,14 @@ func (b *box) tryStart() (*live, error) {
 	}
 	runtime.LockOSThread()
 	err := b.Check()
-	if err == nil {
+	switch {
+	case err != nil:
+	case b.planned:
+		var pl *Plan
+		if pl, err = New(b.Container, b.options); err == nil {
+			l.Container, err = pl.Start(context.Background(), b.connect)
+		}
+	default:
 		l.Container, err = Start(context.Background(), b.Container, b.options, b.connect)
 	}
 	for _, f := range theirs {
