@@ -28,8 +28,7 @@ cannot be executed, 127 when it is not found, 128+N when signal N ended it.
 const records = "/run/isoperf"
 
 // runBundle is "isorun run".
-func runBundle(g *globals, args []string) (code int) {
-	stdout := g.stdout
+func runBundle(g *globals, args []string) int {
 	defer program.TakeSpare(0) // also when there is no container
 	plan, file := false, ""
 	var d detached
@@ -47,7 +46,7 @@ func runBundle(g *globals, args []string) (code int) {
 	args, err := flags.parse(args, false)
 	switch {
 	case err == errHelp:
-		fmt.Fprintf(stdout, runUsage, flags.usage())
+		fmt.Fprintf(g.stdout, runUsage, flags.usage())
 		return 0
 	case err != nil:
 		return fail(fmt.Errorf("%w (isorun run --help)", err))
@@ -60,8 +59,14 @@ func runBundle(g *globals, args []string) (code int) {
 	if err := d.foreground(g); err != nil {
 		return fail(err)
 	}
+	return d.stay(g, args[0], file, plan)
+}
+
+// stay runs the container in the foreground, or prints its plan.
+func (d *detached) stay(g *globals, id, file string, plan bool) (code int) {
+	fail := func(err error) int { return g.fail(foreground.ExitOwn, err) }
 	bundle := d.options.Bundle
-	line, err := g.runTimeline(file, args[0], plan)
+	line, err := g.runTimeline(file, id, plan)
 	if err != nil {
 		return fail(err)
 	}
@@ -70,7 +75,7 @@ func runBundle(g *globals, args []string) (code int) {
 		return fail(err)
 	}
 	line.mark("read config.json")
-	c.ID = args[0]
+	c.ID = id
 	c.LoopbackUp = true
 	o := foreground.Options{Container: container.Options{Record: records, Spare: true, KeepKeyring: d.options.KeepKeyring}, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Final: true,
 		Warn: g.warn}
@@ -88,7 +93,7 @@ func runBundle(g *globals, args []string) (code int) {
 	}
 	line.mark("check config.json")
 	if plan {
-		if err := printPlan(c, o, stdout); err != nil {
+		if err := printPlan(c, o, g.stdout); err != nil {
 			return fail(err)
 		}
 		return 0

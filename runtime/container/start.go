@@ -189,14 +189,6 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 	pl := c.plan
 	var user, net int
 	if pl.connected != 0 {
-		if _, join := pl.spec.Flags(); joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace) {
-			// The first child still has the launcher's network: wait for the second.
-			if err := c.process.Adopt(); err != nil {
-				return err
-			}
-		}
-		// After a change of its credentials the child's namespaces cannot be
-		// opened any more by an ordinary user.
 		var err error
 		if user, net, err = c.namespaces(); err != nil {
 			return err
@@ -237,10 +229,10 @@ func (c *Container) guide(ctx context.Context, connect Connect) error {
 		}
 	}
 	if pl.connected != 0 {
-		start := program.Now()
 		if connect == nil {
 			return errors.New("start container: its network is to be connected, and nobody does")
 		}
+		start := program.Now()
 		if err := connect(ctx, c.process.Pid(), user, net); err != nil {
 			return err
 		}
@@ -280,8 +272,15 @@ func (c *Container) moveDevices() error {
 	return nil
 }
 
-// namespaces opens the child's.
+// namespaces opens the child's, before it changes its credentials: after that an
+// ordinary user cannot. user is 0 where it has none of its own.
 func (c *Container) namespaces() (user, net int, err error) {
+	if _, join := c.plan.spec.Flags(); joins(join, specs.UserNamespace) || joins(join, specs.PIDNamespace) {
+		// The first child still has the launcher's network: wait for the second.
+		if err := c.process.Adopt(); err != nil {
+			return 0, 0, err
+		}
+	}
 	open := func(name string) (int, error) {
 		n, _ := namespace.ByName(name)
 		path := n.Path(c.process.Pid())

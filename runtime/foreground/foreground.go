@@ -102,11 +102,7 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer pl.Poststop(func(err error) {
-		if o.Warn != nil {
-			o.Warn(err.Error())
-		}
-	})
+	defer pl.Poststop(o.warn)
 	var ct *container.Container
 	err = signals.until(o.Connect != nil || c.Hooks != nil, func(ctx context.Context) error {
 		ct, err = pl.Start(ctx, o.Connect)
@@ -115,36 +111,13 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Warn != nil {
-		for _, text := range ct.Plan().Warnings() {
-			o.Warn(text)
-		}
+	for _, text := range ct.Plan().Warnings() {
+		o.warn(errors.New(text))
 	}
 	session, err := t.attach(o)
-	if err == nil && o.Started != nil {
-		err = o.Started(ct)
-	}
-	if err == nil {
-		// Whatever else it says, Wait says it better.
-		if ct.Confirm(signals.interrupted) == program.ErrInterrupted {
-			err = errors.New("interrupted while the container was starting")
-		}
-	}
-	if err == nil {
-		// While the container starts, what others left is removed.
-		if _, serr := ct.Plan().Sweep(); serr != nil && o.Warn != nil {
-			o.Warn(serr.Error())
-		}
-	}
-	if err == nil && o.Idle != nil {
-		o.Idle(ct)
-	}
-	if err == nil && c.Hooks != nil {
-		err = signals.until(true, ct.Poststart)
-	}
 	executed := int64(0)
-	if err == nil && o.Timed && ct.WaitExec() == nil {
-		executed = program.Now()
+	if err == nil {
+		executed, err = o.accompany(ct, signals, c.Hooks != nil)
 	}
 	if err != nil {
 		_ = ct.Signal(unix.SIGKILL) // it may have ended; Wait says how
@@ -154,10 +127,43 @@ func Run(c *spec.Container, o Options) (_ Result, err error) {
 	if session != nil {
 		err = errors.Join(err, session.Close())
 	}
-	if err = errors.Join(werr, err); err != nil {
-		return Result{Status: status, Container: ct, Executed: executed}, err
+	return Result{Status: status, Container: ct, Executed: executed}, errors.Join(werr, err)
+}
+
+// accompany does what there is to do from the launch to the command's execution,
+// which is returned; see Result.
+func (o *Options) accompany(ct *container.Container, signals *catcher, hooks bool) (executed int64, err error) {
+	if o.Started != nil {
+		if err := o.Started(ct); err != nil {
+			return 0, err
+		}
 	}
-	return Result{Status: status, Container: ct, Executed: executed}, nil
+	// Whatever else it says, Wait says it better.
+	if ct.Confirm(signals.interrupted) == program.ErrInterrupted {
+		return 0, errors.New("interrupted while the container was starting")
+	}
+	// While the container starts, what others left is removed.
+	if _, err := ct.Plan().Sweep(); err != nil {
+		o.warn(err)
+	}
+	if o.Idle != nil {
+		o.Idle(ct)
+	}
+	if hooks {
+		if err := signals.until(true, ct.Poststart); err != nil {
+			return 0, err
+		}
+	}
+	if o.Timed && ct.WaitExec() == nil {
+		executed = program.Now()
+	}
+	return executed, nil
+}
+
+func (o *Options) warn(err error) {
+	if o.Warn != nil {
+		o.Warn(err.Error())
+	}
 }
 
 // stand sends signals on until the container has ended. A command that is the
