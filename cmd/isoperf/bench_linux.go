@@ -115,26 +115,11 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	}
 	extent, rule := o.extent()
 	var writer *sample.Writer
-	config, err := o.startup(func(seen sample.Observed) error { return writer.Observed(seen) })
+	all, err := c.benches(o, func() *sample.Writer { return writer })
 	if err != nil {
 		return err
 	}
-	config.Context = c.ctx
-	config.Timeline = func(t sample.Timeline) error { return writer.Timeline(t) }
-	config.Stuck = func(err error) { c.stuck(writer, err) }
-	starts := startup.New(config)
-	limits := enforce.New(enforce.Config{
-		Context: c.ctx, Trusted: o.trusted, Wide: o.wide, FavorDynMods: len(o.allow) > 0,
-		Checked:  func(k sample.Checked) error { return writer.Checked(k) },
-		Series:   func(s sample.Series) error { return writer.Series(s) },
-		Timeline: func(t sample.Timeline) error { return writer.Timeline(t) },
-	})
-	wires := network.New(network.Config{
-		Context: c.ctx,
-		Checked: func(k sample.Checked) error { return writer.Checked(k) },
-		Series:  func(s sample.Series) error { return writer.Series(s) },
-	})
-	selected, err := choose(benches{starts, limits, wires}, extent, patterns)
+	selected, err := choose(all, extent, patterns)
 	if err != nil {
 		return err
 	}
@@ -154,12 +139,41 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 		return err
 	}
 	tally, err := c.measure(writer, cases, rule)
-	if cerr := starts.Close(); err == nil {
+	if cerr := all.starts.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return cannot(err)
 	}
+	return c.concludeBench(writer.Path(), tally, selected, o.verbose)
+}
+
+// benches are those that the flags describe. They write what a sample observed to
+// the result file, which is made when it is known which of them are wanted.
+func (c *cli) benches(o benchFlags, file func() *sample.Writer) (benches, error) {
+	config, err := o.startup(func(seen sample.Observed) error { return file().Observed(seen) })
+	if err != nil {
+		return benches{}, err
+	}
+	config.Context = c.ctx
+	config.Timeline = func(t sample.Timeline) error { return file().Timeline(t) }
+	config.Stuck = func(err error) { c.stuck(file(), err) }
+	limits := enforce.Config{
+		Context: c.ctx, Trusted: o.trusted, Wide: o.wide, FavorDynMods: len(o.allow) > 0,
+		Checked:  func(k sample.Checked) error { return file().Checked(k) },
+		Series:   func(s sample.Series) error { return file().Series(s) },
+		Timeline: func(t sample.Timeline) error { return file().Timeline(t) },
+	}
+	wires := network.Config{
+		Context: c.ctx,
+		Checked: func(k sample.Checked) error { return file().Checked(k) },
+		Series:  func(s sample.Series) error { return file().Series(s) },
+	}
+	return benches{startup.New(config), enforce.New(limits), network.New(wires)}, nil
+}
+
+// concludeBench prints the answer of a finished run, and says how it went.
+func (c *cli) concludeBench(path string, tally harness.Tally, selected []chosen, verbose bool) error {
 	switch {
 	case tally.Samples+tally.NotMeasured > 0:
 	case tally.Why == "interrupted":
@@ -167,11 +181,11 @@ func (c *cli) runBench(patterns []string, o benchFlags) error {
 	default:
 		return cannot(fmt.Errorf("nothing that was asked for was measured (%s)", tally.Why))
 	}
-	f, err := sample.ReadFile(writer.Path())
+	f, err := sample.ReadFile(path)
 	if err != nil {
 		return cannot(err)
 	}
-	if err := answer.Write(c.stdout, f, answer.Options{Verbose: o.verbose, Width: width(c.stdout)}); err != nil {
+	if err := answer.Write(c.stdout, f, answer.Options{Verbose: verbose, Width: width(c.stdout)}); err != nil {
 		return cannot(fmt.Errorf("print the answer: %w", err))
 	}
 	switch {

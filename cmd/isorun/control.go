@@ -46,11 +46,7 @@ func listProcesses(g *globals, c *call) error {
 	if format != "table" && format != "json" {
 		return fmt.Errorf("--format: %q is none of table and json", format)
 	}
-	r, err := g.runtime()
-	if err != nil {
-		return err
-	}
-	ct, err := r.Open(c.args[0])
+	ct, err := g.open(c.args[0])
 	if err != nil {
 		return err
 	}

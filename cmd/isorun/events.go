@@ -28,11 +28,7 @@ func events(g *globals, c *call) error {
 	if err != nil || interval <= 0 {
 		return fmt.Errorf("--interval: %q is no time above 0; give one with its unit, such as 5s", every)
 	}
-	r, err := g.runtime()
-	if err != nil {
-		return err
-	}
-	ct, err := r.Open(c.args[0])
+	ct, err := g.open(c.args[0])
 	if err != nil {
 		return err
 	}

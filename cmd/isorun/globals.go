@@ -211,3 +211,12 @@ func (g *globals) runtime() (*lifecycle.Runtime, error) {
 	}
 	return r, nil
 }
+
+// open opens a container that is there; it must be closed.
+func (g *globals) open(id string) (*lifecycle.Container, error) {
+	r, err := g.runtime()
+	if err != nil {
+		return nil, err
+	}
+	return r.Open(id)
+}

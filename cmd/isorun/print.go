@@ -58,11 +58,7 @@ func printState(g *globals, c *call) error {
 	if err := c.parse(nil, 1, 1); err != nil {
 		return err
 	}
-	r, err := g.runtime()
-	if err != nil {
-		return err
-	}
-	ct, err := r.Open(c.args[0])
+	ct, err := g.open(c.args[0])
 	if err != nil {
 		return err
 	}
