@@ -90,7 +90,7 @@ func newWhereabouts(p *program.Program) whereabouts {
 
 // in says whether the child was in the group with that directory.
 func (w whereabouts) in(img *program.Image, dir string) error {
-	n, _ := img.Result(w.read)
+	n, _ := img.Result(w.read) // a read that failed, or was not reached, is in no group
 	text := string(img.Buffer(w.text)[:max(0, n)])
 	for line := range strings.Lines(text) {
 		if strings.HasSuffix(strings.TrimSuffix(line, "\n"), "/"+filepath.Base(dir)) {

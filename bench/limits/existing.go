@@ -180,7 +180,9 @@ func (l *Level) read() error {
 	l.Quota = time.Duration(micro) * time.Microsecond
 	for _, file := range []string{"cpu.max.burst", "cpu.cfs_burst_us"} { // Linux 5.14
 		if text, err := os.ReadFile(filepath.Join(l.place.cpu, file)); err == nil {
-			micro, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+			if micro, err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err != nil {
+				return fmt.Errorf("read the burst of %q: %w", l.Group, err)
+			}
 			l.Burst = time.Duration(micro) * time.Microsecond
 		}
 	}

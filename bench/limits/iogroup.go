@@ -57,20 +57,18 @@ func (p ioPlace) counted(reads bool, d *ioDevice) (bytes, requests int64, err er
 		if err != nil {
 			return 0, 0, fmt.Errorf("read a group's I/O counters: %w", err)
 		}
-		names := [2]string{"wbytes", "wios"}
+		wanted := map[string]*int64{"wbytes": &bytes, "wios": &requests}
 		if reads {
-			names = [2]string{"rbytes", "rios"}
+			wanted = map[string]*int64{"rbytes": &bytes, "rios": &requests}
 		}
 		for line := range strings.Lines(string(text)) {
 			if words := strings.Fields(line); len(words) > 0 && words[0] == d.id {
 				for _, w := range words[1:] {
 					key, value, _ := strings.Cut(w, "=")
-					n, _ := strconv.ParseInt(value, 10, 64)
-					switch key {
-					case names[0]:
-						bytes = n
-					case names[1]:
-						requests = n
+					if into := wanted[key]; into != nil {
+						if *into, err = strconv.ParseInt(value, 10, 64); err != nil {
+							return 0, 0, fmt.Errorf("read a group's I/O counters: %s: %w", key, err)
+						}
 					}
 				}
 			}
@@ -88,7 +86,9 @@ func (p ioPlace) counted(reads bool, d *ioDevice) (bytes, requests int64, err er
 		}
 		for line := range strings.Lines(string(text)) {
 			if words := strings.Fields(line); len(words) == 3 && words[0] == d.id && words[1] == word {
-				*into, _ = strconv.ParseInt(words[2], 10, 64)
+				if *into, err = strconv.ParseInt(words[2], 10, 64); err != nil {
+					return 0, 0, fmt.Errorf("read a group's I/O counters: %s: %w", file, err)
+				}
 			}
 		}
 	}

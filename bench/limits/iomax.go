@@ -133,7 +133,7 @@ func (c IOCell) load(d *ioDevice, threads int) load.Spec {
 // resources are the limit on a device.
 func (c IOCell) resources(d *ioDevice) *specs.LinuxResources {
 	var t specs.LinuxThrottleDevice
-	_, _ = fmt.Sscanf(d.id, "%d:%d", &t.Major, &t.Minor)
+	_, _ = fmt.Sscanf(d.id, "%d:%d", &t.Major, &t.Minor) // the id was made of these two
 	t.Rate = uint64(c.Limit)
 	list := []specs.LinuxThrottleDevice{t}
 	io := &specs.LinuxBlockIO{}

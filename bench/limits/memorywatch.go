@@ -142,7 +142,7 @@ func noticed(fd int) bool {
 		return false
 	}
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, 0)
+	n, _ := unix.Poll(fds, 0) // interrupted: it is looked at again
 	return n > 0
 }
 

@@ -108,6 +108,6 @@ func parentOf(pid int) int {
 	if len(words) < 2 {
 		return 0
 	}
-	parent, _ := strconv.Atoi(words[1])
+	parent, _ := strconv.Atoi(words[1]) // 0, nobody, when it is no number
 	return parent
 }

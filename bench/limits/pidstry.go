@@ -233,7 +233,7 @@ func (s *pidsSample) counts() string {
 	if !s.owner.v2 || unix.Uname(&u) != nil {
 		return "forker"
 	}
-	var major, minor int
+	var major, minor int // 0 when they cannot be read: the kernel before that
 	_, _ = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
 	if major > 6 || major == 6 && minor >= 11 {
 		return "owner"
@@ -338,12 +338,14 @@ func family(tid int) (leader, parent int, err error) {
 	}
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(line, ":")
-		n, _ := strconv.Atoi(strings.TrimSpace(value))
-		switch key {
+		switch value = strings.TrimSpace(value); key {
 		case "Tgid":
-			leader = n
+			leader, err = strconv.Atoi(value)
 		case "PPid":
-			parent = n
+			parent, err = strconv.Atoi(value)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("read /proc/%d/status: %s: %w", tid, key, err)
 		}
 	}
 	return leader, parent, nil

@@ -38,7 +38,7 @@ func (w *worker) awaitReady(threads int) error {
 // gone says whether the process has ended.
 func (w *worker) gone() bool {
 	fds := []unix.PollFd{{Fd: int32(w.proc.Pidfd()), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, 0)
+	n, _ := unix.Poll(fds, 0) // interrupted: it is looked at again
 	return n > 0
 }
 
@@ -55,7 +55,7 @@ func (w *worker) stop() (program.Status, error) {
 		return program.Status{}, nil
 	}
 	w.board.Stop()
-	timer := time.AfterFunc(patience, func() { _ = w.proc.Signal(unix.SIGKILL) })
+	timer := time.AfterFunc(patience, func() { _ = w.proc.Signal(unix.SIGKILL) }) // it may have ended
 	defer timer.Stop()
 	return w.wait()
 }

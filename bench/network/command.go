@@ -65,7 +65,7 @@ func (c *command) collect(to *bytes.Buffer) (*os.File, error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	c.said.Go(func() {
-		_, _ = io.Copy(to, read)
+		_, _ = io.Copy(to, read) // what it said is for messages only
 		read.Close()
 	})
 	return write, nil
@@ -74,7 +74,7 @@ func (c *command) collect(to *bytes.Buffer) (*os.File, error) {
 // gone says whether the process has ended.
 func (c *command) gone() bool {
 	fds := []unix.PollFd{{Fd: int32(c.proc.Pidfd()), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds, 0)
+	n, _ := unix.Poll(fds, 0) // interrupted: it is looked at again
 	return n > 0
 }
 

@@ -77,7 +77,7 @@ func (e *endpoint) ready() error {
 // stop has an end stop, and returns its report.
 func (e *endpoint) stop() (traffic.Report, error) {
 	e.board.Stop()
-	timer := time.AfterFunc(patience, func() { _ = e.proc.Signal(unix.SIGKILL) })
+	timer := time.AfterFunc(patience, func() { _ = e.proc.Signal(unix.SIGKILL) }) // it may have ended
 	defer timer.Stop()
 	status, err := e.wait()
 	if err == nil && (status.Signal != 0 || status.Code != 0) {

@@ -176,7 +176,7 @@ func (w *world) ended(c *command, limit time.Time) (time.Duration, error) {
 		if time.Now().After(limit) {
 			return 0, fmt.Errorf("the %s's command does not end in time; it is killed", c.place.name)
 		}
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(c.proc.Pidfd()), Events: unix.POLLIN}}, 50)
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(c.proc.Pidfd()), Events: unix.POLLIN}}, 50) // a pause; the loop looks itself
 	}
 	status, err := c.wait()
 	if err != nil {

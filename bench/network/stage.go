@@ -178,7 +178,7 @@ func (s *sampler) Sample(n int, emit func([]sample.Value, error)) {
 		go func() { // an interrupted run does not wait for a window's end
 			select {
 			case <-s.bench.Context.Done():
-				_ = s.stage.pipe.SetDeadline(time.Unix(1, 0))
+				_ = s.stage.pipe.SetDeadline(time.Unix(1, 0)) // closed: then nobody waits
 			case <-stop:
 			}
 		}()

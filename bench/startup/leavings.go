@@ -159,7 +159,8 @@ func removeEmpty(dir string) error {
 	}
 }
 
-// inUse says whether a control group has processes or groups of its own.
+// inUse says whether a control group has processes or groups of its own. What
+// cannot be read is not in use: its rmdir fails, and says why.
 func inUse(dir string) bool {
 	pids, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	entries, _ := os.ReadDir(dir)

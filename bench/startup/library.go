@@ -87,7 +87,7 @@ func (l *library) one() (o one, err error) {
 		return o, err
 	}
 	defer ct.Release()
-	timer := time.AfterFunc(l.setup.peer.bound(), func() { _ = ct.Signal(unix.SIGKILL) })
+	timer := time.AfterFunc(l.setup.peer.bound(), func() { _ = ct.Signal(unix.SIGKILL) }) // it may have ended
 	defer timer.Stop()
 	_ = ct.Confirm(nil) // Wait says better what went wrong
 	status, err := ct.Wait()

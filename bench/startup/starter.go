@@ -314,7 +314,7 @@ func (s *starter) watch() func() arrived {
 		var a arrived
 		fds := []unix.PollFd{{Fd: int32(s.out.r.Fd()), Events: unix.POLLIN}}
 		for {
-			_, _ = unix.Poll(fds, 50)
+			_, _ = unix.Poll(fds, 50) // a pause; the read tells
 			text, err := s.out.read()
 			a.text = append(a.text, text...)
 			if _, perr := payload.ParseStamp(a.text); a.at == 0 && perr == nil {

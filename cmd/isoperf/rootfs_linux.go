@@ -148,8 +148,8 @@ func inside(ctx context.Context, maps idmap.Maps, args ...string) error {
 	defer proc.Release()
 	messages.Close() // so that the pipe ends with the process
 	if err := maps.Write(proc.Pid()); err != nil {
-		_ = proc.Signal(unix.SIGKILL)
-		_, _ = proc.Wait() // the maps are what went wrong
+		_ = proc.Signal(unix.SIGKILL) // it may have ended
+		_, _ = proc.Wait()            // the maps are what went wrong
 		return err
 	}
 	proc.Open(mapped)

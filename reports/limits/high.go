@@ -94,8 +94,8 @@ func judgeHighCurve(j Judgement, all []sample.Series, facts map[string]string) J
 	hz, _ := strconv.Atoi(facts["hz"])
 	page, _ := strconv.ParseFloat(facts["page"], 64)
 	f, ok := fitHigh(all, hz)
-	if !ok || j.Verdict == Inaccurate {
-		return j
+	if !ok || page <= 0 || j.Verdict == Inaccurate {
+		return j // without these facts there is no formula to judge by
 	}
 	j.Error = f.median
 	j.Figures["slept-ns"], j.Figures["kernel-ns"], j.Figures["within-ratio"] = f.slept, f.kernel, f.within

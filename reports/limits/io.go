@@ -91,7 +91,7 @@ func ioLimit(c *sample.Case) (limit float64, requests bool) {
 		size float64
 	}{{"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}} {
 		if number, ok := strings.CutSuffix(text, unit.name); ok {
-			limit, _ = strconv.ParseFloat(number, 64)
+			limit, _ = strconv.ParseFloat(number, 64) // 0 in a name that isoperf did not write
 			return limit * unit.size, unit.name == ""
 		}
 	}

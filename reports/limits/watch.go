@@ -68,7 +68,7 @@ func judgeWatch(c *sample.Case, v map[string]float64, facts map[string]string, o
 	j.Asked = strings.TrimSuffix(askedCPU(c), " / 100 ms") // as most have it
 	j.Got, j.Error, j.Budget = table.Percent(v["achieved-ratio"]), v["error-ratio"], v["budget-ratio"]
 	j.Worst = table.Duration(v["stall-ns"])
-	cpus, _ := strconv.ParseFloat(facts["cpus"], 64)
+	cpus, _ := strconv.ParseFloat(facts["cpus"], 64) // 0: not recorded
 	switch over := v["of-limit-ratio"] - 1; {
 	case v["held-count"] > 0 && j.Budget > widest && max(j.Error, -j.Error) <= j.Budget:
 		j.Verdict, j.Why = NotJudged, fmt.Sprintf("reached in too few periods (%.0f): could be off by %s", v["held-count"], table.Percent(j.Budget))

@@ -157,51 +157,22 @@ func cpuKey(key, value string, w *writes) error {
 }
 
 func cpuStatV1(dir int, s *Stats) error {
-	text, err := readFile(dir, "cpu.stat")
-	if err != nil {
-		return err
-	}
 	c := s.cpu()
-	fields(text, func(key, value string) {
-		n, _ := strconv.ParseUint(value, 10, 64)
-		switch key {
-		case "nr_periods":
-			c.Periods = n
-		case "nr_throttled":
-			c.Throttled = n
-		case "throttled_time":
-			c.ThrottledNS = n
-		}
-	})
-	return nil
+	return counters(dir, "cpu.stat", map[string]*uint64{"nr_periods": &c.Periods, "nr_throttled": &c.Throttled, "throttled_time": &c.ThrottledNS})
 }
 
 // cpuStatV2 reads cpu.stat, whose usage is there without the controller, and
 // counts in microseconds.
 func cpuStatV2(dir int, s *Stats) error {
-	text, err := readFile(dir, "cpu.stat")
-	if err != nil {
-		return err
-	}
 	c := s.cpu()
-	fields(text, func(key, value string) {
-		n, _ := strconv.ParseUint(value, 10, 64)
-		switch key {
-		case "usage_usec":
-			c.UsageNS = n * 1000
-		case "user_usec":
-			c.UserNS = n * 1000
-		case "system_usec":
-			c.SystemNS = n * 1000
-		case "nr_periods":
-			c.Periods = n
-		case "nr_throttled":
-			c.Throttled = n
-		case "throttled_usec":
-			c.ThrottledNS = n * 1000
-		}
+	err := counters(dir, "cpu.stat", map[string]*uint64{
+		"usage_usec": &c.UsageNS, "user_usec": &c.UserNS, "system_usec": &c.SystemNS,
+		"nr_periods": &c.Periods, "nr_throttled": &c.Throttled, "throttled_usec": &c.ThrottledNS,
 	})
-	return nil
+	for _, micro := range []*uint64{&c.UsageNS, &c.UserNS, &c.SystemNS, &c.ThrottledNS} {
+		*micro *= 1000
+	}
+	return err
 }
 
 // cpuacct counts; it limits nothing. In version 2 it is a part of cpu.stat.

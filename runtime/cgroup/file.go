@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -97,11 +98,20 @@ func toNumber(text string) (int64, error) {
 	return int64(n), err
 }
 
-// fields calls f for each "key value" line.
-func fields(text []byte, f func(key, value string)) {
+// counters reads, of a file of "key value" lines, those that are wanted. A key
+// that this kernel does not have leaves its number as it is.
+func counters(dir int, name string, wanted map[string]*uint64) error {
+	text, err := readFile(dir, name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
 	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok {
-			f(key, value)
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if to := wanted[key]; to != nil {
+			if *to, err = strconv.ParseUint(value, 10, 64); err != nil {
+				return fmt.Errorf("read %s: %s: %w", name, key, err)
+			}
 		}
 	}
+	return nil
 }

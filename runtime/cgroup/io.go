@@ -174,18 +174,13 @@ func ioStatV2(dir int, s *Stats) error {
 			continue
 		}
 		d := s.device(word[0])
+		wanted := map[string]*uint64{"rbytes": &d.ReadBytes, "wbytes": &d.WriteBytes, "rios": &d.Reads, "wios": &d.Writes}
 		for _, pair := range word[1:] {
 			key, value, _ := strings.Cut(pair, "=")
-			n, _ := strconv.ParseUint(value, 10, 64)
-			switch key {
-			case "rbytes":
-				d.ReadBytes = n
-			case "wbytes":
-				d.WriteBytes = n
-			case "rios":
-				d.Reads = n
-			case "wios":
-				d.Writes = n
+			if to := wanted[key]; to != nil {
+				if *to, err = strconv.ParseUint(value, 10, 64); err != nil {
+					return fmt.Errorf("read io.stat: %s of %s: %w", key, word[0], err)
+				}
 			}
 		}
 	}

@@ -150,17 +150,8 @@ func memoryStatV1(dir int, s *Stats) error {
 		return fmt.Errorf("read memory.failcnt: %w", err)
 	}
 	m.AtLimit = uint64(failed)
-	text, err := readFile(dir, "memory.oom_control")
-	if err != nil {
-		return fmt.Errorf("read memory.oom_control: %w", err)
-	}
-	fields(text, func(key, value string) {
-		if key == "oom_kill" { // Linux 4.13
-			m.OOMKills, err = strconv.ParseUint(value, 10, 64)
-		}
-	})
 	s.Memory = m
-	return err
+	return counters(dir, "memory.oom_control", map[string]*uint64{"oom_kill": &m.OOMKills}) // Linux 4.13
 }
 
 func memoryStatV2(dir int, s *Stats) error {
@@ -178,19 +169,6 @@ func memoryStatV2(dir int, s *Stats) error {
 	if n, err := number(dir, "memory.peak"); err == nil { // Linux 5.19
 		m.Peak = n
 	}
-	text, err := readFile(dir, "memory.events")
-	if err != nil {
-		return fmt.Errorf("read memory.events: %w", err)
-	}
-	fields(text, func(key, value string) {
-		n, _ := strconv.ParseUint(value, 10, 64)
-		switch key {
-		case "max":
-			m.AtLimit = n
-		case "oom_kill":
-			m.OOMKills = n
-		}
-	})
 	s.Memory = m
-	return nil
+	return counters(dir, "memory.events", map[string]*uint64{"max": &m.AtLimit, "oom_kill": &m.OOMKills})
 }

@@ -52,14 +52,5 @@ func pidsStat(dir int, s *Stats) error {
 		return err
 	}
 	s.Pids = &PidsStats{Current: current, Limit: limit}
-	text, err := readFile(dir, "pids.events")
-	if err != nil {
-		return err
-	}
-	fields(text, func(key, value string) {
-		if key == "max" {
-			s.Pids.Refused, err = strconv.ParseUint(value, 10, 64)
-		}
-	})
-	return err
+	return counters(dir, "pids.events", map[string]*uint64{"max": &s.Pids.Refused})
 }

@@ -133,11 +133,8 @@ func freezerStatV1(dir int, s *Stats) error {
 }
 
 func freezerStatV2(dir int, s *Stats) error {
-	text, err := readFile(dir, "cgroup.events")
-	fields(text, func(key, value string) {
-		if key == "frozen" {
-			s.Frozen = value == "1"
-		}
-	})
+	frozen := uint64(0)
+	err := counters(dir, "cgroup.events", map[string]*uint64{"frozen": &frozen})
+	s.Frozen = frozen == 1
 	return err
 }

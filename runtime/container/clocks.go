@@ -35,6 +35,7 @@ func execEntersTime() bool {
 	if len(words) < 2 {
 		return false
 	}
+	// What is no number is 0: an old kernel, as above.
 	major, _ := strconv.Atoi(words[0])
 	minor, _ := strconv.Atoi(words[1])
 	return major > 6 || major == 6 && minor >= 2

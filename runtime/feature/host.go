@@ -22,7 +22,7 @@ func effectiveUID() int { return os.Geteuid() }
 func getenv(name string) string { return os.Getenv(name) }
 
 func groups() []int {
-	more, _ := os.Getgroups()
+	more, _ := os.Getgroups() // the own group is one at any rate
 	return append([]int{os.Getegid()}, more...)
 }
 

@@ -145,7 +145,7 @@ func (l *Link) probe(ctx context.Context, t Target, pr probe, broken <-chan stru
 		case <-broken:
 			_ = proc.Signal(syscall.SIGKILL) // it may have ended
 		case <-ctx.Done():
-			_ = proc.Signal(syscall.SIGKILL)
+			_ = proc.Signal(syscall.SIGKILL) // likewise
 		}
 	}()
 	status, err := proc.Wait()

@@ -121,7 +121,7 @@ func (c Config) slirpCommand(path string, t Target, ready, exit, dir *os.File) c
 // awaitSlirp waits until slirp4netns has configured the interface.
 func (l *Link) awaitSlirp(ctx context.Context, ready *os.File, h *helper) error {
 	start := now()
-	defer context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })() // a pipe has deadlines
 	n, err := ready.Read(make([]byte, 1))
 	if n == 1 {
 		l.step("configured", start)

@@ -108,6 +108,7 @@ func sweepRecord(path string) (swept []string, err error) {
 			try("", err)
 		}
 	}
+	// The pattern is well-formed, so Glob has no error.
 	sockets, _ := filepath.Glob(filepath.Join(escape(filepath.Dir(path)), escape(Config{ID: n.ID}.socketPrefix())+"*"))
 	for _, dir := range sockets {
 		try("control socket of "+n.ID, os.RemoveAll(dir))

@@ -246,7 +246,7 @@ func (p *Process) Wait() (Status, error) {
 		if err := p.adopt(); err != nil {
 			return Status{}, err
 		}
-		_ = p.confirm()
+		_ = p.confirm() // as above
 	}
 	h.ended = stampNow(h.clock)
 	p.mu.Lock()

@@ -162,6 +162,6 @@ func Words() []string {
 
 // isData says whether parse takes a word for the file system's.
 func isData(word string) bool {
-	o, _ := parse(specs.Mount{Type: "tmpfs", Options: []string{word}})
+	o, _ := parse(specs.Mount{Type: "tmpfs", Options: []string{word}}) // only a bind refuses a word
 	return slices.Contains(o.data, word)
 }

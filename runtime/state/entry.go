@@ -237,7 +237,7 @@ func (e *Entry) Write(name string, text []byte) error {
 		err = unix.Renameat(e.dir, part, e.dir, name)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(e.dir, part, 0)
+		_ = unix.Unlinkat(e.dir, part, 0) // of the two errors the other matters
 		return &os.PathError{Op: "write", Path: e.Path(name), Err: err}
 	}
 	return nil
@@ -309,7 +309,7 @@ func (e *Entry) Remove() error {
 		if err = unix.Rmdir(e.path); err != unix.ENOTEMPTY {
 			break
 		}
-		_ = unix.Unlinkat(e.dir, lockFile, 0)
+		_ = unix.Unlinkat(e.dir, lockFile, 0) // the rmdir tells
 	}
 	if err != nil && err != unix.ENOENT {
 		return fmt.Errorf("remove container %q: rmdir %q: %w", e.ID, e.path, err)

@@ -52,7 +52,7 @@ type completions struct {
 func (q *completions) wait() {
 	q.poll = unix.PollFd{Fd: int32(q.fd)} // POLLERR is always waited for
 	q.limit = unix.NsecToTimespec(int64(look))
-	_, _ = raw(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&q.poll)), 1, uintptr(unsafe.Pointer(&q.limit)))
+	_, _ = raw(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&q.poll)), 1, uintptr(unsafe.Pointer(&q.limit))) // a pause; the read tells
 }
 
 // read reads all that are there.

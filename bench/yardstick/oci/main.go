@@ -225,7 +225,7 @@ func (c *contender) look(pid int) (err error) {
 	c.private = 0
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); strings.HasPrefix(line, "Private_") {
-			n, _ := strconv.Atoi(f[1])
+			n, _ := strconv.Atoi(f[1]) // the kernel wrote it
 			c.private += n
 		}
 	}

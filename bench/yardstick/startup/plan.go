@@ -116,7 +116,7 @@ func parseOp(number, name, text string) (op, error) {
 		o.number, _ = strconv.Atoi(number) // the pattern lets digits through only
 	}
 	distance := func(word, digits string) int {
-		n, _ := strconv.Atoi(digits)
+		n, _ := strconv.Atoi(digits) // as above
 		if word == "back" {
 			n = -n
 		}
