@@ -202,7 +202,8 @@ func askedCPU(c *sample.Case) string {
 	if n := c.Param("threads"); n != "" && n != "1" {
 		words += ", " + n + " threads"
 	}
-	if load := c.Param("load"); load != "" && load != "spin" {
+	// A shape can be named after its load: "stress-one".
+	if load := c.Param("load"); load != "" && load != "spin" && !strings.HasPrefix(c.Param("shape"), load) {
 		words += ", " + load
 	}
 	return words

@@ -239,7 +239,7 @@ func limitsOOM(f *sample.File) (Figure, bool) {
 				look = style{black, nil, draw.BoxGlyph{}}
 			}
 			s := stats.Summarize(values)
-			rows = append(rows, row{group: headLetter().cut(limits.Asked(c), 120), name: part.name,
+			rows = append(rows, row{group: headLetter().cut(limits.Asked(c), 170), name: part.name,
 				marks: []mark{{style: look, value: s.Median, lo: s.Lo, hi: s.Hi, text: table.Duration(s.Median), ok: true}}})
 			counts = append(counts, len(values))
 		}
@@ -249,7 +249,7 @@ func limitsOOM(f *sample.File) (Figure, bool) {
 	}
 	fig.Alt = "Dot plot: the parts of a kill for memory. " + rowsAlt(rows)
 	x := logAxis("time (log scale)", extent(rows), durationTick).fromZero(rows)
-	fig.sheet.lead = "A process that touches more memory than its group may have is killed. Medians with their 95 % intervals. 0: it was so already when the one before was seen."
+	fig.sheet.lead = "A process that touches more memory than its group may have is killed. Medians with their 95 % intervals (none below 6 samples). 0: it was so already when the one before was seen."
 	fig.sheet.panels = []panel{rowsPanel(rows, x)}
 	fig.sheet.foot = []string{samplesOf(counts) + "."}
 	return fig, true

@@ -80,7 +80,7 @@ func networkCPU(f *sample.File) (Figure, bool) {
 	if len(fig.sheet.panels) == 0 {
 		return fig, false
 	}
-	fig.sheet.panels[len(fig.sheet.panels)-1].x.label = "CPU time for 1.25e8 bytes that arrived"
+	fig.sheet.panels[len(fig.sheet.panels)-1].x.label = "CPU time for one gigabit (125 MB) that arrived"
 	fig.sheet.lead = streamsOf(cells[0]) + ". Each bar adds up what the sender, the receiver and the translator used. The thin bar below is the time of the whole machine in soft interrupts, which is partly in the bars above as well."
 	for i, part := range network.Parts() {
 		fig.sheet.keys = append(fig.sheet.keys, key{style: style{ink: [...]ink{blue, green, vermillion}[i], glyph: draw.BoxGlyph{}}, text: part.Name})
@@ -190,6 +190,7 @@ func startPanel(c *network.Cell) panel {
 	}
 	x := linearAxis("", append(xs, 0), durationTick)
 	y := linearAxis("", append(ys, 0), bitTick)
+	y.max *= 1.25 // room for the words of the rule
 	p := linesPanel(lines, []rule{{network.WarmUp, "measured from here"}}, x, y, 95)
 	p.heading = fmt.Sprintf("%s: %s on the whole", c.Label(), table.Bits(c.Median(goodput)))
 	return p

@@ -83,14 +83,23 @@ func breakdown(k *sample.Case) Breakdown {
 
 const residual = "residual"
 
-// phaseName reads "span.mounts-ns" and "residual-ns".
+// phaseName reads "span.mounts-ns" and "residual-ns". A unit has neither capitals
+// nor signs, which the names of some phases have.
 func phaseName(unit string) (string, bool) {
 	if unit == residual+"-ns" {
 		return residual, true
 	}
 	name, span := strings.CutPrefix(unit, "span.")
 	name, ns := strings.CutSuffix(name, "-ns")
-	return strings.ReplaceAll(name, "-", " "), span && ns && name != ""
+	switch name = strings.ReplaceAll(name, "-", " "); name {
+	case "start of go":
+		name = "start of Go"
+	case "dev":
+		name = "/dev"
+	case "credentials capabilities":
+		name = "credentials & capabilities"
+	}
+	return name, span && ns && name != ""
 }
 
 // everySample says whether every sample has every phase.

@@ -163,7 +163,7 @@ func TestBreakdownAddsUp(t *testing.T) {
 	if got := breakdown(b.Case); got.Exact || !strings.Contains(got.Sentence(), "need not add up") {
 		t.Error("a phase that one sample lacks is said to add up")
 	}
-	for unit, want := range map[string]string{"span.a.b-ns": "a.b", "residual-ns": "residual", "total-ns": "", "span.-ns": "", "span.x-B": ""} {
+	for unit, want := range map[string]string{"span.a.b-ns": "a.b", "span.start-of-go-ns": "start of Go", "span.dev-ns": "/dev", "span.credentials-capabilities-ns": "credentials & capabilities", "residual-ns": "residual", "total-ns": "", "span.-ns": "", "span.x-B": ""} {
 		if name, ok := phaseName(unit); ok != (want != "") || ok && name != want {
 			t.Errorf("%s is the phase %q", unit, name)
 		}
