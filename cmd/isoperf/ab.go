@@ -43,7 +43,7 @@ base. What the two are is told by how they are written:
 
   runc, isorun=./old/isorun   runtimes: whole starts of the usual container
   "./prog --x"                commands: whole processes, from clone to reaped
-  ./old/isoperf PATTERN…      builds of isoperf: each runs bench with the patterns
+  ./old/isoperf PATTERN…      builds of isoperf: each runs bench with PATTERN
 
 First base is measured against itself: what that shows is noise. Then base and
 head take turns, in random order, until it is decided; what got slower is
@@ -51,8 +51,8 @@ measured once more before it is said. A fifth of the time is for the first, and
 what is not needed is not used. Every sample is kept in DIR/base.txt and
 DIR/head.txt, which isoperf compare and benchstat read.
 
-Commands run here, with this environment, no input, and their output dropped; one
-that ends with another status than 0 has failed, and is not timed.
+Commands run here, with this environment, no input, and their output dropped;
+one that ends with another status than 0 has failed, and is not timed.
 
 Exit status: 0 nothing got slower, 1 something did, 2 usage, or it cannot be
 measured, 3 cannot tell (--inconclusive=pass|fail), 4 not comparable

@@ -59,10 +59,10 @@ are marked and are not compared with root's.`,
 		Example: `  isoperf bench
   isoperf bench clone/flag=net clone/flag=mnt --time 30s
   isoperf bench sweep-mounts --out mounts.txt --label branch=main
-  isoperf bench cpu-max --wide --samples 1              1 to 400 %, 1 ms to 1 s, 1 to 2 x CPUs threads
-  isoperf bench startup --quick                         every runtime that is here
-  isoperf bench startup --runtime isorun --runtime crun --bundle ./mine
-  isoperf bench startup --runtime runc --runtime new=./runc   two versions of one`,
+  isoperf bench cpu-max --wide --samples 1            1 to 400 %, 1 ms to 1 s
+  isoperf bench startup --quick                       every runtime that is here
+  isoperf bench startup -r isorun -r crun -b ./mine   your bundle
+  isoperf bench startup -r runc -r new=./runc         two versions of one`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"clone"}

@@ -43,15 +43,15 @@ controls in the files moved (the null case, the clock, a fixed computation), or
 most cases together, the machine changed, and nothing is said of the code.
 'isoperf help comparing' tells more.
 
-With --col KEY, compare the values of a key of the cases' names ("runtime") or of
-the files ("kernel", "host", a label) with the first one.
+With --col KEY, compare the values of a key of the cases' names ("runtime") or
+of the files ("kernel", "host", a label) with the first one.
 
 Exit status: 0 nothing got slower, 1 something did, 2 usage, or a file cannot be
 read, 3 cannot tell (--inconclusive=pass|fail), 4 not comparable
 (--not-comparable=pass|fail).`,
 		Example: `  isoperf compare base.txt head.txt
   isoperf compare base.txt head.txt --floor 5% --inconclusive=pass
-  isoperf compare base.txt head.txt --markdown "$GITHUB_STEP_SUMMARY" --junit j.xml
+  isoperf compare base.txt head.txt --markdown summary.md --junit j.xml
   isoperf compare isoperf-startup-*.txt --col runtime`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.runCompare(args, o) },
 	}

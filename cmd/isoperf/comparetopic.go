@@ -26,13 +26,13 @@ further apart. Few parts know little, so what is usual in the other cases is
 weighed in. More samples make the noise less; isoperf ab, which takes turns,
 makes it least.
 
-Verdicts. slower, faster: the change counts. same: the whole 95 % range is within
-the floor, or within the case's own noise, and it says which. cannot tell: neither
-was shown; about so many more samples on each side would, unless no number is
-given. A case whose noise is more than 25 % is never "same", one whose runs
-differ by 10 % or more (the coefficient of variation) is never slower or faster,
-and neither is one of which more operations failed than before. new, gone: only
-one side has it. not comparable: see below.
+Verdicts. slower, faster: the change counts. same: the whole 95 % range is
+within the floor, or within the case's own noise, and it says which. cannot
+tell: neither was shown; about so many more samples on each side would, unless
+no number is given. A case whose noise is more than 25 % is never "same", one
+whose runs differ by 10 % or more (the coefficient of variation) is never slower
+or faster, and neither is one of which more operations failed than before. new,
+gone: only one side has it. not comparable: see below.
 
 False alarms. The parts of both files, with the change taken out, are dealt anew
 into an old and a new side, 300 times, in stretches of neighbours, and judged by
@@ -40,13 +40,13 @@ the same rules: so often would these very files have raised an alarm. With more
 than three alarms, no change is believed. What differs between any two runs and
 not within one (a reboot, another neighbour) this cannot see.
 
-Vetoes. Keys of the files that differ (kernel, cpu, host, privilege, a label), or
-controls that moved beyond 3 % and their noise (the null case, the clock, a fixed
-computation), or half of all cases moving the same way, mean that the machine
-changed, or may have: not comparable. Run both in one job (isoperf ab). When
-files are to be compared by the key that differs, say so: --col kernel. With --col
-host the machines themselves are compared, and there is no veto: kernel and cpu may
-differ, and the controls are figures like the others.
+Vetoes. Keys of the files that differ (kernel, cpu, host, privilege, a label),
+or controls that moved beyond 3 % and their noise (the null case, the clock, a
+fixed computation), or half of all cases moving the same way, mean that the
+machine changed, or may have: not comparable. Run both in one job (isoperf ab).
+When files are to be compared by the key that differs, say so: --col kernel.
+With --col host the machines themselves are compared, and there is no veto:
+kernel and cpu may differ, and the controls are figures like the others.
 
 Exit status. 0 nothing got slower, 1 something did, 2 usage, or a file cannot be
 read, is a copy of the other, or cannot be written, 3 cannot tell, 4 not

@@ -25,8 +25,8 @@ func (c *cli) doctor() *cobra.Command {
 privilege, limits on namespaces, cgroup controllers and their delegation,
 containers and seccomp filters around this process, devices, subordinate ids,
 other runtimes, and the noise floor. Nothing is changed. The family "limits" is
-what isoperf verify judges. Exit status 1 when the
-clone family cannot be measured.
+what isoperf verify judges. Exit status 1 when the clone family cannot be
+measured.
 
 With --sweep it looks for nothing, but removes what containers left whose
 isoperf was killed: control groups with the processes in them, network helpers,

@@ -146,7 +146,26 @@ It also runs commands in containers, and shows each step of their start.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return status{exitUsage, nearFlag(cmd, err), true} })
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(c.doctor(), c.run(), c.list(), c.bench(), c.report(), c.compare(), c.history(), c.ab(), c.trace(), c.verify(), c.man(), c.unpack(), cloneTopic(), startupTopic(), mountTopic(), tracingTopic(), limitsTopic(), networkTopic(), comparingTopic(), historiesTopic())
+	checkTopics(root)
 	return root
+}
+
+// checkTopics makes an error of "help X" when there is no X. The library shows
+// the help of the root, which takes any argument.
+func checkTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return // then "help" itself is an unknown command
+	}
+	show := help.Run
+	help.Run, help.RunE = nil, func(cmd *cobra.Command, args []string) error {
+		if found, rest, err := root.Find(args); err != nil || found == root && len(rest) > 0 {
+			return cannot(fmt.Errorf("%w; isoperf help lists all", root.RunE(root, args)))
+		}
+		show(cmd, args)
+		return nil
+	}
 }
 
 // nearFlag adds "did you mean" to an unknown flag.

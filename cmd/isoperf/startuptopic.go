@@ -15,9 +15,9 @@ ready-ns ends at the first instruction of the payload, which reads the clock and
 writes it to its standard output; total-ns ends when the runtime's process was
 reaped. user-ns and sys-ns are the CPU time of that process and of what it
 waited for, peak-B the largest resident memory of one of them, weighed once,
-before the first sample. The payload is a static program of 1.5 KB that this project writes itself, the same file for
-every runtime. A machine has a clock of its own: there the host stamps the
-moment at which the payload's bytes come.
+before the first sample. The payload is a static program of 1.5 KB that this
+project writes itself, the same file for every runtime. A machine has a clock of
+its own: there the host stamps the moment at which the payload's bytes come.
 
 Containers. usual: the bundle that "runc spec" writes (pid, network, ipc, uts
 and mount namespaces, a cgroup with rules for devices, seven mounts, masked
@@ -39,9 +39,10 @@ Who is missing, broken or refuses is a row that says so; who hangs is killed
 with all that it started. One that has made itself root's, of which an ordinary
 user cannot be rid, is named, and the run ends. Isoperf measures in a process
 below its first one: whichever of the two is killed, the other ends what was
-started; only what a daemon holds (docker's image) stays. --runtime NAME=PATH compares another binary, or two
-versions of one. Where control groups are hybrid, which crun refuses, root
-starts all in a mount namespace in which they are of version 1.
+started; only what a daemon holds (docker's image) stays. --runtime NAME=PATH
+compares another binary, or two versions of one. Where control groups are
+hybrid, which crun refuses, root starts all in a mount namespace in which they
+are of version 1.
 
 Spans (startup-spans). Our own runtime tells when each of its steps ended; every
 nanosecond between the first and the last event belongs to one phase or to the

@@ -31,9 +31,9 @@ kernel's own test of cpu.max would accept (tools/testing/selftests/cgroup).
 
 The whole grid. verify cpu.max --wide, and bench cpu-max --wide: 1 to 400 % of a
 CPU, periods of 1 ms to 1 s, wherever the quota is at least the kernel's 1 ms,
-each with 1, CPUs and 2 x CPUs threads. How long it takes is printed first, about
-a quarter of an hour for a sample of each. A limit that no load can reach on the
-machine, 400 % of two CPUs, is not judged.
+each with 1, CPUs and 2 x CPUs threads. How long it takes is printed first,
+about a quarter of an hour for a sample of each. A limit that no load can reach
+on the machine, 400 % of two CPUs, is not judged.
 
 Other limits. cpu.weight: the largest difference between a group's share of the
 CPU time and what its weight entitles it to, in points of 100; 2 are accurate.
@@ -65,10 +65,10 @@ is loaded. The group's counter must agree with the CPU clock of its processes.
 
 Groups that are there already (--cgroup, --pid, --unit). Every limit on the way
 up to the root is read; the least one counts. The load is not ours, so judged
-are the periods at whose end the group was stopped: in each it must have had
-its quota, no more and no less. "throttled 31 of 600" is the kernel's count of
-such periods. A wait is the time for which the whole group stood still before
-it was let on. "waited" is the share of the time that the group's threads, and those
+are the periods at whose end the group was stopped: in each it must have had its
+quota, no more and no less. "throttled 31 of 600" is the kernel's count of such
+periods. A wait is the time for which the whole group stood still before it was
+let on. "waited" is the share of the time that the group's threads, and those
 below, wanted to run in which they had to wait, for their limit or for a CPU
 (/proc/PID/task/TID/schedstat). In a container the groups above its root are
 hidden.

@@ -89,9 +89,9 @@ func (c *cli) verify() *cobra.Command {
 		Long: `Make control groups with limits, have processes of our own press against them,
 and say of each limit whether the kernel keeps it: accurate, within budget,
 inaccurate, or not judged, and why. Every sample is kept in a file. Limits:
-` + strings.Join(verifiableNames(), ", ") + `, or all that
-the machine's version of control groups has; without a word cpu.max, of 20 % and
-100 %.
+` + strings.Join(verifiableNames(), ", ") + `, or
+all that the machine's version of control groups has; without a word cpu.max, of
+20 % and 100 %.
 
 With --cgroup, --pid or --unit nothing is made and nothing is written: the
 counters of a group that is there already are read for a while, and those of

@@ -245,7 +245,7 @@ func TestHelp(t *testing.T) {
 		}
 		l.fails("unknown flag --nonsense", c.name, "--nonsense")
 		if strings.HasPrefix(c.args, "ID") && c.name != "exec" { // which has words of its own
-			l.fails("0 arguments are wrong: usage: isorun "+c.name, c.name)
+			l.fails("arguments given: 0; usage: isorun "+c.name, c.name)
 			if c.name != "update" { // which wants a limit first
 				l.fails("nvalid ID format", c.name, "../life")
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"isoperf/runtime/jsontext"
@@ -83,7 +84,8 @@ func (c *call) parseCommand(flags flagSet, least int) error {
 }
 
 func (c *call) wrongNumber(n int) error {
-	return fmt.Errorf("%d arguments are wrong: usage: isorun %s %s", n, c.name, c.command.args)
+	usage := strings.TrimSpace("isorun " + c.name + " " + c.command.args)
+	return fmt.Errorf("arguments given: %d; usage: %s", n, usage)
 }
 
 // do runs a command; the result is the exit status.

@@ -19,7 +19,7 @@ func TestGlobalFlags(t *testing.T) {
 	}{
 		{[]string{"--log", log, "frob"}, 1, `unknown command "frob"`},
 		{[]string{"--log", log, "--frob", "list"}, 1, "unknown flag --frob"},
-		{[]string{"--log", log, "state"}, 1, "0 arguments are wrong"},
+		{[]string{"--log", log, "state"}, 1, "arguments given: 0"},
 		{[]string{"--log", log, "run", "-b", "/none", "x"}, 125, "/none"},
 		{[]string{"--log", log, "run"}, 125, "one container ID is needed"},
 		{[]string{"--log", log, "--systemd-cgroup", "run", "x"}, 125, "--systemd-cgroup"},
