@@ -34,11 +34,6 @@ type Options struct {
 	Title string // first heading; "" is "isoperf results"
 }
 
-// Write writes DIR/RESULTS.md and DIR/plots/NAME.svg and NAME.png.
-func Write(dir string, files []*sample.File) error {
-	return Options{}.Write(dir, files)
-}
-
 // Write writes the page and its pictures; relative names are below dir, which
 // is made if it is not there. The links are relative to the page, so that
 // both can move together.

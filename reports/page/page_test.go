@@ -110,7 +110,7 @@ func TestPageInAFolderOfItsOwn(t *testing.T) {
 }
 
 func TestNoFileIsAnError(t *testing.T) {
-	if err := Write(t.TempDir(), nil); err == nil {
+	if err := (Options{}).Write(t.TempDir(), nil); err == nil {
 		t.Error("a report of nothing was written")
 	}
 }
@@ -137,7 +137,7 @@ func TestTextOfAFileStaysText(t *testing.T) {
 	f.Config = append(slices.Clone(f.Config), sample.Pair{Key: "note", Value: "a|b <script>"})
 	f.Cases[0].Failures = []string{"see [here](http://example.invalid)\n# heading <b>"}
 	dir := t.TempDir()
-	if err := Write(dir, []*sample.File{f}); err != nil {
+	if err := (Options{}).Write(dir, []*sample.File{f}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "RESULTS.md"))

@@ -41,7 +41,7 @@ func TestNamesOfRuntimesStayText(t *testing.T) {
 	}
 	f.NotMeasured = []sample.Note{{Case: "Startup/runtime=lost", Why: "see <script> | [here](z)"}}
 	dir := t.TempDir()
-	if err := Write(dir, []*sample.File{f}); err != nil {
+	if err := (Options{}).Write(dir, []*sample.File{f}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "RESULTS.md"))

@@ -22,20 +22,6 @@ func (h *Host) Namespaces() []Result {
 	return results
 }
 
-// Namespace asks for one type: "net", "mnt", … as in /proc/self/ns.
-func (h *Host) Namespace(name string) Result {
-	n, ok := namespace.ByName(name)
-	if !ok {
-		p := probe{groupNamespaces, name + " namespace"}
-		return p.failed(fmt.Errorf("find namespace %q: not in the table", name))
-	}
-	user := h.UserNamespace()
-	if n.Flag == unix.CLONE_NEWUSER {
-		return user
-	}
-	return h.inside(n, user)
-}
-
 // inside asks for a type that takes CAP_SYS_ADMIN: root's own, or the one
 // that a new user namespace gives.
 func (h *Host) inside(n namespace.Namespace, user Result) Result {

@@ -41,17 +41,6 @@ func aspects() []aspect {
 	)
 }
 
-// Aspects are the words of Isolation: "user namespace" and so on for pid, net,
-// mnt, uts, ipc, cgroup and time, "cgroup", "seccomp filter", "no new
-// privileges", "drop of capabilities", "root of its own".
-func Aspects() []string {
-	var names []string
-	for _, a := range aspects() {
-		names = append(names, a.name)
-	}
-	return names
-}
-
 // Against compares what the payload saw in a container with what it sees
 // beside its runtime.
 func (s Seen) Against(host Seen) Isolation {

@@ -62,8 +62,8 @@ func TestAgainst(t *testing.T) {
 					t.Errorf("%q is in %+v; want answer %d", row.aspect, i, row.want)
 				}
 			}
-			if n := len(i.Own) + len(i.Shared) + len(i.Unknown); n != len(Aspects()) {
-				t.Errorf("%d aspects of %d", n, len(Aspects()))
+			if n := len(i.Own) + len(i.Shared) + len(i.Unknown); n != len(aspectNames()) {
+				t.Errorf("%d aspects of %d", n, len(aspectNames()))
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +26,7 @@ type Cache struct {
 	// belong to the caller, and nobody else may write it.
 	Dir string
 	// How says in what way trees are unpacked, as far as it changes them: the
-	// options, and whose ids the owners are (Ownership). Trees that were
+	// options, and whose ids the owners are. Trees that were
 	// unpacked otherwise are other trees.
 	How string
 	// Remove removes a tree that this process may not; nil: Remove. Owners
@@ -40,30 +39,6 @@ const (
 	// version changes when Tar makes other trees of the same archive.
 	version = "unpack 1\n"
 )
-
-// Cached is Cache.Tree with the caller's own way of unpacking: its ids, in its
-// user namespace.
-func Cached(ctx context.Context, tarPath, cacheDir string, fill func(dir string) error) (dir string, fresh bool, err error) {
-	how, err := Ownership()
-	if err != nil {
-		return "", false, err
-	}
-	return Cache{Dir: cacheDir, How: how}.Tree(ctx, tarPath, fill)
-}
-
-// Ownership describes whose ids the owners are that this process sets: its
-// user and the id maps of its user namespace; see user_namespaces(7).
-func Ownership() (string, error) {
-	parts := []string{"euid " + strconv.Itoa(os.Geteuid()), "egid " + strconv.Itoa(os.Getegid())}
-	for _, name := range []string{"uid_map", "gid_map"} {
-		text, err := os.ReadFile("/proc/self/" + name)
-		if err != nil {
-			return "", fmt.Errorf("read the id maps of this user namespace: %w; is /proc mounted", err)
-		}
-		parts = append(parts, name+" "+strings.Join(strings.Fields(string(text)), " "))
-	}
-	return strings.Join(parts, "\n"), nil
-}
 
 // Tree returns the tree of an archive. When the cache has none, fill unpacks
 // the archive into the empty directory that it is given, and fresh is true. Of
@@ -202,12 +177,8 @@ func (c Cache) removeTemporaries(key string) (removed []string, err error) {
 	return removed, nil
 }
 
-// Sweep removes what killed unpacks have left in a cache, and returns the
-// paths. What is being made now is left alone.
-func Sweep(cacheDir string) ([]string, error) { return Cache{Dir: cacheDir}.Sweep() }
-
-// Sweep is the function of that name, with the cache's way of removing. Trees
-// of every How are swept.
+// Sweep removes what killed unpacks have left in a cache, of every How, and
+// returns the paths. What is being made now is left alone.
 func (c Cache) Sweep() ([]string, error) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {

@@ -53,7 +53,7 @@ func (c *cacheTest) write(body string) {
 // get asks for the tree, and checks what it holds.
 func (c *cacheTest) get(body string, fresh bool) string {
 	c.Helper()
-	tree, isFresh, err := Cached(context.Background(), c.archive, c.dir, func(dir string) error {
+	tree, isFresh, err := cached(context.Background(), c.archive, c.dir, func(dir string) error {
 		c.fills++
 		return filler(c.archive)(dir)
 	})
@@ -230,7 +230,7 @@ func TestCachedIndex(t *testing.T) {
 func TestCachedFailure(t *testing.T) {
 	c := newCache(t)
 	broken := errors.New("broken")
-	_, _, err := Cached(context.Background(), c.archive, c.dir, func(dir string) error {
+	_, _, err := cached(context.Background(), c.archive, c.dir, func(dir string) error {
 		if err := os.MkdirAll(filepath.Join(dir, "a/b"), 0o755); err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func TestCachedFailure(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	_, _, err = Cached(context.Background(), c.archive, c.dir, func(dir string) error {
+	_, _, err = cached(context.Background(), c.archive, c.dir, func(dir string) error {
 		c.write(fmt.Sprint("other ", c.fills))
 		c.fills++
 		return filler(c.archive)(dir)
@@ -256,10 +256,10 @@ func TestCachedFailure(t *testing.T) {
 	if err := os.WriteFile(c.archive, archiveOf(t, file("a", strings.Repeat("x", 9999)))[:5000], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = Cached(context.Background(), c.archive, c.dir, filler(c.archive))
+	_, _, err = cached(context.Background(), c.archive, c.dir, filler(c.archive))
 	mustFail(t, err, "cut short")
 	for _, name := range []string{c.archive + ".missing", c.dir} {
-		_, _, err = Cached(context.Background(), name, c.dir, filler(name))
+		_, _, err = cached(context.Background(), name, c.dir, filler(name))
 		mustFail(t, err, "open the archive")
 	}
 	if left := c.left(); len(left) != 0 {
@@ -268,13 +268,13 @@ func TestCachedFailure(t *testing.T) {
 	if err := os.Chmod(c.dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = Cached(context.Background(), c.archive, c.dir, filler(c.archive))
+	_, _, err = cached(context.Background(), c.archive, c.dir, filler(c.archive))
 	mustFail(t, err, "others could put trees into it")
 	if os.Geteuid() == 0 {
 		if err := errors.Join(os.Chmod(c.dir, 0o700), os.Chown(c.dir, ordinary, ordinary)); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = Cached(context.Background(), c.archive, c.dir, filler(c.archive))
+		_, _, err = cached(context.Background(), c.archive, c.dir, filler(c.archive))
 		mustFail(t, err, "it belongs to user 54321")
 	}
 }
@@ -304,7 +304,7 @@ func TestCachedTogether(t *testing.T) {
 			count(strings.HasPrefix(string(out), "true"))
 		})
 		all.Go(func() {
-			_, isFresh, err := Cached(context.Background(), c.archive, c.dir, func(dir string) error {
+			_, isFresh, err := cached(context.Background(), c.archive, c.dir, func(dir string) error {
 				time.Sleep(20 * time.Millisecond)
 				return filler(c.archive)(dir)
 			})
@@ -345,17 +345,17 @@ func TestCachedKilled(t *testing.T) {
 		_ = cmd.Wait() // killed
 	}
 	cmd := hang()
-	if removed, err := Sweep(c.dir); err != nil || len(removed) != 0 || len(c.left()) != 2 {
+	if removed, err := (Cache{Dir: c.dir}).Sweep(); err != nil || len(removed) != 0 || len(c.left()) != 2 {
 		t.Errorf("while it is filled, Sweep removed %v, %v", removed, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	_, _, err := Cached(ctx, c.archive, c.dir, filler(c.archive))
+	_, _, err := cached(ctx, c.archive, c.dir, filler(c.archive))
 	cancel()
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while it is filled: %v", err)
 	}
 	kill(cmd)
-	removed, err := Sweep(c.dir)
+	removed, err := Cache{Dir: c.dir}.Sweep()
 	if err != nil || len(removed) != 1 || !strings.Contains(removed[0], ".tmp-") || len(c.left()) != 0 {
 		t.Errorf("after it was killed, Sweep removed %v, %v; left %v", removed, err, c.left())
 	}
@@ -364,7 +364,7 @@ func TestCachedKilled(t *testing.T) {
 	if left := c.left(); len(left) != 1 {
 		t.Errorf("left in the cache: %v", left)
 	}
-	if removed, err := Sweep(filepath.Join(c.dir, "missing")); err != nil || removed != nil {
+	if removed, err := (Cache{Dir: filepath.Join(c.dir, "missing")}).Sweep(); err != nil || removed != nil {
 		t.Errorf("Sweep of nothing: %v, %v", removed, err)
 	}
 }

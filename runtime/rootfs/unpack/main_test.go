@@ -315,17 +315,22 @@ func inMountNamespace(t *testing.T, f func() error) {
 	}
 }
 
+// cached is the tree of an archive in a cache that fill fills.
+func cached(ctx context.Context, archive, dir string, fill func(dir string) error) (tree string, fresh bool, err error) {
+	return Cache{Dir: dir, How: "own ids"}.Tree(ctx, archive, fill)
+}
+
 // helpCached unpacks args[0] into the cache args[1] and says whether it was
 // fresh.
 func helpCached(args []string) error {
-	dir, fresh, err := Cached(context.Background(), args[0], args[1], filler(args[0]))
+	dir, fresh, err := cached(context.Background(), args[0], args[1], filler(args[0]))
 	fmt.Println(fresh, dir)
 	return err
 }
 
 // helpHang is helpCached, but never comes to an end.
 func helpHang(args []string) error {
-	_, _, err := Cached(context.Background(), args[0], args[1], func(dir string) error {
+	_, _, err := cached(context.Background(), args[0], args[1], func(dir string) error {
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "a/b"), 0o700), os.Chmod(filepath.Join(dir, "a"), 0o500)); err != nil {
 			return err
 		}
