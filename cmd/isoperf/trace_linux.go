@@ -156,9 +156,7 @@ func (c *cli) profile(f *traceFlags) (err error) {
 	}
 	p := newProfile(f.args, r, cost)
 	if f.compare > 0 && r.Ended == "" {
-		if p.compared, err = compareRuns(c.ctx, o, f.compare, r); err != nil {
-			p.uncompared = err
-		}
+		p.compared, p.uncompared = compareRuns(c.ctx, o, f.compare, r)
 	}
 	if err := c.writeProfile(f, out, p); err != nil {
 		return err

@@ -77,10 +77,7 @@ type options struct {
 // parse sorts out the options of an OCI mount. What it does not know is data
 // for the file system.
 func parse(m specs.Mount) (options, error) {
-	var o options
-	if m.Type == "bind" {
-		o.bind = true
-	}
+	o := options{bind: m.Type == "bind"}
 	table := flags()
 next:
 	for _, word := range m.Options {
