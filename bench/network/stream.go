@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"isoperf/bench/harness"
 	"isoperf/bench/sample"
 	"isoperf/workloads/load"
 	"isoperf/workloads/traffic"
@@ -129,11 +128,13 @@ func (w *world) flow(c Cell, m meter, outset reading, outward bool) (o outcome, 
 	return o, nil
 }
 
-// follow lets the streams run, and adds to the curve.
+// follow lets the streams run, and adds to the curve. It waits as the Go runtime
+// does, with no thread in a system call: otherwise Go's monitor thread wakes 1,200
+// times a second, which a path whose bottleneck is a process feels.
 func (w *world) follow(m meter, d time.Duration, curve *sample.Series) error {
 	begin, last := time.Now(), arrived(m.receives)
 	for at := begin; time.Since(begin) < d; {
-		harness.Rest(min(tick, d-time.Since(begin)))
+		time.Sleep(min(tick, d-time.Since(begin)))
 		now, bytes := time.Now(), arrived(m.receives)
 		from := 0.0
 		if n := len(curve.Points); n > 0 {

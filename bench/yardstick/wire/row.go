@@ -2,9 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
-
-	"golang.org/x/perf/benchmath"
 
 	"isoperf/bench/network"
 )
@@ -32,16 +31,51 @@ const (
 	isOpen   = "open"
 )
 
-// ratio is that of our goodput to theirs: the median of the pairs, with its 95 %
-// interval by order statistics.
-func (r row) ratio() (median, low, high float64) {
-	var list []float64
-	for i, f := range r.our {
-		list = append(list, f.goodput/r.their[i].goodput)
-	}
-	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(list, &benchmath.DefaultThresholds), 0.95)
-	return s.Center, s.Lo, s.Hi
+// looks are when a row's interval is looked at, and how often it may err then.
+func looks() []look { return []look{{first, 0.005}, {40, 0.015}, {most, 0.03}} }
+
+type look struct {
+	pairs int
+	error float64 // two-sided
 }
+
+const first, most = 16, 100 // pairs
+
+// looked is the last look that a row has had; false: none.
+func (r row) looked() (at look, ok bool) {
+	for _, l := range looks() {
+		if len(r.our) >= l.pairs {
+			at, ok = l, true
+		}
+	}
+	return at, ok
+}
+
+// ratio is that of our goodput to theirs, with its interval, of the last look: the
+// Hodges–Lehmann estimate of the pairs' logarithms, and the interval of Wilcoxon's
+// signed-rank test by its normal approximation (E. L. Lehmann, Nonparametrics,
+// 1975, section 4.3). Half of the pairs begin with ours, so what the order does
+// cancels. All is NaN before the first look. Pairs after the last look do not count.
+func (r row) ratio() (middle, low, high float64) {
+	l, ok := r.looked()
+	if !ok {
+		return math.NaN(), math.NaN(), math.NaN()
+	}
+	var means []float64 // of any two, and of each with itself
+	for i := range l.pairs {
+		for j := range i + 1 {
+			means = append(means, (r.log(i)+r.log(j))/2)
+		}
+	}
+	slices.Sort(means)
+	n, all := float64(l.pairs), len(means)
+	z := math.Sqrt2 * math.Erfinv(1-l.error)
+	c := int(float64(all)/2 + 0.5 - z*math.Sqrt(n*(n+1)*(2*n+1)/24))
+	return math.Exp((means[(all-1)/2] + means[all/2]) / 2), math.Exp(means[c-1]), math.Exp(means[all-c])
+}
+
+// log is the logarithm of a pair's ratio.
+func (r row) log(i int) float64 { return math.Log(r.our[i].goodput / r.their[i].goodput) }
 
 func (r row) verdict() string {
 	switch _, low, high := r.ratio(); {
@@ -55,22 +89,22 @@ func (r row) verdict() string {
 
 // slower says by how much iperf3 is the slower one; empty: that is not shown.
 func (r row) slower() string {
-	median, low, _ := r.ratio()
-	if low <= 1 {
+	middle, low, _ := r.ratio()
+	if !(low > 1) { // not yet known, either
 		return ""
 	}
-	return fmt.Sprintf("iperf3 is %.0f %% slower", (1-1/median)*100)
+	return fmt.Sprintf("iperf3 is %.0f %% slower", (1-1/middle)*100)
 }
 
-const heading = "path              MTU  dir  ours MB/s  iperf3 MB/s  ours by it  95 %            verdict   sender's CPU, ns/B: ours, iperf3"
+const heading = "path              MTU  dir  ours MB/s  iperf3 MB/s  ours by it  95 %            pairs  verdict   sender's CPU, ns/B: ours, iperf3"
 
 // String is the row under the heading.
 func (r row) String() string {
-	median, low, high := r.ratio()
+	middle, low, high := r.ratio()
 	goodput := func(f figure) float64 { return f.goodput / 1e6 }
 	sender := func(f figure) float64 { return f.sender }
-	s := fmt.Sprintf("%-17s%5s %-3s %10.1f %12.1f %11.3f  %.3f to %.3f  %-7s %14.2f %7.2f", r.cell.Path, bytes(r.cell.MTU), r.cell.Dir,
-		of(r.our, goodput), of(r.their, goodput), median, low, high, r.verdict(), of(r.our, sender), of(r.their, sender))
+	s := fmt.Sprintf("%-17s%5s %-3s %10.1f %12.1f %11.3f  %.3f to %.3f %6d  %-7s %14.2f %7.2f", r.cell.Path, bytes(r.cell.MTU), r.cell.Dir,
+		of(r.our, goodput), of(r.their, goodput), middle, low, high, len(r.our), r.verdict(), of(r.our, sender), of(r.their, sender))
 	if slower := r.slower(); slower != "" {
 		s += "   " + slower
 	}

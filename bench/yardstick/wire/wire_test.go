@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -50,24 +52,65 @@ func TestReadReverse(t *testing.T) {
 	}
 }
 
+// pairs are n pairs of which our goodput is theirs by a ratio, with a scatter about
+// it that is as often above as below.
+func pairs(n int, ratio, scatter float64) row {
+	r := row{cell: network.Cell{Path: "veth", Dir: "out", MTU: 1500}}
+	for i := range n {
+		away := scatter * (float64(i%8) - 3.5) / 3.5
+		r.our = append(r.our, figure{goodput: ratio * math.Exp(away) * 1e9})
+		r.their = append(r.their, figure{goodput: 1e9})
+	}
+	return r
+}
+
 func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
-		ours    []float64
-		verdict string
-		slower  string
+		n              int
+		ratio, scatter float64
+		verdict        string
+		slower         string
 	}{
-		{[]float64{1, 1, 1, 1, 1, 1, 1}, isMet, ""},
-		{[]float64{0.98, 0.98, 0.99, 0.99, 1, 1, 0.97}, isMet, ""},
-		{[]float64{0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96}, isMissed, ""},
-		{[]float64{0.9, 1, 1, 1, 1.1, 1.2, 1.3}, isOpen, ""},
-		{[]float64{2, 2, 2, 2, 2, 2, 2}, isMet, "iperf3 is 50 % slower"},
+		{first - 1, 2, 0.01, isOpen, ""}, // nobody looks yet
+		{first, 1, 0, isMet, ""},
+		{first, 0.97 + 1e-9, 0, isMet, ""},
+		{first, 0.96, 0, isMissed, ""},
+		{first, 0.96, 0.1, isOpen, ""},
+		{first, 1, 0.1, isOpen, ""},
+		{39, 1, 0.1, isOpen, ""},
+		{most, 1, 0.1, isMet, ""},
+		{most, 1, 0.3, isOpen, ""},
+		{most, 0.93, 0.1, isMissed, ""},
+		{first, 2, 0.01, isMet, "iperf3 is 50 % slower"},
 	} {
-		r := row{cell: network.Cell{Path: "veth", Dir: "out", MTU: 1500}}
-		for _, v := range c.ours {
-			r.our, r.their = append(r.our, figure{goodput: v * 1e9}), append(r.their, figure{goodput: 1e9})
-		}
+		r := pairs(c.n, c.ratio, c.scatter)
 		if r.verdict() != c.verdict || r.slower() != c.slower || !strings.Contains(r.String(), c.verdict) {
-			t.Errorf("%v: %s, %q", c.ours, r, r.slower())
+			t.Errorf("%+v: %s, %q", c, r, r.slower())
 		}
+	}
+}
+
+// Whatever the looks have in common, all of them err in no more than 5 % of the
+// paths: as many as that of those whose true ratio is the bound itself may be
+// decided.
+func TestLooksErrRarely(t *testing.T) {
+	const paths = 400
+	random := rand.New(rand.NewPCG(1, 2))
+	decided := 0
+	for range paths {
+		r := pairs(most, 1, 0)
+		for i := range r.our {
+			r.our[i].goodput *= least * math.Exp(0.15*random.NormFloat64())
+		}
+		all := r
+		for _, l := range looks() {
+			if r.our, r.their = all.our[:l.pairs], all.their[:l.pairs]; r.verdict() != isOpen {
+				decided++
+				break
+			}
+		}
+	}
+	if decided == 0 || decided > paths/20 {
+		t.Errorf("%d of %d are decided", decided, paths)
 	}
 }
