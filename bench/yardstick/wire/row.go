@@ -36,7 +36,7 @@ func looks() []look { return []look{{first, 0.005}, {40, 0.015}, {most, 0.03}} }
 
 type look struct {
 	pairs int
-	error float64 // two-sided
+	risk  float64 // two-sided
 }
 
 const first, most = 16, 100 // pairs
@@ -69,7 +69,7 @@ func (r row) ratio() (middle, low, high float64) {
 	}
 	slices.Sort(means)
 	n, all := float64(l.pairs), len(means)
-	z := math.Sqrt2 * math.Erfinv(1-l.error)
+	z := math.Sqrt2 * math.Erfinv(1-l.risk)
 	c := int(float64(all)/2 + 0.5 - z*math.Sqrt(n*(n+1)*(2*n+1)/24))
 	return math.Exp((means[(all-1)/2] + means[all/2]) / 2), math.Exp(means[c-1]), math.Exp(means[all-c])
 }
