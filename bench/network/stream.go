@@ -128,9 +128,9 @@ func (w *world) flow(c Cell, m meter, outset reading, outward bool) (o outcome, 
 	return o, nil
 }
 
-// follow lets the streams run, and adds to the curve. It waits as the Go runtime
-// does, with no thread in a system call: otherwise Go's monitor thread wakes 1,200
-// times a second, which a path whose bottleneck is a process feels.
+// follow lets the streams run, and adds to the curve. It waits by the Go runtime's
+// timers and not by harness.Rest: with that, this process's monitor thread was seen
+// to wake 1,200 times a second while the streams ran.
 func (w *world) follow(m meter, d time.Duration, curve *sample.Series) error {
 	begin, last := time.Now(), arrived(m.receives)
 	for at := begin; time.Since(begin) < d; {
