@@ -11,10 +11,11 @@
 package checkup
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+
+	"isoperf/reports/export"
 )
 
 // Schema names the form of what JSON writes. It changes when a key changes
@@ -88,20 +89,13 @@ func JSON(w io.Writer, findings []Finding, s Summary) error {
 		}
 		families = append(families, family{f.Name, f.Measurable, names})
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	err := e.Encode(struct {
+	return export.JSON(w, struct {
 		Schema   string    `json:"schema"`
 		Answer   string    `json:"answer"`
 		Machine  string    `json:"machine,omitempty"`
 		Families []family  `json:"families"`
 		Findings []Finding `json:"findings"`
-	}{Schema, Answer(s.Families), s.Machine, families, append([]Finding{}, findings...)})
-	if err != nil {
-		return fmt.Errorf("write the findings as JSON: %w", err)
-	}
-	return nil
+	}{Schema, Answer(s.Families), s.Machine, families, export.List(findings)}, "the findings as JSON")
 }
 
 func count(findings []Finding) string {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/export"
 )
 
 var quiet = lognormal(0.01)
@@ -241,7 +242,7 @@ func TestOutputs(t *testing.T) {
 	if err != nil || len(lines) != len(c.Rows)+1 {
 		t.Errorf("CSV: %d lines, %v", len(lines), err)
 	}
-	var suites junitSuites
+	var suites export.Suites
 	if err := xml.Unmarshal([]byte(write(func(w io.Writer) error { return JUnit(w, list, Fails{}) })), &suites); err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,12 @@ package compare
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
-	"strings"
+
+	"isoperf/reports/export"
 )
 
 // Exports hand the newest medians to programs that keep histories of their own:
@@ -27,10 +27,10 @@ func Bencher(w io.Writer, list []Comparison) error {
 			if all[r.name] == nil {
 				all[r.name] = map[string]measure{}
 			}
-			all[r.name][r.Unit] = measure{r.New.Median, known(r.New.Lo), known(r.New.Hi)}
+			all[r.name][r.Unit] = measure{r.New.Median, export.Known(r.New.Lo), export.Known(r.New.Hi)}
 		}
 	}
-	return encode(w, all, "Bencher's format")
+	return export.JSON(w, all, "a comparison in Bencher's format")
 }
 
 // Figures of github-action-benchmark: it takes one figure per name, and believes of
@@ -64,7 +64,7 @@ func GitHubBenchmark(w io.Writer, list []Comparison, bigger bool) error {
 			all = append(all, f)
 		}
 	}
-	return encode(w, all, "github-action-benchmark's format")
+	return export.JSON(w, all, "a comparison in github-action-benchmark's format")
 }
 
 // HasBigger says whether there is any figure of which bigger is better.
@@ -102,16 +102,6 @@ func (c Comparison) exported(list []Comparison) []exportedRow {
 	return rows
 }
 
-func encode(w io.Writer, v any, what string) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("write a comparison in %s: %w", what, err)
-	}
-	return nil
-}
-
 // Metrics writes the comparisons in the text format of OpenMetrics 1.0, for the
 // textfile directory of a node exporter.
 func Metrics(w io.Writer, list []Comparison) error {
@@ -125,7 +115,7 @@ func Metrics(w io.Writer, list []Comparison) error {
 		for _, c := range list {
 			for _, r := range c.Rows {
 				if v := of(r); r.Main && r.Compared() && !math.IsNaN(v) && !math.IsInf(v, 0) {
-					fmt.Fprintf(&b, "%s{%s} %s\n", name, labels("base", c.Base, "head", c.Head, "case", r.Case, "unit", r.Unit), strconv.FormatFloat(v, 'g', -1, 64))
+					fmt.Fprintf(&b, "%s{%s} %s\n", name, export.Labels("base", c.Base, "head", c.Head, "case", r.Case, "unit", r.Unit), strconv.FormatFloat(v, 'g', -1, 64))
 				}
 			}
 		}
@@ -136,7 +126,19 @@ func Metrics(w io.Writer, list []Comparison) error {
 	fmt.Fprintf(&b, "# TYPE %s gauge\n# HELP %s Rows that count, by verdict.\n", count, count)
 	for _, c := range list {
 		for _, v := range order() {
-			fmt.Fprintf(&b, "%s{%s} %d\n", count, labels("base", c.Base, "head", c.Head, "verdict", string(v)), c.Count(v))
+			fmt.Fprintf(&b, "%s{%s} %d\n", count, export.Labels("base", c.Base, "head", c.Head, "verdict", string(v)), c.Count(v))
+		}
+	}
+	for _, g := range []struct {
+		name, help string
+		of         func(Check) int
+	}{
+		{"isoperf_compare_false_alarms", "Draws of these files' own samples, with the change taken out, that were false alarms.", func(k Check) int { return k.Alarms }},
+		{"isoperf_compare_draws", "All such draws; 0: there were too few samples.", func(k Check) int { return k.Draws }},
+	} {
+		fmt.Fprintf(&b, "# TYPE %s gauge\n# HELP %s %s\n", g.name, g.name, g.help)
+		for _, c := range list {
+			fmt.Fprintf(&b, "%s{%s} %d\n", g.name, export.Labels("base", c.Base, "head", c.Head), g.of(c.Check))
 		}
 	}
 	const state = "isoperf_compare_verdict"
@@ -147,7 +149,7 @@ func Metrics(w io.Writer, list []Comparison) error {
 			if c.Verdict == v {
 				is = 1
 			}
-			fmt.Fprintf(&b, "%s{%s} %d\n", state, labels("base", c.Base, "head", c.Head, state, string(v)), is)
+			fmt.Fprintf(&b, "%s{%s} %d\n", state, export.Labels("base", c.Base, "head", c.Head, state, string(v)), is)
 		}
 	}
 	b.WriteString("# EOF\n")
@@ -155,14 +157,4 @@ func Metrics(w io.Writer, list []Comparison) error {
 		return fmt.Errorf("write a comparison as metrics: %w", err)
 	}
 	return nil
-}
-
-// labels are pairs of a name and a value, as OpenMetrics writes them.
-func labels(pairs ...string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	var list []string
-	for i := 0; i+1 < len(pairs); i += 2 {
-		list = append(list, pairs[i]+`="`+escape.Replace(strings.ToValidUTF8(pairs[i+1], "?"))+`"`)
-	}
-	return strings.Join(list, ",")
 }

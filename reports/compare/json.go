@@ -1,13 +1,10 @@
 package compare
 
 import (
-	"encoding/csv"
-	"encoding/json"
-	"fmt"
 	"io"
-	"math"
 	"strconv"
 
+	"isoperf/reports/export"
 	"isoperf/reports/stats"
 )
 
@@ -96,20 +93,12 @@ type documentRow struct {
 	Class    string   `json:"noise_class,omitempty"`
 }
 
-// known is a figure, or nil where it is no number.
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
 // median is a side's, or nil where it has no samples.
 func median(s stats.Summary) *float64 {
 	if s.N == 0 {
 		return nil
 	}
-	return known(s.Median)
+	return export.Known(s.Median)
 }
 
 // JSON writes comparisons for programs; exit is the program's status.
@@ -118,13 +107,7 @@ func JSON(w io.Writer, list []Comparison, exit int) error {
 	for _, c := range list {
 		d.Comparisons = append(d.Comparisons, c.document())
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		return fmt.Errorf("write a comparison as JSON: %w", err)
-	}
-	return nil
+	return export.JSON(w, d, "a comparison as JSON")
 }
 
 // Worst is the verdict of several comparisons.
@@ -141,67 +124,47 @@ func Worst(list []Comparison) Verdict {
 
 func (c Comparison) document() documentComparison {
 	d := documentComparison{
-		Base: c.Base, Head: c.Head, BaseFiles: filled(c.BaseFiles), HeadFiles: filled(c.HeadFiles),
+		Base: c.Base, Head: c.Head, BaseFiles: export.List(c.BaseFiles), HeadFiles: export.List(c.HeadFiles),
 		Verdict: c.Verdict, Answer: c.Answer(), Where: c.Where(), Trust: c.Trust(), Floor: c.Floor, Counts: map[Verdict]int{},
 		Check:       documentCheck{c.Check.Alarms, c.Check.Draws, c.Check.AtMost()},
-		Machine:     documentMachine{Comparable: c.Machine.Apart == "", Why: c.Machine.Apart, Config: filled(c.Config), Controls: []documentControl{}},
-		Environment: filled(c.Environment), Phases: []documentPhase{}, Notes: filled(c.Notes), Rows: []documentRow{},
+		Machine:     documentMachine{Comparable: c.Machine.Apart == "", Why: c.Machine.Apart, Config: export.List(c.Config), Controls: []documentControl{}},
+		Environment: export.List(c.Environment), Phases: []documentPhase{}, Notes: export.List(c.Notes), Rows: []documentRow{},
 	}
 	for _, v := range order() {
 		d.Counts[v] = c.Count(v)
 	}
 	for _, k := range c.Machine.Controls {
-		d.Machine.Controls = append(d.Machine.Controls, documentControl{k.Name, k.Unit, median(k.Old), median(k.New), known(k.Ratio.Ratio), k.Moved})
+		d.Machine.Controls = append(d.Machine.Controls, documentControl{k.Name, k.Unit, median(k.Old), median(k.New), export.Known(k.Ratio.Ratio), k.Moved})
 	}
 	for _, p := range c.Phases {
-		d.Phases = append(d.Phases, documentPhase{p.Case, p.Name, known(p.Old), known(p.New), known(p.Delta()), known(p.Whole)})
+		d.Phases = append(d.Phases, documentPhase{p.Case, p.Name, export.Known(p.Old), export.Known(p.New), export.Known(p.Delta()), export.Known(p.Whole)})
 	}
 	for _, r := range c.Rows {
 		row := documentRow{Case: r.Case, Unit: r.Unit, Better: r.Better, Counts: r.Main, Verdict: r.Verdict, Why: r.Why, Need: r.Need,
 			Old: median(r.Old), New: median(r.New), OldN: r.Old.N, NewN: r.New.N}
 		if r.Compared() {
-			row.Ratio, row.Lo, row.Hi = known(r.Ratio.Ratio), known(r.Ratio.Lo), known(r.Ratio.Hi)
-			row.P, row.Adjusted = known(r.P), known(r.Adjusted)
-			row.Noise, row.Bound, row.Class = known(r.Noise), known(r.Bound), r.Class
+			row.Ratio, row.Lo, row.Hi = export.Known(r.Ratio.Ratio), export.Known(r.Ratio.Lo), export.Known(r.Ratio.Hi)
+			row.P, row.Adjusted = export.Known(r.P), export.Known(r.Adjusted)
+			row.Noise, row.Bound, row.Class = export.Known(r.Noise), export.Known(r.Bound), r.Class
 		}
 		d.Rows = append(d.Rows, row)
 	}
 	return d
 }
 
-// filled is a list that JSON writes as [] when it is empty.
-func filled[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
 // CSV writes a line for each row, in base units; a figure that is not known is
 // empty.
 func CSV(w io.Writer, list []Comparison) error {
-	out := csv.NewWriter(w)
 	lines := [][]string{{"base", "head", "case", "unit", "better", "counts", "verdict", "why", "old_median", "new_median", "old_n", "new_n", "ratio", "ratio_lo", "ratio_hi", "p", "p_holm", "noise_ratio", "bound_ratio"}}
 	for _, c := range list {
 		for _, r := range c.document().Rows {
 			line := []string{c.Base, c.Head, r.Case, r.Unit, r.Better, strconv.FormatBool(r.Counts), string(r.Verdict), r.Why,
-				digits(r.Old), digits(r.New), strconv.Itoa(r.OldN), strconv.Itoa(r.NewN)}
+				export.Digits(r.Old), export.Digits(r.New), strconv.Itoa(r.OldN), strconv.Itoa(r.NewN)}
 			for _, v := range []*float64{r.Ratio, r.Lo, r.Hi, r.P, r.Adjusted, r.Noise, r.Bound} {
-				line = append(line, digits(v))
+				line = append(line, export.Digits(v))
 			}
 			lines = append(lines, line)
 		}
 	}
-	if err := out.WriteAll(lines); err != nil {
-		return fmt.Errorf("write a comparison as CSV: %w", err)
-	}
-	return nil
-}
-
-// digits are a figure as it is, or nothing.
-func digits(v *float64) string {
-	if v == nil {
-		return ""
-	}
-	return strconv.FormatFloat(*v, 'g', -1, 64)
+	return export.CSV(w, lines, "a comparison as CSV")
 }

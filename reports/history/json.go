@@ -1,15 +1,13 @@
 package history
 
 import (
-	"encoding/csv"
-	"encoding/json"
-	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"time"
 
 	"isoperf/reports/compare"
+	"isoperf/reports/export"
 )
 
 // Schema is the version of what JSON writes. Fields are only added to it; what
@@ -87,18 +85,10 @@ type documentSuspect struct {
 	Share  float64 `json:"share"`
 }
 
-// known is a figure, or nil where it is no number.
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
 // JSON writes a history for programs; exit is the program's status.
 func JSON(w io.Writer, h History, exit int) error {
 	d := document{Schema: Schema, Verdict: h.Verdict, Exit: exit, Answer: h.Answer(), Where: h.Where(), Trust: h.Trust(), Floor: h.Floor, Since: h.Since,
-		Runs: []documentRun{}, Environments: []documentEnvironment{}, Series: []documentSeries{}, Notes: append([]string{}, h.Notes...)}
+		Runs: []documentRun{}, Environments: []documentEnvironment{}, Series: []documentSeries{}, Notes: export.List(h.Notes)}
 	for _, r := range h.Runs {
 		d.Runs = append(d.Runs, documentRun{r.Name, r.Commit, r.Time.UTC().Format(time.RFC3339)})
 	}
@@ -112,28 +102,22 @@ func JSON(w io.Writer, h History, exit int) error {
 	for _, s := range h.Series {
 		d.Series = append(d.Series, s.document())
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		return fmt.Errorf("write a history as JSON: %w", err)
-	}
-	return nil
+	return export.JSON(w, d, "a history as JSON")
 }
 
 func (s Series) document() documentSeries {
 	d := documentSeries{Case: s.Case, Unit: s.Unit, Better: s.Better, Environment: s.Environment, Verdict: s.Verdict, Why: s.Why, Need: s.Need,
-		Sees: known(s.Sees), Points: []documentPoint{}, Changes: []documentChange{}}
+		Sees: export.Known(s.Sees), Points: []documentPoint{}, Changes: []documentChange{}}
 	if s.track != nil {
-		d.Scatter = known(s.Scatter)
+		d.Scatter = export.Known(s.Scatter)
 	}
 	for _, p := range s.Points {
-		d.Points = append(d.Points, documentPoint{p.Run, known(p.Median), known(p.Lo), known(p.Hi), p.N})
+		d.Points = append(d.Points, documentPoint{p.Run, export.Known(p.Median), export.Known(p.Lo), export.Known(p.Hi), p.N})
 	}
 	for i, c := range s.Changes {
 		f := Finding{c, s, s.Levels[i], s.Levels[i+1]}
-		x := documentChange{Point: c.Point, Commit: c.Commit, Before: c.Before, Old: known(f.Old.Median), New: known(f.New.Median), Ratio: known(c.Ratio.Ratio),
-			Lo: known(c.Ratio.Lo), Hi: known(c.Ratio.Hi), P: known(c.P), Worse: c.Worse, Counts: f.counts(), Said: f.Said(), Machine: c.Machine, Suspects: []documentSuspect{}}
+		x := documentChange{Point: c.Point, Commit: c.Commit, Before: c.Before, Old: export.Known(f.Old.Median), New: export.Known(f.New.Median), Ratio: export.Known(c.Ratio.Ratio),
+			Lo: export.Known(c.Ratio.Lo), Hi: export.Known(c.Ratio.Hi), P: export.Known(c.P), Worse: c.Worse, Counts: f.counts(), Said: f.Said(), Machine: c.Machine, Suspects: []documentSuspect{}}
 		if math.IsInf(c.Ratio.Hi, 0) {
 			x.Lo = nil
 		}
@@ -148,30 +132,19 @@ func (s Series) document() documentSeries {
 // CSV writes a line for each point, in base units; a figure that is not known is
 // empty.
 func CSV(w io.Writer, h History) error {
-	out := csv.NewWriter(w)
 	lines := [][]string{{"case", "unit", "environment", "commit", "time", "file", "median", "lo", "hi", "n", "level", "change"}}
 	for _, s := range h.Series {
 		level := 0
 		for i, p := range s.Points {
 			change := ""
 			if level < len(s.Changes) && s.Changes[level].Point == i {
-				change = digits(s.Changes[level].Ratio.Ratio)
+				change = export.Digits(&s.Changes[level].Ratio.Ratio)
 				level++
 			}
 			r := h.Runs[p.Run]
 			lines = append(lines, []string{s.Case, s.Unit, strconv.Itoa(s.Environment), r.Commit, r.Time.UTC().Format(time.RFC3339), r.Name,
-				digits(p.Median), digits(p.Lo), digits(p.Hi), strconv.Itoa(p.N), strconv.Itoa(level), change})
+				export.Digits(&p.Median), export.Digits(&p.Lo), export.Digits(&p.Hi), strconv.Itoa(p.N), strconv.Itoa(level), change})
 		}
 	}
-	if err := out.WriteAll(lines); err != nil {
-		return fmt.Errorf("write a history as CSV: %w", err)
-	}
-	return nil
-}
-
-func digits(v float64) string {
-	if known(v) == nil {
-		return ""
-	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
+	return export.CSV(w, lines, "a history as CSV")
 }

@@ -2,11 +2,10 @@ package limits
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"math"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/export"
 )
 
 // Schema is the version of what JSON writes. Fields are only added to it; what
@@ -54,13 +53,7 @@ func JSON(w io.Writer, f *sample.File, list []Judgement, o Options, e Exit) erro
 		j.Figures = finite(j.Figures)
 		d.Judgements = append(d.Judgements, j)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		return fmt.Errorf("write the verdicts as JSON: %w", err)
-	}
-	return nil
+	return export.JSON(w, d, "the verdicts as JSON")
 }
 
 func watching(list []Judgement) bool {
@@ -71,7 +64,7 @@ func watching(list []Judgement) bool {
 func finite(all map[string]float64) map[string]float64 {
 	kept := map[string]float64{}
 	for k, v := range all {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if export.Known(v) != nil {
 			kept[k] = v
 		}
 	}

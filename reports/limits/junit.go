@@ -1,77 +1,33 @@
 package limits
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 
 	"isoperf/bench/sample"
-)
-
-// The elements of JUnit's format, as CI systems read it.
-type (
-	junitSuites struct {
-		XMLName  xml.Name     `xml:"testsuites"`
-		Name     string       `xml:"name,attr"`
-		Tests    int          `xml:"tests,attr"`
-		Failures int          `xml:"failures,attr"`
-		Skipped  int          `xml:"skipped,attr"`
-		Suites   []junitSuite `xml:"testsuite"`
-	}
-	junitSuite struct {
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Errors   int         `xml:"errors,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Host     string      `xml:"hostname,attr,omitempty"`
-		Cases    []junitCase `xml:"testcase"`
-	}
-	junitCase struct {
-		Class   string        `xml:"classname,attr"`
-		Name    string        `xml:"name,attr"`
-		Failure *junitOutcome `xml:"failure,omitempty"`
-		Skipped *junitOutcome `xml:"skipped,omitempty"`
-		Out     string        `xml:"system-out,omitempty"`
-	}
-	junitOutcome struct {
-		Type    string `xml:"type,attr,omitempty"`
-		Message string `xml:"message,attr"`
-	}
+	"isoperf/reports/export"
 )
 
 // JUnit writes a test case for each judgement, and a suite for each limit. What is
 // inaccurate has failed. What is not judged was skipped or, with strict, has
 // failed too.
 func JUnit(w io.Writer, f *sample.File, list []Judgement, strict bool) error {
-	all := junitSuites{Name: "isoperf verify"}
+	var suites []export.Suite
 	for _, j := range list {
-		c := junitCase{Class: j.Limit, Name: j.Case, Out: junitText(j)}
-		failed, skipped := 0, 0
+		t := export.Test{Class: j.Limit, Name: j.Case, Out: junitText(j)}
 		switch {
 		case j.Verdict == Inaccurate || j.Verdict == NotJudged && strict:
-			c.Failure, failed = &junitOutcome{string(j.Verdict), j.Asked + ": " + j.Why}, 1
+			t.Failure = &export.Outcome{Type: string(j.Verdict), Message: j.Asked + ": " + j.Why}
 		case j.Verdict == NotJudged:
-			c.Skipped, skipped = &junitOutcome{Message: "not judged: " + j.Why}, 1
+			t.Skipped = &export.Outcome{Message: "not judged: " + j.Why}
 		}
-		n := len(all.Suites) - 1
-		if n < 0 || all.Suites[n].Name != j.Limit {
-			all.Suites = append(all.Suites, junitSuite{Name: j.Limit, Host: f.Key("host")})
-			n++
+		if n := len(suites); n == 0 || suites[n-1].Name != j.Limit {
+			suites = append(suites, export.Suite{Name: j.Limit, Host: f.Key("host")})
 		}
-		s := &all.Suites[n]
-		s.Cases = append(s.Cases, c)
-		s.Tests, s.Failures, s.Skipped = s.Tests+1, s.Failures+failed, s.Skipped+skipped
-		all.Tests, all.Failures, all.Skipped = all.Tests+1, all.Failures+failed, all.Skipped+skipped
+		s := &suites[len(suites)-1]
+		s.Cases = append(s.Cases, t)
 	}
-	text, err := xml.MarshalIndent(all, "", "  ")
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
-	}
-	if err != nil {
-		return fmt.Errorf("write the verdicts for JUnit: %w", err)
-	}
-	return nil
+	return export.JUnit(w, "isoperf verify", suites, "the verdicts for JUnit")
 }
 
 // junitText is what a person wants to read of a case.

@@ -6,9 +6,9 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/export"
 )
 
 // metric is a family of OpenMetrics: the last part of its name is its unit.
@@ -48,7 +48,7 @@ func metrics() []metric {
 func Metrics(w io.Writer, f *sample.File, list []Judgement) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# TYPE isoperf_verify info\n# HELP isoperf_verify The machine on which limits were verified.\nisoperf_verify_info{%s} 1\n",
-		labels("schema", Schema, "kernel", f.Recorded("kernel"), "cgroup", f.Recorded("cgroup")))
+		export.Labels("schema", Schema, "kernel", f.Recorded("kernel"), "cgroup", f.Recorded("cgroup")))
 	for _, m := range metrics() {
 		head := false
 		for _, j := range list {
@@ -60,7 +60,7 @@ func Metrics(w io.Writer, f *sample.File, list []Judgement) error {
 				fmt.Fprintf(&b, "# TYPE %s gauge\n# UNIT %s %s\n# HELP %s %s\n", m.name, m.name, m.unit, m.name, m.help)
 				head = true
 			}
-			fmt.Fprintf(&b, "%s{%s} %s\n", m.name, labels("limit", j.Limit, "case", j.Case), strconv.FormatFloat(v, 'g', -1, 64))
+			fmt.Fprintf(&b, "%s{%s} %s\n", m.name, export.Labels("limit", j.Limit, "case", j.Case), strconv.FormatFloat(v, 'g', -1, 64))
 		}
 	}
 	const state = "isoperf_limit_verdict"
@@ -73,7 +73,7 @@ func Metrics(w io.Writer, f *sample.File, list []Judgement) error {
 			if j.Verdict == v {
 				is = 1
 			}
-			fmt.Fprintf(&b, "%s{%s} %d\n", state, labels("limit", j.Limit, "case", j.Case, state, string(v)), is)
+			fmt.Fprintf(&b, "%s{%s} %d\n", state, export.Labels("limit", j.Limit, "case", j.Case, state, string(v)), is)
 		}
 	}
 	b.WriteString("# EOF\n")
@@ -81,14 +81,4 @@ func Metrics(w io.Writer, f *sample.File, list []Judgement) error {
 		return fmt.Errorf("write the verdicts as metrics: %w", err)
 	}
 	return nil
-}
-
-// labels are pairs of names and values, escaped.
-func labels(pairs ...string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	var list []string
-	for i := 0; i+1 < len(pairs); i += 2 {
-		list = append(list, pairs[i]+`="`+escape.Replace(pairs[i+1])+`"`)
-	}
-	return strings.Join(list, ",")
 }

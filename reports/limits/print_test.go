@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"isoperf/bench/sample"
+	"isoperf/reports/export"
 )
 
 var update = flag.Bool("update", false, "write what is printed to testdata")
@@ -110,7 +111,7 @@ func TestForPrograms(t *testing.T) {
 		if err := JUnit(&b, f, list, strict); err != nil {
 			t.Fatal(err)
 		}
-		var suites junitSuites
+		var suites export.Suites
 		if err := xml.Unmarshal(b.Bytes(), &suites); err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +229,7 @@ func TestChecker(t *testing.T) {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	if got := labels("a", "x\\\"\n"); got != `a="x\\\"\n"` {
+	if got := export.Labels("a", "x\\\"\n"); got != `a="x\\\"\n"` {
 		t.Errorf("%s", got)
 	}
 }
