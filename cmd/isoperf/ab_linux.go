@@ -303,7 +303,9 @@ func (c *cli) abJudge(r *abRun, o abFlags, floor float64, dir string) error {
 	if err != nil {
 		return cannot(err)
 	}
-	result := compare.Rounds(columns[0], columns[1], found, compare.Options{Floor: floor})
+	check := compare.Check{}
+	check.Alarms, check.Draws = judge.Alarms(compare.Draws)
+	result := compare.Rounds(columns[0], columns[1], found, check, compare.Options{Floor: floor})
 	printing := compare.Printing{Verbose: o.verbose, Width: width(c.stdout), Next: fmt.Sprintf("isoperf report %s %s --dir DIR", files[0].Path, files[1].Path)}
 	if result.Verdict == compare.CannotTell {
 		printing.Next = fmt.Sprintf("more time (--time %v), a quieter machine, or a higher --floor", 3*o.time)

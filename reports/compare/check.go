@@ -13,8 +13,9 @@ import (
 // the parts that noise is read off, and deals those anew into an old and a new
 // side, in stretches of neighbours, so that what parts close in time have in common
 // stays together. The sides then differ by nothing but the machine, and the rules
-// of the comparison are applied to them: a row that is "slower" is a false alarm. The vetoes are left out, so there are more alarms here than in a
-// comparison.
+// of the comparison are applied to them: a row that is "slower" is a false alarm.
+// The vetoes are left out, so there are more alarms here than in a comparison, and
+// the figure is there when nothing can be compared, too.
 //
 // It says nothing of what happens between two runs only (a reboot, another
 // neighbour for as long as the file): the controls and isoperf ab are for that.
@@ -63,22 +64,27 @@ func logChoose(n, k int) float64 {
 // Significance is then taken for granted, which makes for more alarms, not fewer.
 const mostValues = 32
 
+// place is a value, and the part that it is of.
+type place struct {
+	value float64
+	part  int
+}
+
 // deck is a row's parts.
 type deck struct {
 	row     *Row
 	parts   [][]float64
+	places  []place   // all values, the smallest first
 	logs    []float64 // of their medians
 	ranks   []float64 // the sum of a part's ranks among all values
 	old     int       // so many parts are the old side's
 	ties    float64   // the sum of t³-t over values that are equal
-	values  int
 	thinned bool
 	usual   usual // what rows are like here
 	alarms  int
 }
 
-// check deals the parts of all rows that were judged. With more false alarms than
-// one in a hundred, no change is believed.
+// check deals the parts of all rows that were judged.
 func (c *Comparison) check() {
 	var decks []*deck
 	usual := usualOf(c.Rows)
@@ -102,12 +108,17 @@ func (c *Comparison) check() {
 		}
 	}
 	c.Check.Draws = Draws
-	if c.Check.Alarms*100 <= Draws {
+}
+
+// doubt believes no change when there were more false alarms than one in a hundred;
+// why is then said of it.
+func (c *Comparison) doubt(why string) {
+	if c.Check.Alarms*100 <= c.Check.Draws {
 		return
 	}
 	for i := range c.Rows {
 		if r := &c.Rows[i]; r.Verdict == Slower || r.Verdict == Faster {
-			r.Verdict, r.Why = CannotTell, "with the parts of both files dealt anew, rows move as much"
+			r.Verdict, r.Why = CannotTell, why
 		}
 	}
 }
@@ -149,10 +160,6 @@ func gist(part []float64) []float64 {
 
 // rank gives each part the sum of its values' ranks; equal values share theirs.
 func (d *deck) rank() {
-	type place struct {
-		value float64
-		part  int
-	}
 	var all []place
 	for i, part := range d.parts {
 		for _, v := range part {
@@ -168,7 +175,7 @@ func (d *deck) rank() {
 		}
 		return 0
 	})
-	d.ranks, d.values = make([]float64, len(d.parts)), len(all)
+	d.places, d.ranks = all, make([]float64, len(d.parts))
 	for i := 0; i < len(all); {
 		j := i
 		for j < len(all) && all[j].value == all[i].value {
@@ -226,7 +233,7 @@ func (d *deck) p(order []int) float64 {
 		sum += d.ranks[i]
 		n1 += float64(len(d.parts[i]))
 	}
-	n := float64(d.values)
+	n := float64(len(d.places))
 	n2 := n - n1
 	u := sum - n1*(n1+1)/2
 	sigma := math.Sqrt(n1 * n2 / 12 * (n + 1 - d.ties/(n*(n-1))))
@@ -238,14 +245,21 @@ func (d *deck) p(order []int) float64 {
 // significant: it is not erratic, and the ratio (Hodges–Lehmann) goes beyond the
 // bound, which is to say that half of all quotients do.
 func (d *deck) alarmed(order []int, floor float64) bool {
-	var values, logs [2][]float64
+	sides := make([]int, len(d.parts)) // of the parts: 0 is the one that is better when lower
+	var logs [2][]float64
 	for k, i := range order {
-		s := 0
 		if (k >= d.old) != (d.row.Better == "higher") {
-			s = 1
+			sides[i] = 1
 		}
-		values[s] = append(values[s], d.parts[i]...)
-		logs[s] = append(logs[s], d.logs[i])
+		logs[sides[i]] = append(logs[sides[i]], d.logs[i])
+	}
+	var values [2][]float64
+	for _, p := range d.places {
+		s := sides[p.part]
+		values[s] = append(values[s], p.value)
+	}
+	if !beyond(values[0], values[1], 1+floor) { // no bound is less
+		return false
 	}
 	r := Row{}
 	if d.row.known { // dealing does not change it
@@ -257,11 +271,9 @@ func (d *deck) alarmed(order []int, floor float64) bool {
 	return r.Class != erratic && beyond(values[0], values[1], 1+r.Bound)
 }
 
-// beyond says whether more than half of the quotients next/old are above ratio.
-// It sorts both.
+// beyond says whether more than half of the quotients next/old are above ratio;
+// both are sorted.
 func beyond(old, next []float64, ratio float64) bool {
-	slices.Sort(old)
-	slices.Sort(next)
 	above, j := 0, 0
 	for _, v := range next {
 		for j < len(old) && v > old[j]*ratio {

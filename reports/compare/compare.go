@@ -143,14 +143,14 @@ func Compare(base, head Column, o Options) Comparison {
 	if c.Machine.Apart == "" && !o.Interleaved && !c.Machine.Hosts {
 		c.Machine.together(c.Rows, c.Floor)
 	}
+	c.check()
+	c.doubt("with the parts of both files dealt anew, rows move as much")
 	if c.Machine.Apart != "" {
 		for i := range c.Rows {
 			if r := &c.Rows[i]; r.Compared() {
 				r.Verdict, r.Why, r.Need = Apart, c.Machine.Apart, 0
 			}
 		}
-	} else {
-		c.check()
 	}
 	c.Verdict = c.verdict()
 	c.Phases = phases(base, head, c.Rows)

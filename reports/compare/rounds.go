@@ -35,10 +35,10 @@ func Known(base, head Column, o Options) Options {
 
 // Rounds compares two columns whose samples took turns: rows that were judged
 // round by round (by Row.Key) have that verdict, and their ratio is that of the
-// rounds. What the machine did is no part of it, since it did it to both sides;
+// rounds; check is how often these would have been a false alarm. What the machine did is no part of it, since it did it to both sides;
 // only a different configuration keeps them apart. A row with failures on a side
 // is neither the same nor faster: what failed may be what took its time.
-func Rounds(base, head Column, found []sequential.Finding, o Options) Comparison {
+func Rounds(base, head Column, found []sequential.Finding, check Check, o Options) Comparison {
 	c := Compare(base, head, Known(base, head, o))
 	if len(c.Machine.Differs) > 0 {
 		return c
@@ -66,6 +66,8 @@ func Rounds(base, head Column, found []sequential.Finding, o Options) Comparison
 			r.Why = fmt.Sprintf("it failed %d times with %s and %d with %s", n, base.Name, m, head.Name)
 		}
 	}
+	c.Check = check
+	c.doubt("with the change taken out, the same rounds move as much")
 	c.Verdict = c.verdict()
 	c.Phases = phases(base, head, c.Rows)
 	c.Turns = turns(found)
@@ -89,7 +91,7 @@ func turns(found []sequential.Finding) string {
 		rounds, fresh = max(rounds, first), max(fresh, f.Again.Rounds)
 	}
 	b := widest.Band
-	text := fmt.Sprintf("Trust: base against itself %+.1f %%", 100*(b.Ratio-1))
+	text := fmt.Sprintf("base against itself %+.1f %%", 100*(b.Ratio-1))
 	if !math.IsInf(b.Hi, 0) && !math.IsNaN(b.Hi) {
 		text += fmt.Sprintf(" (%+.1f .. %+.1f)", 100*(b.Lo-1), 100*(b.Hi-1))
 	}
@@ -97,7 +99,7 @@ func turns(found []sequential.Finding) string {
 	if fresh > 0 {
 		text += fmt.Sprintf(", and %d fresh ones to confirm", fresh)
 	}
-	return text + "."
+	return text
 }
 
 // failed is how many of a case's operations failed.

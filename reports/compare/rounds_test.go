@@ -47,14 +47,14 @@ func finding(name string, v sequential.Verdict, ratio float64) sequential.Findin
 // the figures and not of the cost.
 func TestRounds(t *testing.T) {
 	base, head := turned(t, turnsText)
-	c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", sequential.Same, 1), finding("Flow/name=y moved-B/s", sequential.Slower, 1.25)}, Options{})
+	c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", sequential.Same, 1), finding("Flow/name=y moved-B/s", sequential.Slower, 1.25)}, Check{Draws: 300}, Options{})
 	if c.Verdict != Slower || len(c.Rows) != 2 || c.Rows[0].Verdict != Same || c.Rows[1].Verdict != Slower {
 		t.Fatalf("%v %+v", c.Verdict, c.Rows)
 	}
 	if r := c.Rows[1].Ratio; math.Abs(r.Ratio-0.8) > 1e-9 || r.Lo >= r.Ratio || r.Hi <= r.Ratio {
 		t.Errorf("the ratio of what is better when higher: %+v", r)
 	}
-	if want := "base against itself +0.4 % (-1.0 .. +3.0) in 20 rounds; base and head in turns in 40."; !strings.Contains(c.Trust(), want) {
+	if want := "Trust: false alarms of this comparison 0 of 300 (at most 1 %); base against itself +0.4 % (-1.0 .. +3.0) in 20 rounds; base and head in turns in 40."; !strings.Contains(c.Trust(), want) {
 		t.Errorf("%q, want %q", c.Trust(), want)
 	}
 }
@@ -63,13 +63,13 @@ func TestRounds(t *testing.T) {
 func TestRoundsInDoubt(t *testing.T) {
 	base, head := turned(t, turnsText+`# failed {"case":"Command/name=x","why":"no luck"}`+"\n")
 	for _, v := range []sequential.Verdict{sequential.Same, sequential.Faster} {
-		c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", v, 0.9)}, Options{})
+		c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", v, 0.9)}, Check{}, Options{})
 		if c.Verdict != CannotTell || !strings.Contains(c.Rows[0].Why, "failed 1 times with base") {
 			t.Errorf("%v: %v, %+v", v, c.Verdict, c.Rows)
 		}
 	}
 	base, head = turned(t, strings.Replace(turnsText, "goos: linux", "goos: linux\nhost: SIDE", 1))
-	if c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", sequential.Slower, 2)}, Options{}); c.Verdict != Apart {
+	if c := Rounds(base, head, []sequential.Finding{finding("Command/name=x total-ns", sequential.Slower, 2)}, Check{}, Options{}); c.Verdict != Apart {
 		t.Errorf("two hosts: %v", c.Verdict)
 	}
 }

@@ -148,16 +148,17 @@ func increase(ns float64) string { return strings.ReplaceAll(table.Increase(ns),
 
 // Trust says how far the comparison can be believed.
 func (c Comparison) Trust() string {
-	if c.Turns != "" {
-		return c.Turns
+	after := c.Turns
+	if after == "" {
+		after = c.Machine.words()
 	}
-	return "Trust: " + c.Check.words() + "; " + c.Machine.words() + "."
+	return "Trust: " + c.Check.words() + "; " + after + "."
 }
 
 // words are what the check found.
 func (c Check) words() string {
 	if c.Draws == 0 {
-		return "false alarms were not counted"
+		return "false alarms of this comparison cannot be counted, there are too few samples that both sides have"
 	}
 	return fmt.Sprintf("false alarms of this comparison %d of %d (at most %s)", c.Alarms, c.Draws, table.Percent(math.Ceil(1000*c.AtMost())/1000))
 }

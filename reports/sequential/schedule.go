@@ -7,6 +7,8 @@ type schedule struct {
 	planned int   // rounds
 	lookAt  []int // ascending; the last one is the plan
 	looked  []int // after how many rounds one did
+	// known are bounds by rounds, where several schedules are the same; nil: none is.
+	known map[int]float64
 }
 
 // add adds a look.
@@ -33,10 +35,16 @@ func (s *schedule) bound(rounds int, last bool, alpha float64) float64 {
 		all = float64(rounds)
 	}
 	s.looked = append(s.looked, rounds)
+	if b, ok := s.known[rounds]; ok {
+		return b
+	}
 	var times []float64
 	for _, at := range s.looked {
 		times = append(times, min(1, float64(at)/all))
 	}
 	list := bounds(slices.Compact(times), alpha, linear)
+	if s.known != nil {
+		s.known[rounds] = list[len(list)-1]
+	}
 	return list[len(list)-1]
 }

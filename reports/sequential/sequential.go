@@ -27,7 +27,8 @@
 // the floor and the band. Same: the interval is within the floor. What is found to be
 // slower, or faster, is measured once more, by itself, with rounds that the first
 // finding had no part in, and said only when those find it, too. So a false alarm
-// needs two errors.
+// needs two errors. How many these very rounds would have raised is counted, too
+// (draw.go).
 package sequential
 
 import (
@@ -197,6 +198,9 @@ func (j *Judge) limit(h *history) float64 { return max(j.floor, h.found.Noise) }
 // itself (p < 0.001), all of its interval is noise.
 func (h *history) band() {
 	h.found.Case = h.name
+	if h.found.Band.Rounds > 0 { // the A/A is over when the first case is looked at
+		return
+	}
 	h.found.Band = estimate(h.same, quantile(0.025))
 	b, plain := h.found.Band, estimate(h.same, quantile(0.0005))
 	h.found.Noise = math.Inf(1)
