@@ -77,10 +77,13 @@ func (pl *Plan) groups() ([]rootfs.Hierarchy, error) {
 		return nil, nil
 	}
 	if pl.goes && !pl.group.Empty() {
-		if pl.makeGroup == nil {
+		switch {
+		case pl.makeGroup != nil: // the child waits for what follows
+			if err := pl.makeGroup(); err != nil {
+				return nil, err
+			}
+		case pl.ahead == 0:
 			pl.grouped = pl.program.Wait("control group made")
-		} else if err := pl.makeGroup(); err != nil {
-			return nil, err
 		}
 		for _, file := range pl.group.Entrances() {
 			fd := program.Result(pl.program.Add(named("open control group", program.Open(file, unix.O_WRONLY))))

@@ -29,6 +29,7 @@ func TestOwnGroup(t *testing.T) {
 				b.Mounts = append(b.Mounts, specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "ro"}})
 				b.planned = planned
 				c := b.start()
+				must(t, c.WaitExec())
 				goes := !namespace && cgroup.DevicesAlone(b.Linux.Resources)
 				var plan strings.Builder
 				must(t, c.Plan().Print(&plan))

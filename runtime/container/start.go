@@ -167,6 +167,11 @@ func (c *Container) complete() error {
 		return nil
 	}
 	if c.whole {
+		if pl := c.plan; pl.goes && pl.group != nil && !pl.group.Empty() {
+			if err := c.makeGroup(); err != nil {
+				return err
+			}
+		}
 		c.process.Open(c.plan.ahead)
 		return nil
 	}
