@@ -116,14 +116,14 @@ func TestCellLength(t *testing.T) {
 		cell Cell
 		want time.Duration
 	}{
-		{Cell{Quota: 0.2}, 10 * time.Second}, // 100 periods, and 6 more, but no longer
-		{Cell{Quota: 1, Threads: 1}, 3600 * time.Millisecond},
-		{Cell{Quota: 1, Period: time.Millisecond, Threads: 1}, 2006 * time.Millisecond},
+		{Cell{Quota: 0.2}, 9 * time.Second}, // 100 periods, and 2 more, but no longer
+		{Cell{Quota: 1, Threads: 1}, 3200 * time.Millisecond},
+		{Cell{Quota: 1, Period: time.Millisecond, Threads: 1}, 2002 * time.Millisecond},
 	} {
 		if got := c.cell.length(m); got != c.want {
 			t.Errorf("%s: %v, not %v", c.cell.name(2), got, c.want)
 		}
-		if n := int64(c.want / c.cell.period()); c.want < 10*time.Second && edgeBudget(c.cell.bandwidth(m), n, true) > 0.0026 {
+		if n := int64(c.want / c.cell.period()); c.want < mostLength && edgeBudget(c.cell.bandwidth(m), n, true) > 0.0026 {
 			t.Errorf("%s: the budget is not small", c.cell.name(2))
 		}
 	}

@@ -25,7 +25,7 @@ func (b *Bench) CPUMax(e harness.Extent) []harness.Case {
 		if length == 0 {
 			length = c.length(m)
 		}
-		cases = append(cases, b.newCase(c.name(m.cpus), e, length+100*time.Millisecond, func(name string, g *ground) (func() ([]sample.Value, error), error) {
+		cases = append(cases, b.newCase(c.name(m.cpus), e, warmUp*c.period()+length+100*time.Millisecond, func(name string, g *ground) (func() ([]sample.Value, error), error) {
 			if err != nil {
 				return nil, err
 			}

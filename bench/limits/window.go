@@ -270,18 +270,20 @@ func mostInPeriod(all []edge, b bandwidth) (most, kept float64) {
 		}
 		most = max(most, float64(e.usage-before.usage)/may)
 		least := float64(e.usage - before.usage)
-		for _, later := range all[i+1 : min(len(all), i+1+repaid)] {
+		debt := int(math.Ceil(least/float64(b.quota))) - 1 // periods without any use that it takes to give it back
+		for _, later := range all[i+1 : min(len(all), i+1+max(repaid, debt))] {
 			had := float64(later.usage - before.usage)
 			least = min(least, had-float64(later.periods-e.periods)*float64(b.quota))
 		}
-		if i+1 < len(all) { // of the last period it is not known what it gives back
+		// Of the last ones it is not known what they give back.
+		if left := all[len(all)-1].periods - e.periods; left > 0 && left >= int64(debt) {
 			kept = max(kept, least/may)
 		}
 	}
 	return most, kept
 }
 
-// repaid is within how many periods a debt is given back.
+// repaid is within how many periods a debt is given back, if they are enough.
 const repaid = 4
 
 // part is a stretch of a window.

@@ -239,6 +239,8 @@ func TestMostInPeriod(t *testing.T) {
 		{"two periods", []edge{e(1, 0, true), e(3, 99*milli, true)}, 0, 0},
 		{"a debt", []edge{e(1, 0, true), e(2, 50*milli, true), e(3, 52*milli, true), e(4, 60*milli, true), e(5, 80*milli, true)}, 2, 20.0 / 25},
 		{"no debt", []edge{e(1, 0, true), e(2, 50*milli, true), e(3, 70*milli, true), e(4, 90*milli, true), e(5, 110*milli, true)}, 2, 2},
+		{"not yet", []edge{e(1, 0, true), e(2, 75*milli, true), e(3, 75*milli, true)}, 3, 0},
+		{"a large debt", []edge{e(1, 0, true), e(2, 125*milli, true), e(3, 125*milli, true), e(4, 125*milli, true), e(5, 125*milli, true), e(6, 125*milli, true), e(7, 125*milli, true), e(8, 145*milli, true)}, 5, 1},
 	} {
 		most, kept := mostInPeriod(c.edges, of20)
 		closeTo(t, c.name, most, c.most, 1e-9)

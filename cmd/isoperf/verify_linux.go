@@ -31,7 +31,7 @@ type verifiable struct {
 // verifiables is the table of them, in the order of the answer.
 func verifiables() []verifiable {
 	return []verifiable{
-		{"cpu.max", cpuMax, false},
+		{"cpu.max", (*enforce.Bench).CPUMax, false},
 		{"cpu.weight", (*enforce.Bench).CPUWeight, false},
 		{"cpuset.cpus", (*enforce.Bench).Cpuset, false},
 		{"memory.max", func(b *enforce.Bench, e harness.Extent) []harness.Case { return append(b.MemoryMax(e), b.OOM(e)...) }, false},
@@ -41,15 +41,10 @@ func verifiables() []verifiable {
 	}
 }
 
-// cpuMax are the CPU limits and, where there is time for it, what a request feels
-// under the first one that it can be measured at.
-func cpuMax(b *enforce.Bench, e harness.Extent) []harness.Case {
-	cases := b.CPUMax(e)
-	usual := func(c enforce.Cell) bool { return c.Quota == 0.2 && c.Period == 100*time.Millisecond }
-	if b.Window == 0 && slices.ContainsFunc(b.Cells, usual) {
-		cases = append(cases, b.Latency(e)[:1]...)
-	}
-	return cases
+// felt says whether what a request feels under 20 % is measured beside cpu.max:
+// where that is the limit that nobody had to ask for, and there is time for it.
+func (o verifyFlags) felt(limit string) bool {
+	return limit == "cpu.max" && !o.quick && !o.wide && len(o.quotas)+len(o.periods)+o.threads == 0
 }
 
 // everything is the word for all of them.
@@ -91,7 +86,7 @@ and say of each limit whether the kernel keeps it: accurate, within budget,
 inaccurate, or not judged, and why. Every sample is kept in a file. Limits:
 ` + strings.Join(verifiableNames(), ", ") + `, or
 all that the machine's version of control groups has; without a word cpu.max, of
-20 % and 100 %.
+20 % and 100 %, and what a request feels under the first.
 
 With --cgroup, --pid or --unit nothing is made and nothing is written: the
 counters of a group that is there already are read for a while, and those of

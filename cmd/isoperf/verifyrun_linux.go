@@ -42,6 +42,9 @@ func (v *verification) measure(wanted []verifiable, cells []enforce.Cell) error 
 	patterns := []string{"verify"}
 	for _, w := range wanted {
 		cases = append(cases, w.cases(bench, harness.Extent{Burst: 1})...)
+		if v.flags.felt(w.name) {
+			cases = append(cases, bench.Latency(harness.Extent{Burst: 1})[:1]...)
+		}
 		patterns = append(patterns, w.name)
 	}
 	if err := v.open("verify", patterns); err != nil {

@@ -98,6 +98,7 @@ func TestJudgeCPUMax(t *testing.T) {
 		{"does not saturate", case20, nil, withCPU(map[string]float64{"throttled-ratio": 0.9}), NotJudged, "did not reach the limit: it was held back in 90.00 % of the periods", ""},
 		{"starved", case20, nil, withCPU(map[string]float64{"throttled-ratio": 0.1, "error-ratio": -0.3, "others-ratio": 1.5}), NotJudged, "others used 150.00 % of a CPU", ""},
 		{"periods are longer than they say", case20, nil, withCPU(map[string]float64{"error-ratio": -0.03, "periods-error-ratio": 0}), NotJudged, "periods are not as long as they say", ""},
+		{"in debt when it began", case20, nil, withCPU(map[string]float64{"error-ratio": -0.5, "periods-error-ratio": -0.5, "burst-ratio": 2.5, "use-max-ratio": 3.78}), NotJudged, "ticks come late: in one period it used 378.00 % of the quota", "ticks come late here"},
 		{"high, then low", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.25}), NotJudged, "+25.0 % in a quarter", ""},
 		{"a quarter within its budget", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.03, "part-budget-ratio": 0.05}), Accurate, "", ""},
 		{"free", case200, nil, withCPU(free), NotJudged, "the limit was not reached", ""},

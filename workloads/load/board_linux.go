@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -97,6 +98,8 @@ func (b *Board) Close() error {
 }
 
 // Note adds an event, if there is room.
+//
+//go:nosplit
 func (b *Board) Note(e Event) {
 	if n := b.Noted.Add(1); n <= Events {
 		b.Log[n-1] = e
@@ -123,6 +126,8 @@ func (b *Board) AwaitGo() {
 }
 
 // Over says that the threads are to end.
+//
+//go:nosplit
 func (b *Board) Over() bool { return b.Stopped.Load() != 0 }
 
 // Clock is CLOCK_MONOTONIC without a system call: Go's own reading of it, from a
@@ -143,17 +148,23 @@ func NewClock() Clock {
 func (c Clock) Now() int64 { return c.mono + int64(time.Since(c.base)) }
 
 // Monotonic reads CLOCK_MONOTONIC by a system call.
+//
+//go:nosplit
 func Monotonic() int64 { return clockOf(unix.CLOCK_MONOTONIC) }
 
 // ThreadCPU is the CPU time that this thread has had, in nanoseconds.
+//
+//go:nosplit
 func ThreadCPU() int64 { return clockOf(unix.CLOCK_THREAD_CPUTIME_ID) }
 
 // clockOf reads a clock, raw: around each call that Go knows of, its monitor
 // thread wakes hundreds of times a second, in the group that is measured: 4 % of
 // a limit of 20 % of a CPU, on another CPU.
+//
+//go:nosplit
 func clockOf(id int32) int64 {
 	var ts unix.Timespec
-	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
 		panic(errno) // the kernel has had it since 2.6
 	}
 	return ts.Nano()
