@@ -56,8 +56,18 @@ func (m meter) read() (r reading, err error) {
 const apart = int64(time.Millisecond)
 
 // between reads what is between the ends: the container's link, and the
-// translator's CPU clock.
+// translator's CPU clock. Both go when the translator dies: then that is the error.
 func (w *world) between(r *reading) error {
+	err := w.count(r)
+	if err != nil {
+		if broken := w.linked(time.Second); broken != nil {
+			return broken
+		}
+	}
+	return err
+}
+
+func (w *world) count(r *reading) error {
 	link, err := w.route.device.netlink.LinkByName(w.route.deviceName)
 	if err != nil {
 		return fmt.Errorf("read the counters of link %q of the %s: %w", w.route.deviceName, w.route.device.name, err)
