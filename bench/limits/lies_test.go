@@ -115,7 +115,7 @@ func (s *scene) caught(meanwhile func(), reasons ...string) {
 	if j.Verdict != limits.Inaccurate && j.Verdict != limits.NotJudged {
 		s.t.Errorf("it is believed: %s %v", j.Verdict, j.Figures)
 	}
-	for _, r := range append(reasons, "the host took", "timer came late", "kept from running", "others used", "could be off by", "periods are not as long") {
+	for _, r := range append(reasons, "the host took", "timer came late", "kept from running", "others used", "could be off by", "periods are not as long", "ticks come late") {
 		if strings.Contains(j.Why, r) {
 			return
 		}

@@ -73,7 +73,7 @@ func (m *meter) read() (reading, error) {
 	after := m.now()
 	if err != nil {
 		if err == unix.ENODEV {
-			err = errors.Join(errVanished, err)
+			err = errVanished
 		}
 		return r, fmt.Errorf("read %q: %w", m.stat.Name(), err)
 	}

@@ -224,8 +224,11 @@ func onlyV2() bool {
 func parseShare(text string) (float64, error) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
+	switch {
+	case err != nil || math.IsNaN(v) || math.IsInf(v, 0):
 		return 0, fmt.Errorf("%q is no share; write it as 20%%", text)
+	case v <= 0:
+		return 0, fmt.Errorf("%q: it must be more than 0%%", text)
 	}
 	if !isPercent && v > 1 { // 20 may be 20 % or 20 CPUs
 		return 0, fmt.Errorf("%q is more than 1; write it as %s%% or %s%%", text, number, strconv.FormatFloat(100*v, 'f', -1, 64))

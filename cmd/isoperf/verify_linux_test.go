@@ -188,7 +188,7 @@ func TestVerify(t *testing.T) {
 // A signal ends the run: what was measured stays, every group goes.
 func TestVerifyInterrupted(t *testing.T) {
 	mayLimit(t)
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			cmd := verifyProcess(t, "verify", "--quick", "--trust-host", "--quota", "50%,100%", "--out", "r.txt", "--json", "j")
 			var text bytes.Buffer

@@ -109,7 +109,7 @@ func cpuReasons() []cpuReason {
 		}},
 		{Inaccurate, func(v map[string]float64, _ float64) string {
 			apart := v["children-ratio"]
-			return said(math.Abs(apart) > mostUnbooked, "the groups below were charged %+.1f %% against the group", 100*apart)
+			return said(math.Abs(apart) > max(mostUnbooked, v["budget-ratio"]), "the groups below were charged %+.1f %% against the group", 100*apart)
 		}},
 		{Inaccurate, func(v map[string]float64, most float64) string {
 			child, ok := v["child-most-ratio"]

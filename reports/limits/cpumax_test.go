@@ -155,7 +155,7 @@ func TestJudgeDoubts(t *testing.T) {
 	missing := &sample.File{NotMeasured: []sample.Note{{Case: case20, Why: "no permission"}}}
 	for why, f := range map[string]*sample.File{"a; b": f, "the file does not say what was checked": unchecked, "the group has vanished": failed, "no permission": missing} {
 		j := Judge(f, Options{})[0]
-		if j.Verdict != NotJudged || j.Why != why || j.Asked != "20 % / 100 ms" {
+		if j.Verdict != NotJudged || j.Why != why || j.Asked != "20 % / 100 ms" || (j.Got == "") != (why == "the group has vanished" || why == "no permission") || (j.Kernel == "") != (j.Got == "") {
 			t.Errorf("%+v", j)
 		}
 	}

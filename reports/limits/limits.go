@@ -159,7 +159,10 @@ func (r rule) one(f *sample.File, c *sample.Case, o Options) Judgement {
 			}
 		}
 	}
-	counted := medians(c, func(i int) bool { return n == 0 || len(doubts[i]) == 0 })
+	var counted map[string]float64 // nothing, where nothing was measured
+	if c.N() > 0 {
+		counted = medians(c, func(i int) bool { return n == 0 || len(doubts[i]) == 0 })
+	}
 	j := r.judge(c, counted, facts, o)
 	if r.each && n > 1 && (j.Verdict == Accurate || j.Verdict == Within) {
 		r.windows(&j, c, doubts, facts, o)

@@ -38,7 +38,7 @@ func (h *Host) Lineage(controller, group string) (Lineage, error) {
 		return Lineage{}, err
 	}
 	if !exists(dir + "/cgroup.procs") {
-		return Lineage{}, fmt.Errorf("find group %q in the hierarchy of %s: there is no %q", group, controller, dir)
+		return Lineage{}, fmt.Errorf("find group %q in the hierarchy of %s: there is no %q; /proc/PID/cgroup has the name of a process's group", group, controller, dir)
 	}
 	l := Lineage{V2: tree.v2}
 	for ; ; dir = filepath.Dir(dir) {
