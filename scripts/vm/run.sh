@@ -23,6 +23,7 @@ systemd. Without -p and a command: the tests of scripts/vm/suite, or suite-v1.
   -g GROUPS   v2 (default), v1, or hybrid: how systemd mounts control groups
   -s          short tests only (go test -short)
   -q          the short form of the suite, for every change: scripts/vm/suite-short
+  -i DIR      copy DIR to the directory in (inside: /isoperf/in)
   -o DIR      afterwards, copy what was left in the directory out (inside:
               /isoperf/out) to DIR, which must not exist yet
   -t SECONDS  the most that the machine may run (default 540)
@@ -41,13 +42,14 @@ The image (about 500 MiB) is cached in ${XDG_CACHE_HOME:-~/.cache}/isoperf/vm.
 USAGE
 }
 
-packages=() regex=. user=root groups=v2 copy='' form='' seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
-while getopts p:r:u:g:o:qst:m:a:vh option; do
+packages=() regex=. user=root groups=v2 given='' copy='' form='' seconds=540 memory=2048 accel=tcg,thread=multi verbose='' short=''
+while getopts p:r:u:g:i:o:qst:m:a:vh option; do
 	case $option in
 	p) packages+=("$OPTARG") ;;
 	r) regex=$OPTARG ;;
 	u) user=$OPTARG ;;
 	g) groups=$OPTARG ;;
+	i) given=$(realpath -e "$OPTARG") ;;
 	o) copy=$(realpath -m "$OPTARG") ;;
 	q) form=-short ;;
 	s) short=1 ;;
@@ -102,9 +104,10 @@ fi
 # The second disk: this tree with its programs and test binaries, and the job.
 export CGO_ENABLED=0 GOOS=linux GOARCH=amd64
 tree=$work/tree
-mkdir -p "$tree/bin" "$tree/out"
+mkdir -p "$tree/bin" "$tree/in" "$tree/out"
 { git ls-files -z -co --exclude-standard 2>/dev/null || find . -path ./bin -prune -o -type f -print0; } |
 	tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$tree"
+[[ -z $given ]] || cp -a "$given/." "$tree/in" || die "copy $given: see above"
 { go build -o "$tree/bin/" ./cmd/isoperf && go build -ldflags '-E isoperf/runtime/program/inherit.entry' -o "$tree/bin/" ./cmd/isorun; } || die "the programs do not compile"
 
 # add USER PACKAGE REGEX [FLAGS...] puts tests on the disk and into the job.
