@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"isoperf/runtime/capability"
+	"isoperf/runtime/container"
 	"isoperf/runtime/jsontext"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/rootfs"
@@ -71,19 +72,28 @@ func linuxFeatures(w *jsontext.Writer) {
 	seccompFeatures(w)
 	for _, f := range []struct {
 		name string
-		set  func(*specs.Spec)
+		on   bool
 	}{
-		{"apparmor", func(s *specs.Spec) { s.Process.ApparmorProfile = "unconfined" }},
-		{"selinux", func(s *specs.Spec) { s.Process.SelinuxLabel = "system_u:system_r:container_t:s0" }},
-		{"intelRdt", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "one"} }},
-		{"netDevices", func(s *specs.Spec) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {}} }},
+		{"apparmor", knows(func(s *specs.Spec) { s.Process.ApparmorProfile = "unconfined" })},
+		{"selinux", knows(func(s *specs.Spec) { s.Process.SelinuxLabel = "system_u:system_r:container_t:s0" }) &&
+			knows(func(s *specs.Spec) { s.Linux.MountLabel = "system_u:object_r:container_file_t:s0" })},
+		{"intelRdt", knows(func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "one"} })},
+		{"netDevices", knows(func(s *specs.Spec) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {}} })},
 	} {
 		w.Name(f.name)
 		w.Open('{')
 		w.Name("enabled")
-		w.Bool(knows(f.set))
+		w.Bool(f.on)
 		w.Close('}')
 	}
+	modes, words := container.MemoryPolicies()
+	w.Name("memoryPolicy")
+	w.Open('{')
+	w.Name("modes")
+	w.Strings(modes)
+	w.Name("flags")
+	w.Strings(words)
+	w.Close('}')
 	w.Name("mountExtensions")
 	w.Open('{')
 	w.Name("idmap")
@@ -175,13 +185,19 @@ func seccompFeatures(w *jsontext.Writer) {
 			flags = append(flags, string(f))
 		}
 	}
+	var supported []string // by the kernel, too
+	for _, f := range flags {
+		if seccomp.KernelTakes(specs.LinuxSeccompFlag(f)) {
+			supported = append(supported, f)
+		}
+	}
 	w.Open('{')
 	w.Name("enabled")
 	w.Bool(true)
 	for _, l := range []struct {
 		name string
 		list []string
-	}{{"actions", actions}, {"operators", operators}, {"archs", archs}, {"knownFlags", flags}, {"supportedFlags", flags}} {
+	}{{"actions", actions}, {"operators", operators}, {"archs", archs}, {"knownFlags", flags}, {"supportedFlags", supported}} {
 		w.Name(l.name)
 		w.Strings(l.list)
 	}

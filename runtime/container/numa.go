@@ -2,6 +2,7 @@ package container
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,24 @@ func memoryModes() map[specs.MemoryPolicyModeType]struct {
 	}
 }
 
+// memoryFlags are the flags of the modes.
+func memoryFlags() map[specs.MemoryPolicyFlagType]int {
+	return map[specs.MemoryPolicyFlagType]int{specs.MpolFNumaBalancing: 1 << 13, specs.MpolFRelativeNodes: 1 << 14, specs.MpolFStaticNodes: 1 << 15}
+}
+
+// MemoryPolicies are the modes and flags that linux.memoryPolicy can have, sorted.
+func MemoryPolicies() (modes, flags []string) {
+	for m := range memoryModes() {
+		modes = append(modes, string(m))
+	}
+	for f := range memoryFlags() {
+		flags = append(flags, string(f))
+	}
+	slices.Sort(modes)
+	slices.Sort(flags)
+	return modes, flags
+}
+
 // memoryPolicy is set_mempolicy(2), which a process keeps through execve.
 // MPOL_PREFERRED_MANY is of Linux 5.15, MPOL_WEIGHTED_INTERLEAVE of 6.9.
 func memoryPolicy(m *specs.LinuxMemoryPolicy) (program.Op, error) {
@@ -44,7 +63,7 @@ func memoryPolicy(m *specs.LinuxMemoryPolicy) (program.Op, error) {
 	}
 	bits := mode.number
 	for i, f := range m.Flags {
-		bit, ok := map[specs.MemoryPolicyFlagType]int{specs.MpolFNumaBalancing: 1 << 13, specs.MpolFRelativeNodes: 1 << 14, specs.MpolFStaticNodes: 1 << 15}[f]
+		bit, ok := memoryFlags()[f]
 		if !ok {
 			return program.Op{}, fmt.Errorf("linux.memoryPolicy.flags[%d]: %q is not supported", i, f)
 		}

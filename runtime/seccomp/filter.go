@@ -139,6 +139,21 @@ func filterFlags(names []specs.LinuxSeccompFlag) (uint32, error) {
 	return flags, nil
 }
 
+// KernelTakes says whether the kernel knows a flag, by its OCI name. It looks at
+// the flags before it misses the filter, with EFAULT; see seccomp(2). A flag that
+// only a listener gives a meaning is asked for with one.
+func KernelTakes(name specs.LinuxSeccompFlag) bool {
+	flags, err := filterFlags([]specs.LinuxSeccompFlag{name})
+	if err != nil {
+		return false
+	}
+	if flags&waitKillable != 0 {
+		flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(flags), 0)
+	return errno == unix.EFAULT
+}
+
 // waitKillable is SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
 const waitKillable = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 

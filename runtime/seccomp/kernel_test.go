@@ -270,3 +270,10 @@ func TestDefaultForbids(t *testing.T) {
 		}
 	})
 }
+
+// The kernel has a flag of Linux 4.14, and none that nobody knows.
+func TestKernelTakes(t *testing.T) {
+	if !seccomp.KernelTakes(specs.LinuxSeccompFlagLog) || seccomp.KernelTakes("SECCOMP_FILTER_FLAG_NOTHING") {
+		t.Errorf("LOG is taken: %v, and NOTHING: %v", seccomp.KernelTakes(specs.LinuxSeccompFlagLog), seccomp.KernelTakes("SECCOMP_FILTER_FLAG_NOTHING"))
+	}
+}
