@@ -52,6 +52,13 @@ func TestUpdate(t *testing.T) {
 	if now, err := os.ReadFile(l.root + "/life/resources.json"); err != nil || !bytes.Equal(now, text) {
 		t.Errorf("an update that failed changed what is kept to %q, %v", now, err)
 	}
+	// What the container was created with holds for what is updated later.
+	if err := os.WriteFile(file, []byte(`{"memory": {"checkBeforeUpdate": true}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.must("update", "--resources", file, "life")
+	l.fails("memory.checkBeforeUpdate is set", "update", "--memory", "4096", "life")
+	l.must("update", "--memory", "65M", "life")
 }
 
 // events prints until the container ends, and says when memory ran out.

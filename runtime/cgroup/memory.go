@@ -113,6 +113,27 @@ func memoryV2(r *specs.LinuxResources, w *writes) error {
 	return nil
 }
 
+// checkUse refuses a limit below what is in use, where memory.checkBeforeUpdate
+// wants that. Version 1's kernel refuses it by itself; that of version 2 takes it,
+// and kills.
+func (t *part) checkUse(m *specs.LinuxMemory) error {
+	if !t.tree.has(memory.name) || m == nil || m.CheckBeforeUpdate == nil || !*m.CheckBeforeUpdate || m.Limit == nil || *m.Limit <= 0 {
+		return nil
+	}
+	file := "memory.usage_in_bytes"
+	if t.tree.v2 {
+		file = "memory.current"
+	}
+	used, err := number(t.fd, file)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read %s, for memory.checkBeforeUpdate: %w", file, err)
+	case used > *m.Limit:
+		return refuse("memory.limit", "%d bytes are in use, more than %d, and memory.checkBeforeUpdate is set; give a higher limit", used, *m.Limit)
+	}
+	return nil
+}
+
 // memoryKey translates memory.max. memory.high, memory.low, memory.min and
 // memory.swap.max have no equal: version 1 does not slow down who is above a
 // limit, nor limit swap apart.

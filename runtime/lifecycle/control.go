@@ -48,7 +48,7 @@ func (r *Runtime) Update(id string, limits *specs.LinuxResources) error {
 		if err != nil {
 			return err
 		}
-		if err := g.Update(limits); err != nil {
+		if err := g.Update(checked(limits, sc.Linux.Resources)); err != nil {
 			return err
 		}
 		merged, err := spec.MergeResources(sc.Linux.Resources, limits)
@@ -57,6 +57,19 @@ func (r *Runtime) Update(id string, limits *specs.LinuxResources) error {
 		}
 		return c.entry.Write(state.ResourcesFile, append(spec.ResourcesText(merged), '\n'))
 	})
+}
+
+// checked has a new limit of memory compared with what is in use where the
+// container was created so, unless r itself says how: memory.checkBeforeUpdate
+// is about every later limit.
+func checked(r, before *specs.LinuxResources) *specs.LinuxResources {
+	if r.Memory == nil || r.Memory.CheckBeforeUpdate != nil || before == nil || before.Memory == nil {
+		return r
+	}
+	n, m := *r, *r.Memory
+	m.CheckBeforeUpdate = before.Memory.CheckBeforeUpdate
+	n.Memory = &m
+	return &n
 }
 
 // mentioned leaves out what is 0: it says nothing. Of the swap, 0 beside a limit
