@@ -55,9 +55,33 @@ func (c *Container) checkNames() error {
 			return fmt.Errorf("%s: it contains a NUL", f.field)
 		case twice:
 			return fmt.Errorf("%s: linux.sysctl sets it too, to %q; remove one of them", f.field, other)
+		case c.renamesOwn(f.field, f.name):
+			return fmt.Errorf("%s: the uts namespace in linux.namespaces is the runtime's own, so %q would become the host's: remove it, or the namespace's path", f.field, f.name)
 		}
 	}
 	return nil
+}
+
+// renamesOwn says whether a name of the container would be a new one of this
+// process's own uts namespace, which the container joins by its path. One that is
+// the same changes nothing. A path that cannot be looked at is the join's matter.
+func (c *Container) renamesOwn(field, name string) bool {
+	n, ok := c.Namespace(specs.UTSNamespace)
+	if !ok || n.Path == "" {
+		return false
+	}
+	var joined, own unix.Stat_t
+	if unix.Stat(n.Path, &joined) != nil || unix.Stat("/proc/self/ns/uts", &own) != nil || joined.Dev != own.Dev || joined.Ino != own.Ino {
+		return false
+	}
+	var now unix.Utsname
+	if unix.Uname(&now) != nil {
+		return true
+	}
+	if field == "hostname" {
+		return name != unix.ByteSliceToString(now.Nodename[:])
+	}
+	return name != unix.ByteSliceToString(now.Domainname[:])
 }
 
 func (c *Container) checkMounts() error {

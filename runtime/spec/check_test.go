@@ -65,6 +65,11 @@ func only(kinds ...specs.LinuxNamespaceType) func(*Container) {
 	return func(c *Container) { c.Linux.Namespaces = namespaces(kinds...) }
 }
 
+// ownNames joins the uts namespace that the test is in.
+func ownNames(c *Container) {
+	c.Linux.Namespaces = append(namespaces(specs.MountNamespace), specs.LinuxNamespace{Type: specs.UTSNamespace, Path: "/proc/self/ns/uts"})
+}
+
 // and does one thing after the other.
 func and(list ...func(*Container)) func(*Container) {
 	return func(c *Container) {
@@ -116,6 +121,7 @@ func TestCheckTakes(t *testing.T) {
 		},
 		"parameters":          sysctl("net.ipv4.ip_forward", "1", "kernel/shmmax", "2", "fs.mqueue.msg_max", "3", "kernel.sem", "4", "kernel.msgmax", "5", "kernel.hostname", "x"),
 		"names":               func(c *Container) { c.Hostname, c.Domainname = strings.Repeat("h", 64), "d" },
+		"the host's own name": and(ownNames, func(c *Container) { c.Hostname, _ = os.Hostname() }),
 		"a device":            devices(specs.LinuxDevice{Path: "/dev/x", Type: "b", Major: 4095, Minor: 1<<20 - 1, FileMode: ptr(os.FileMode(unix.S_IFBLK | 0o660)), UID: ptr(uint32(1))}),
 		"a device unbuffered": devices(specs.LinuxDevice{Path: "/dev/x", Type: "u", Major: 1, Minor: 3}),
 		"a FIFO with numbers": devices(specs.LinuxDevice{Path: "/dev/x", Type: "p", Major: -1, Minor: -1}),

@@ -148,6 +148,8 @@ var refusedOfLinux = []refused{
 
 	{`hostname: it needs a uts namespace, or it would be the host's`, and(only(specs.MountNamespace), func(c *Container) { c.Hostname = "h" })},
 	{`domainname: it needs a uts namespace, or it would be the host's`, and(only(specs.MountNamespace), func(c *Container) { c.Domainname = "h" })},
+	{`hostname: the uts namespace in linux.namespaces is the runtime's own, so "h" would become the host's: remove it, or the namespace's path`, and(ownNames, func(c *Container) { c.Hostname = "h" })},
+	{`domainname: the uts namespace in linux.namespaces is the runtime's own, so "h" would become the host's: remove it, or the namespace's path`, and(ownNames, func(c *Container) { c.Domainname = "h" })},
 	{`hostname: it has 65 bytes, the most is 64`, func(c *Container) { c.Hostname = strings.Repeat("h", 65) }},
 	{`domainname: it contains a NUL`, func(c *Container) { c.Domainname = "a\x00" }},
 	{`hostname: linux.sysctl sets it too, to "b"; remove one of them`, and(sysctl("kernel.hostname", "b"), func(c *Container) { c.Hostname = "a" })},
