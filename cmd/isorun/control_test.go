@@ -36,12 +36,26 @@ func TestPause(t *testing.T) {
 	}
 	l.fails("container not running", "pause", "life")
 	l.fails("not stopped: paused", "delete", "life")
+	l.fails("cannot exec in a paused container", "exec", "life", "/busybox", "true")
 	before := l.must("events", "--stats", "life")
 	time.Sleep(50 * time.Millisecond)
 	if used, now := cpuUsed(t, before), cpuUsed(t, l.must("events", "--stats", "life")); used != now {
 		t.Errorf("it has used %d ns, and then %d: it does not stand still", used, now)
 	}
+	waiting := exec.Command(l.isorun, "--root", l.root, "exec", "--ignore-paused", "life", "/busybox", "true")
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); len(l.processes()) < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("nothing enters it")
+			break
+		}
+	}
 	l.must("resume", "life")
+	if err := waiting.Wait(); err != nil {
+		t.Errorf("what entered it while it was paused ended with %v", err)
+	}
 	l.fails("container not paused", "resume", "life")
 	if s := l.state(); s.Status != "running" {
 		t.Errorf("it is %s", s.Status)
@@ -73,6 +87,15 @@ func cpuUsed(t *testing.T, line string) uint64 {
 	return e.Data.CPU.Usage.Total
 }
 
+// processes are those of the container.
+func (l *lives) processes() (pids []int) {
+	l.t.Helper()
+	if err := json.Unmarshal([]byte(l.must("ps", "--format", "json", "life")), &pids); err != nil {
+		l.t.Fatal(err)
+	}
+	return pids
+}
+
 func TestProcesses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // see TestPause
@@ -84,9 +107,7 @@ func TestProcesses(t *testing.T) {
 	l.must("start", "life")
 	var pids []int
 	for end := time.Now().Add(5 * time.Second); len(pids) < 3 && time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if err := json.Unmarshal([]byte(l.must("ps", "--format", "json", "life")), &pids); err != nil {
-			t.Fatal(err)
-		}
+		pids = l.processes()
 	}
 	if len(pids) != 3 || !slices.Contains(pids, l.state().Pid) {
 		t.Fatalf("the processes are %v, want a shell and two others", pids)
@@ -183,12 +204,30 @@ func TestFeatures(t *testing.T) {
 		on            *bool
 	}{
 		{`"cwd"`, `"apparmorProfile": "unconfined"`, f.Linux.Apparmor.Enabled},
-		{`"cwd"`, `"selinuxLabel": "a:b:c:s0"`, f.Linux.Selinux.Enabled},
+		{`"namespaces"`, `"mountLabel": "a:b:c:s0"`, f.Linux.Selinux.Enabled}, // labels of processes are not all
 		{`"namespaces"`, `"intelRdt": {"closID": "one"}`, f.Linux.IntelRdt.Enabled},
 	} {
 		if no := refused(c.before, c.field); c.on == nil || no == *c.on {
-			t.Errorf("%s is refused: %v, and features has %v", c.field, no, c.on)
+			t.Errorf("%s is refused: %v, and features has the same", c.field, no)
 		}
+	}
+	if len(f.Linux.MemoryPolicy.Modes) == 0 {
+		t.Error("features has no memory policies")
+	}
+	for _, mode := range append(f.Linux.MemoryPolicy.Modes, "MPOL_NOTHING") {
+		nodes := map[bool]string{true: "", false: "0"}[mode == "MPOL_DEFAULT" || mode == "MPOL_LOCAL"]
+		no := refused(`"namespaces"`, fmt.Sprintf(`"memoryPolicy": {"mode": %q, "nodes": %q}`, mode, nodes))
+		if no == slices.Contains(f.Linux.MemoryPolicy.Modes, mode) {
+			t.Errorf("memory policy %s is refused: %v", mode, no)
+		}
+	}
+	for _, flag := range f.Linux.Seccomp.SupportedFlags {
+		if !slices.Contains(f.Linux.Seccomp.KnownFlags, flag) {
+			t.Errorf("features has %s among the flags that the kernel takes, and not among those that are known", flag)
+		}
+	}
+	if len(f.Linux.Seccomp.SupportedFlags) == 0 {
+		t.Error("features has no flags of seccomp that the kernel takes, and Linux 4.14 takes some")
 	}
 }
 

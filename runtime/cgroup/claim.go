@@ -2,6 +2,8 @@ package cgroup
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -71,15 +73,39 @@ func (t *part) claim() error {
 }
 
 // stands says whether who comes into the group stands still: it is frozen, or one
-// above it.
+// above it. A group that is made below a frozen one is frozen from the beginning.
 func (t *part) stands() bool {
-	if text, err := readText(t.fd, "cgroup.freeze"); err == nil && text == "1" {
-		return true
+	if t.tree.v2 {
+		events, err := readFile(t.fd, "cgroup.events")
+		return err == nil && strings.Contains(string(events), "frozen 1")
 	}
-	events, err := readFile(t.fd, "cgroup.events")
-	if err == nil && strings.Contains(string(events), "frozen 1") {
-		return true
+	if !t.tree.has(freezer.name) {
+		return false
 	}
 	text, err := readText(t.fd, "freezer.state")
 	return err == nil && text != "THAWED"
 }
+
+// checkAbove refuses a new group whose processes would stand still before they
+// have begun, and their launcher with them: one above it is frozen.
+func (t *part) checkAbove() error {
+	if !t.stands() {
+		return nil
+	}
+	file := "freezer.self_freezing"
+	if t.tree.v2 {
+		file = "cgroup.freeze"
+	}
+	above := filepath.Dir(t.dir)
+	for dir := above; strings.HasPrefix(dir, t.tree.mount+"/"); dir = filepath.Dir(dir) {
+		if text, err := readText(unix.AT_FDCWD, dir+"/"+file); err == nil && text == "1" {
+			above = dir
+			break
+		}
+	}
+	return fmt.Errorf("%w: the group %q above it is frozen, and the container would be before it begins: thaw that one, or choose another path", unix.EBUSY, above)
+}
+
+// Stands says whether who comes into the group stands still, since it is frozen or
+// one above it.
+func (g *Group) Stands() bool { return slices.ContainsFunc(g.parts, (*part).stands) }

@@ -85,10 +85,14 @@ func (g *Group) make(t *part) error {
 	if t.fd, err = openat(unix.AT_FDCWD, t.dir, dirFlags); err != nil {
 		return fmt.Errorf("open %q: %w", t.dir, err)
 	}
-	if !slices.Contains(t.made, t.dir) {
-		if err := t.claim(); err != nil {
-			return err
-		}
+	switch {
+	case !slices.Contains(t.made, t.dir):
+		err = t.claim()
+	case t.elsewhere: // what is above it is not above this process, which runs
+		err = t.checkAbove()
+	}
+	if err != nil {
+		return err
 	}
 	if len(t.filter) > 0 {
 		start := program.Now()
@@ -328,14 +332,8 @@ func (g *Group) Update(r *specs.LinuxResources) error {
 // memory and swap, the quota by the period), and which has to go first depends
 // on the old values: one that is refused is tried again after the others.
 func (g *Group) update(t *part, q *request, r *specs.LinuxResources) error {
-	if m := r.Memory; m != nil && m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && m.Limit != nil && *m.Limit > 0 {
-		file := "memory.usage_in_bytes"
-		if t.tree.v2 {
-			file = "memory.current"
-		}
-		if used, err := number(t.fd, file); err == nil && used > *m.Limit {
-			return refuse("memory.limit", "%d bytes are in use, more than %d, and memory.checkBeforeUpdate is set", used, *m.Limit)
-		}
+	if err := t.checkUse(r.Memory); err != nil {
+		return err
 	}
 	for _, c := range q.enable {
 		if slices.Contains(t.enabled, c) {

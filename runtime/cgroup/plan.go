@@ -67,6 +67,8 @@ type part struct {
 	enabled []string // version 2: the controllers of the group
 	spare   []string // and those that it may get, and need not
 	chosen  bool     // the path is the user's, where a group may be already
+	// elsewhere says that the group need not be below this process's own.
+	elsewhere bool
 
 	fd   int // of dir
 	prog int // the device program, or -1
@@ -240,6 +242,7 @@ func checkPath(path string) error {
 func (p *Plan) add(q *request, top, dir, parent string) error {
 	t := &part{tree: q.tree, dir: dir, writes: q.writes.list, filter: q.writes.filter, late: q.late, enabled: q.enable, spare: q.spare, fd: -1, prog: -1}
 	t.chosen = p.options.Path != ""
+	t.elsewhere = t.chosen || p.options.Parent != ""
 	var cpus, mems string // the nearest that are set, for version 1's cpuset
 	for _, level := range levels(top, dir) {
 		// A name of our own is taken to be new; if it is not, mkdir says so.

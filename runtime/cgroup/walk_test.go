@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func TestDeep(t *testing.T) {
 }
 
 // An existing group is taken when nobody else has anything in it, and it does not
-// stand still.
+// stand still. Below one that does, none is made.
 func TestClaim(t *testing.T) {
 	eachVersion(t, func(t *testing.T, h *Host) {
 		o := Options{ID: "x", Path: testPath("claim"), Always: true}
@@ -71,7 +72,7 @@ func TestClaim(t *testing.T) {
 		if err := os.MkdirAll(child, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		refused := func(text string) {
+		refused := func(o Options, text string) {
 			t.Helper()
 			p, err := h.Plan(o) // which looks for what is there
 			if err != nil {
@@ -84,7 +85,7 @@ func TestClaim(t *testing.T) {
 				}
 			}
 		}
-		refused("groups below it")
+		refused(o, "groups below it")
 		if err := os.Remove(child); err != nil {
 			t.Fatalf("the child was removed: %v", err)
 		}
@@ -95,7 +96,13 @@ func TestClaim(t *testing.T) {
 		if err := writeFile(unix.AT_FDCWD, file, on); err != nil {
 			t.Fatal(err)
 		}
-		refused("frozen")
+		refused(o, "it is frozen")
+		below := o
+		below.Path += "/new/below"
+		refused(below, fmt.Sprintf("the group %q above it is frozen", dir))
+		if exists(dir + "/new") {
+			t.Error("a refused group is left")
+		}
 		if err := writeFile(unix.AT_FDCWD, file, off); err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func (r *Runtime) Exec(o ExecOptions) (_ *Execution, err error) {
 	case s == Stopped || s == Creating:
 		return nil, fmt.Errorf("cannot exec in a %s container", s)
 	case s == Paused && !o.IgnorePaused:
-		return nil, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+		return nil, errPaused
 	}
 	e := &Execution{exec: o, pidfd: -1, console: -1}
 	defer func() {
@@ -77,8 +77,14 @@ func (r *Runtime) Exec(o ExecOptions) (_ *Execution, err error) {
 	if entered.Group, err = c.join(o.Cgroups); err != nil {
 		return nil, err
 	}
+	if !o.IgnorePaused && entered.Group != nil && entered.Group.Stands() {
+		return nil, fmt.Errorf("%w: a control group above the container's is frozen", errPaused)
+	}
 	return e, e.plan(c)
 }
+
+// errPaused is in runc's words.
+var errPaused = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
 
 // join opens the control groups; nil: the container has none.
 func (c *Container) join(list []string) (*cgroup.Group, error) {
