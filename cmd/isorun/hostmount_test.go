@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,5 +70,41 @@ func TestHostMounts(t *testing.T) {
 	l.fails("/nothing", "create", "life")
 	if n := hostMounts(t, l.dir); n != 1 {
 		t.Errorf("there are %d mounts after one that could not be created, want 1", n)
+	}
+}
+
+// What a killed run leaves on the host, the next one removes.
+func TestHostMountsKilled(t *testing.T) {
+	l := newLives(t)
+	if os.Geteuid() != 0 {
+		t.Log("an ordinary user cannot mount on the host")
+		return
+	}
+	l.write(`{"type": "pid"}`, "echo up; while :; do /busybox sleep 0.01; done")
+	cmd := exec.Command(l.isorun, "run", "-b", l.dir, "killed")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "up\n" {
+		t.Errorf("it prints %q, %v", line, err)
+	}
+	// One that lives keeps its own.
+	other := newLives(t)
+	other.write(`{"type": "pid"}, {"type": "mount"}`, "true")
+	other.must("run", "other")
+	if n := hostMounts(t, l.dir); n == 0 {
+		t.Error("there are no mounts while it lives")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	other.must("run", "other")
+	if n := hostMounts(t, l.dir); n != 0 {
+		t.Errorf("there are %d mounts after the next run, want none", n)
 	}
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -41,7 +42,7 @@ type Options struct {
 	// Parent is a delegated control group; see cgroup.Options.
 	Parent string
 	// Record is a directory for what a killed runtime leaves; see
-	// cgroup.Options.
+	// cgroup.Options, and rootfs.RecordHost. Empty: none is kept.
 	Record string
 	// Texts are small files that the container gets; see rootfs.Options.
 	Texts []rootfs.Text
@@ -185,12 +186,15 @@ func (pl *Plan) Before() uint64 { return pl.before }
 func (pl *Plan) Warnings() []string { return pl.warnings }
 
 // Sweep removes the control groups that killed runtimes left, where the
-// container uses any itself; it returns what it removed.
-func (pl *Plan) Sweep() ([]string, error) {
-	if pl.host == nil {
-		return nil, nil
+// container uses any itself, and their mounts on the host; it returns the groups.
+func (pl *Plan) Sweep() (groups []string, err error) {
+	if pl.host != nil {
+		groups, err = cgroup.Sweep(pl.host, pl.options.Record)
 	}
-	return cgroup.Sweep(pl.host, pl.options.Record)
+	if pl.options.Record != "" {
+		err = errors.Join(err, rootfs.SweepHost(pl.options.Record))
+	}
+	return groups, err
 }
 
 // Program is the child's part.

@@ -143,7 +143,10 @@ func (c *Container) unmount() error {
 	if c.plan.before == 0 {
 		return nil
 	}
-	return rootfs.Unmount(c.plan.spec.RootPath(), c.plan.before)
+	err := rootfs.Unmount(c.plan.spec.RootPath(), c.plan.before)
+	err = errors.Join(err, c.record.Close(err == nil))
+	c.record = nil
+	return err
 }
 
 // Events are the launcher's steps, complete after Wait.

@@ -16,6 +16,7 @@ import (
 	"isoperf/runtime/network/device"
 	"isoperf/runtime/program"
 	"isoperf/runtime/program/inherit"
+	"isoperf/runtime/rootfs"
 	"isoperf/runtime/spec"
 )
 
@@ -28,10 +29,11 @@ type Connect func(ctx context.Context, pid, user, net int) error
 type Container struct {
 	plan       *Plan
 	process    *program.Process
-	whole      bool          // the program was complete when the child was made
-	group      *cgroup.Group // nil: none
-	commandPid int           // then: the command
-	command    int           // the command's pidfd, when there is an init before it; 0: it is the process itself
+	whole      bool               // the program was complete when the child was made
+	group      *cgroup.Group      // nil: none
+	record     *rootfs.HostRecord // of mounts on the host; nil: none
+	commandPid int                // then: the command
+	command    int                // the command's pidfd, when there is an init before it; 0: it is the process itself
 	events     []Event
 	listened   bool  // the listener of the seccomp filter was told
 	deaf       error // why it could not be
@@ -95,20 +97,31 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 			pl.program.Cgroup = c.group.FD()
 		}
 	}
-	if err := c.launch(); err != nil {
+	err := c.recordMounts()
+	if err == nil {
+		err = c.launch()
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.unmount(), c.removeGroup())
 	}
 	if pl.options.Spare {
 		program.TakeSpare(0) // it may not have been asked for any
 	}
-	err := c.complete()
-	if err == nil {
+	if err = c.complete(); err == nil {
 		err = c.guide(ctx, connect)
 	}
 	if err != nil {
 		return nil, c.Abort(err)
 	}
 	return c, nil
+}
+
+// recordMounts leaves a record of the mounts that will be the host's, for Sweep.
+func (c *Container) recordMounts() (err error) {
+	if c.plan.before != 0 && c.plan.options.Record != "" {
+		c.record, err = rootfs.RecordHost(c.plan.options.Record, c.plan.spec.RootPath(), c.plan.before)
+	}
+	return err
 }
 
 // launch clones the child, inside its control groups.

@@ -1,7 +1,11 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,4 +36,126 @@ func Unmount(root string, before uint64) error {
 		return fmt.Errorf("unmount %q: %w", root, err)
 	}
 	return nil
+}
+
+// HostRecord tells later processes of mounts on the host, which outlive a runtime
+// that is killed. Its file is locked for as long as the runtime lives.
+type HostRecord struct {
+	file *os.File
+	name string
+}
+
+// hostRecords is the directory of the records, below that for all records.
+const hostRecords = "mounts"
+
+// RecordHost leaves a record in a directory of what Unmount would have to be told.
+// It is complete and locked when it gets its name.
+func RecordHost(dir, root string, before uint64) (_ *HostRecord, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("record the mounts of %q: %w; give the container a mount namespace, or run as root", root, err)
+		}
+	}()
+	own, err := ownMounts()
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, hostRecords)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(dir, os.O_RDWR|unix.O_TMPFILE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	r := &HostRecord{file: f, name: filepath.Join(dir, strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(before, 10))}
+	fd := int(f.Fd())
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d %d %q\n", own, before, root)
+	}
+	if err == nil {
+		_ = os.Remove(r.name) // of a process that had this number
+		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, r.name, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close removes the record when the mounts are gone, and leaves it to SweepHost
+// otherwise. A nil one is none.
+func (r *HostRecord) Close(gone bool) (err error) {
+	if r == nil {
+		return nil
+	}
+	if gone {
+		err = os.Remove(r.name)
+	}
+	return errors.Join(err, r.file.Close())
+}
+
+// SweepHost removes the mounts on the host whose runtime was killed, as far as the
+// records in a directory tell of them. Those of other mount namespaces it leaves.
+func SweepHost(dir string) error {
+	dir = filepath.Join(dir, hostRecords)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) { // there is none of this user's
+		return nil
+	}
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	own, err := ownMounts()
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		name := filepath.Join(dir, e.Name())
+		if serr := sweepRecord(name, own); serr != nil {
+			err = errors.Join(err, fmt.Errorf("remove what the record %q tells of: %w", name, serr))
+		}
+	}
+	return err
+}
+
+func sweepRecord(name string, own uint64) error {
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil // its runtime lives
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 { // another sweep was here
+		return err
+	}
+	var where, before uint64
+	var root string
+	if _, err := fmt.Fscanf(f, "%d %d %q\n", &where, &before, &root); err != nil {
+		return fmt.Errorf("read it: %w; unmount what is there, and remove the file", err)
+	}
+	if where != own {
+		return nil
+	}
+	if err := Unmount(root, before); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Remove(name)
+}
+
+// ownMounts is the number of this process's mount namespace.
+func ownMounts() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/mnt", &st); err != nil {
+		return 0, fmt.Errorf("find this process's mount namespace: %w; mount /proc", err)
+	}
+	return st.Ino, nil
 }
