@@ -65,15 +65,21 @@ test-vm: ## tests on an emulated machine with cgroup v2 and systemd, then with v
 test-oci: build ## the OCI's validation suite, isorun beside runc; scripts/oci/README.md has what fails, and why
 	scripts/oci/suite
 
+test-oci-vm: ## the same in the emulated machine with cgroup v2 alone (scripts/vm), with its runc; half an hour
+	scripts/setup vm
+	scripts/oci/suite -m -v
+
 test-engines: build ## podman, rootful and rootless, and containerd with isorun as their runtime
 	scripts/oci/engines
 
 fuzz: ## every fuzz target, each for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
-test-long: build ## the hours: 20,000 containers with kills, the suite, engines, and fuzzing of 10 minutes each
+test-long: build ## the hours: 20,000 containers with kills, the suite here and with cgroup v2, engines, and fuzzing of 10 minutes each
 	ISOPERF_SOAK=20000 go test -count=1 -timeout 60m -v -run TestSoak ./cmd/isorun
 	scripts/oci/suite
+	scripts/setup vm
+	scripts/oci/suite -m -v
 	scripts/oci/engines
 	scripts/fuzz 10m
 
@@ -94,4 +100,4 @@ install: build ## binaries, man pages and shell completion under PREFIX
 	bin/isoperf completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isoperf
 	bin/isoperf completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isoperf.fish
 
-.PHONY: help build bench test lint manifests yardstick bench-start bench-oci agree agree-network test-arm64 test-vm test-oci test-engines fuzz test-long results results-vm clean install
+.PHONY: help build bench test lint manifests yardstick bench-start bench-oci agree agree-network test-arm64 test-vm test-oci test-oci-vm test-engines fuzz test-long results results-vm clean install

@@ -1,7 +1,10 @@
 # Judges what the tests said: judge.awk README.md SEEN. The first has a table of
 # what fails, and why:
 #
-#	| `test` | groups | ok / not ok of the first runtime | of the second | why |
+#	| `test`, … | groups | ok / not ok of the first runtime | of the second | why |
+#
+# where groups are v1, v2 or both, "v1 v2", and several tests that say the same
+# share a line.
 #
 # The second has a line for each test: test, ok, not ok and exit status of the
 # first, the same of the second. To exit with an error is one failure more; a test
@@ -29,7 +32,10 @@ function among(result, list,    word, n, i) {
 BEGIN { FS = "|"; split(names, name, " "); printf "%-32s %14s %14s  verdict\n", "ok / not ok", name[1], name[2] }
 
 FNR == NR {
-	if (/^\| `/ && cell($3) == groups) { test = cell($2); first[test] = cell($4); second[test] = cell($5); why[test] = cell($6) }
+	if (/^\| `/ && index(" " cell($3) " ", " " groups " ")) {
+		tests = split($2, list, ",")
+		for (i = 1; i <= tests; i++) { test = cell(list[i]); first[test] = cell($4); second[test] = cell($5); why[test] = cell($6) }
+	}
 	next
 }
 
