@@ -10,13 +10,14 @@ import (
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/idmap"
 	"isoperf/runtime/network"
+	"isoperf/runtime/rootfs"
 	"isoperf/runtime/rootfs/unpack"
 	"isoperf/runtime/spec/command"
 )
 
 // sweepAll removes what killed runtimes have left, and prints a line for each
-// thing: control groups with the processes in them, the parts of networks, and
-// trees that were being unpacked. What belongs to a runtime that lives stays.
+// thing: control groups with the processes in them, mounts on the host, the parts
+// of networks, and trees that were being unpacked. What belongs to a runtime that lives stays.
 func (c *cli) sweepAll() error {
 	var failed []error
 	count := 0
@@ -25,6 +26,7 @@ func (c *cli) sweepAll() error {
 		sweep func() ([]string, error)
 	}{
 		{"control group ", sweepGroups},
+		{"mounts in ", func() ([]string, error) { return rootfs.SweepHost(recordDir()) }},
 		{"", func() ([]string, error) { return network.Sweep(recordDir()) }},
 		{"half-unpacked root ", sweepCache},
 	} {

@@ -48,6 +48,11 @@
 // all is mounted, before the pivot, and just before execve (package hook). Each has
 // gates of its own, which containers without do not have.
 //
+// Mounts of a container without a mount namespace are the host's, and outlive a
+// launcher that is killed: it leaves a record of them, by which the Sweep of the
+// next one removes them (rootfs.RecordHost). A container that is kept has them in
+// its state instead.
+//
 // One more process can enter a container that there is; see Entered.
 //
 // # What a memory limit counts

@@ -192,7 +192,8 @@ func (pl *Plan) Sweep() (groups []string, err error) {
 		groups, err = cgroup.Sweep(pl.host, pl.options.Record)
 	}
 	if pl.options.Record != "" {
-		err = errors.Join(err, rootfs.SweepHost(pl.options.Record))
+		_, merr := rootfs.SweepHost(pl.options.Record)
+		err = errors.Join(err, merr)
 	}
 	return groups, err
 }

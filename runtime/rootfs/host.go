@@ -99,56 +99,67 @@ func (r *HostRecord) Close(gone bool) (err error) {
 
 // SweepHost removes the mounts on the host whose runtime was killed, as far as the
 // records in a directory tell of them. Those of other mount namespaces it leaves.
-func SweepHost(dir string) error {
+// It returns the roots that they were in.
+func SweepHost(dir string) (roots []string, err error) {
 	dir = filepath.Join(dir, hostRecords)
 	list, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) { // there is none of this user's
-		return nil
+		return nil, nil
 	}
 	if err != nil || len(list) == 0 {
-		return err
+		return nil, err
 	}
 	own, err := ownMounts()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range list {
 		name := filepath.Join(dir, e.Name())
-		if serr := sweepRecord(name, own); serr != nil {
+		root, serr := sweepRecord(name, own)
+		if serr != nil {
 			err = errors.Join(err, fmt.Errorf("remove what the record %q tells of: %w", name, serr))
+		} else if root != "" {
+			roots = append(roots, root)
 		}
 	}
-	return err
+	return roots, err
 }
 
-func sweepRecord(name string, own uint64) error {
+// sweepRecord does what one record asks for; root is empty where there was nothing
+// to do.
+func sweepRecord(name string, own uint64) (root string, err error) {
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return nil // its runtime lives
+		return "", nil // its runtime lives
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 { // another sweep was here
-		return err
+		return "", err
 	}
 	var where, before uint64
-	var root string
 	if _, err := fmt.Fscanf(f, "%d %d %q\n", &where, &before, &root); err != nil {
-		return fmt.Errorf("read it: %w; unmount what is there, and remove the file", err)
+		return "", fmt.Errorf("read it: %w; unmount what is there, and remove the file", err)
 	}
 	if where != own {
-		return nil
+		return "", nil
 	}
-	if err := Unmount(root, before); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	switch now, err := MountID(root); {
+	case errors.Is(err, os.ErrNotExist) || err == nil && now == before: // it was killed before it mounted
+		return "", os.Remove(name)
+	case err != nil:
+		return "", err
 	}
-	return os.Remove(name)
+	if err := Unmount(root, before); err != nil {
+		return "", err
+	}
+	return root, os.Remove(name)
 }
 
 // ownMounts is the number of this process's mount namespace.
