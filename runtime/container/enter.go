@@ -214,10 +214,10 @@ func (pl *Plan) labels() {
 		if unix.Access(file, unix.F_OK) != nil {
 			file = "/proc/self/attr/exec"
 		}
-		write("AppArmor profile", file, "exec "+process.ApparmorProfile)
+		write("process.apparmorProfile", file, "exec "+process.ApparmorProfile)
 	}
 	if process.SelinuxLabel != "" {
-		write("SELinux label", "/proc/self/attr/exec", process.SelinuxLabel)
+		write("process.selinuxLabel", "/proc/self/attr/exec", process.SelinuxLabel)
 		write("SELinux label of keys", "/proc/self/attr/keycreate", process.SelinuxLabel)
 	}
 }

@@ -94,6 +94,8 @@ func opHint(op Op, errno syscall.Errno) string {
 		return "it is not a program for this machine, and has no #! line"
 	case op.Name == enterStub && errno == unix.EACCES:
 		return "executing a memfd is refused: see vm.memfd_noexec"
+	case op.Name == "process.apparmorProfile" && errno == unix.ENOENT:
+		return "the kernel has no profile of that name: load it (apparmor_parser), or remove the field"
 	case errno == unix.ENOSPC && op.Call == unix.SYS_UNSHARE:
 		return "a limit on namespaces is reached: see /proc/sys/user/max_*_namespaces"
 	case errno == unix.EPERM && (op.Call == unix.SYS_UNSHARE || op.Call == unix.SYS_SETNS || op.Call == unix.SYS_MOUNT):
