@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"isoperf/runtime/cgroup/systemd"
+	"isoperf/runtime/cgroup"
 )
 
 // scope has systemd delegate a scope to make groups in. Root's is held by a
@@ -27,7 +27,7 @@ func (g *ground) scope(ctx context.Context) error {
 	}
 	if !inside {
 		var stop func() error
-		if dir, stop, err = systemd.Scope(ctx, name, os.Getpid()); err != nil {
+		if dir, stop, err = cgroup.Delegate(ctx, name, os.Getpid()); err != nil {
 			return fmt.Errorf("ask systemd for a scope: %w", err)
 		}
 		g.onClose(stop)

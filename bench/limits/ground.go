@@ -71,7 +71,7 @@ func (g *ground) delegate(ctx context.Context) error {
 		launcher.Close()
 		return err
 	}
-	dir, stop, err := systemd.Scope(ctx, fmt.Sprintf("isoperf-limits-%d", os.Getpid()), holder.Pid())
+	dir, stop, err := cgroup.Delegate(ctx, fmt.Sprintf("isoperf-limits-%d", os.Getpid()), holder.Pid())
 	if err != nil {
 		return errors.Join(fmt.Errorf("ask systemd for a scope: %w", err), end())
 	}

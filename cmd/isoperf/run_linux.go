@@ -270,7 +270,7 @@ func delegated(ctx context.Context, f *runFlags, o *foreground.Options) (end fun
 	if scoped, err := f.scoped(); err != nil || !scoped {
 		return none, err
 	}
-	dir, end, err := systemd.Scope(ctx, f.scope(), os.Getpid())
+	dir, end, err := cgroup.Delegate(ctx, f.scope(), os.Getpid())
 	if err != nil && os.Geteuid() == 0 {
 		o.Warn(fmt.Sprintf("%v; the limits hold until systemd reloads (systemctl daemon-reload)", err))
 		return none, nil

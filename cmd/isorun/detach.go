@@ -16,10 +16,8 @@ type detached struct {
 }
 
 // foreground refuses what only a container in the background has.
-func (d *detached) foreground(g *globals) error {
+func (d *detached) foreground() error {
 	switch {
-	case g.systemd:
-		return errors.New("--systemd-cgroup: a container in the foreground has no scope of systemd's: leave it out, or create and start it")
 	case d.options.PidFile != "":
 		return errors.New("--pid-file: a container in the foreground is signalled through its isorun, and ends with it: give --detach, too, or leave it out")
 	case d.options.ConsoleSocket != "":

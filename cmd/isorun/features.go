@@ -63,7 +63,7 @@ func linuxFeatures(w *jsontext.Writer) {
 	for _, f := range []struct {
 		name string
 		on   bool
-	}{{"v1", true}, {"v2", true}, {"systemd", systemdDriver()}, {"systemdUser", systemdDriver()}, {"rdma", true}} {
+	}{{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}} {
 		w.Name(f.name)
 		w.Bool(f.on)
 	}
@@ -140,12 +140,6 @@ func knownHooks() []string {
 		}
 	}
 	return list
-}
-
-// systemdDriver says whether systemd can be had to make the control groups.
-func systemdDriver() bool {
-	_, err := (&globals{root: "/", systemd: true}).runtime()
-	return err == nil
 }
 
 // seccompFeatures are the words that a filter can be made of here.

@@ -8,6 +8,7 @@ import (
 
 	"isoperf/runtime/container"
 	"isoperf/runtime/foreground"
+	"isoperf/runtime/lifecycle"
 	"isoperf/runtime/program"
 	"isoperf/runtime/spec"
 )
@@ -56,7 +57,7 @@ func runBundle(g *globals, args []string) int {
 	if d.on {
 		return d.run(g, args[0], plan || file != "")
 	}
-	if err := d.foreground(g); err != nil {
+	if err := d.foreground(); err != nil {
 		return fail(err)
 	}
 	return d.stay(g, args[0], file, plan)
@@ -92,6 +93,9 @@ func (d *detached) stay(g *globals, id, file string, plan bool) (code int) {
 		return fail(fmt.Errorf("bundle %q: %w", bundle, err))
 	}
 	line.mark("check config.json")
+	if o.Container.Scope, err = (&lifecycle.Runtime{Systemd: g.systemd}).Scope(c.Linux.CgroupsPath, c.ID); err != nil {
+		return fail(err)
+	}
 	if plan {
 		if err := printPlan(c, o, g.stdout); err != nil {
 			return fail(err)

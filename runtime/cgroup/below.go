@@ -40,7 +40,7 @@ func Join(h *Host, s State, below map[string]string, pid int) (*Group, error) {
 			dirs[i] = innerGroup(tree, dir, pid)
 		}
 	}
-	return Open(h, State{Name: s.Name, Dirs: dirs})
+	return Open(h, State{Name: s.Name, Dirs: dirs, Unit: s.Unit, User: s.User})
 }
 
 // innerGroup is the group of version 2 for one more process: dir, unless that

@@ -39,7 +39,7 @@ func leaves(t reflect.Type, path string, set func(func(reflect.Value)) *specs.Li
 			}
 			leaves(field.Type, at, func(fill func(reflect.Value)) *specs.LinuxResources {
 				return set(func(v reflect.Value) {
-					context(v)
+					completed(v)
 					fill(v.Field(i))
 				})
 			}, f)
@@ -63,8 +63,8 @@ func leaves(t reflect.Type, path string, set func(func(reflect.Value)) *specs.Li
 	}
 }
 
-// context is what other fields of a section need beside themselves.
-func context(v reflect.Value) {
+// completed adds what other fields of a section need beside themselves.
+func completed(v reflect.Value) {
 	switch r := v.Addr().Interface().(type) {
 	case *specs.LinuxMemory:
 		r.Limit = ptr(int64(4096))

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"isoperf/runtime/cgroup/systemd"
 	"isoperf/runtime/program"
 )
 
@@ -20,7 +21,8 @@ type Group struct {
 	host   *Host
 	name   string
 	parts  []*part
-	record string // the owner record's file; "": none
+	record string         // the owner record's file; "": none
+	scope  *systemd.Scope // systemd made the group; nil: this program did
 	spans  []Span
 	fresh  bool     // late writes are still to be made
 	above  []string // of directories that are gone, those made for them; see Find
@@ -324,6 +326,11 @@ func (g *Group) Update(r *specs.LinuxResources) error {
 		if err := g.update(t, q, r); err != nil {
 			return fmt.Errorf("update control group %q: %w", t.dir, err)
 		}
+		if g.scope != nil {
+			if err := g.tell(t, append(q.writes.list, q.late...)); err != nil {
+				return fmt.Errorf("update control group %q: %w", t.dir, err)
+			}
+		}
 	}
 	return nil
 }
@@ -336,7 +343,7 @@ func (g *Group) update(t *part, q *request, r *specs.LinuxResources) error {
 		return err
 	}
 	for _, c := range q.enable {
-		if slices.Contains(t.enabled, c) {
+		if slices.Contains(t.enabled, c) || g.scope != nil { // systemd has enabled what it delegates
 			continue
 		}
 		above := filepath.Dir(t.dir)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/cgroup/systemd"
 )
 
 // Options say what group to make.
@@ -25,6 +27,9 @@ type Options struct {
 	// to this user (package systemd); groups are made below it. Empty: this
 	// process's place.
 	Parent string
+	// Scope is one that systemd is to make as the group, instead of a directory of
+	// its own; see Plan.Adopt. Path, Parent and Record do not count then. nil: none.
+	Scope *systemd.Scope
 	// Always makes a group even without limits, to freeze, kill and count its
 	// processes.
 	Always bool
@@ -175,6 +180,9 @@ func (h *Host) Plan(o Options) (*Plan, error) {
 	nobody := owner
 	nobody.pid, nobody.start = 0, 0
 	p.name = owner.name(o.ID)
+	if o.Scope != nil {
+		return p, p.scoped(asked)
+	}
 	group := p.name
 	if o.Detached {
 		group = nobody.name(o.ID)
@@ -374,6 +382,9 @@ func (p *Plan) Empty() bool { return len(p.parts) == 0 }
 // Steps are what Create and Within will do, in order.
 func (p *Plan) Steps() []Step {
 	var list []Step
+	if p.Scoped() {
+		list = append(list, p.scopeStep())
+	}
 	for _, t := range p.parts {
 		for _, a := range t.prepare {
 			list = append(list, Step{Name: a.name(t), Text: a.text()})

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/cgroup/systemd"
 )
 
 // writeRecord leaves a record of a group that Sweep would not find by name:
@@ -101,11 +103,24 @@ type State struct {
 	Name   string   `json:"name"`
 	Dirs   []string `json:"dirs,omitempty"`   // as in a record
 	Record string   `json:"record,omitempty"` // the record's file
+	Unit   string   `json:"unit,omitempty"`   // systemd's scope that it is; empty: none
+	User   bool     `json:"user,omitempty"`   // which is one of the user's own systemd
+}
+
+// scope is what systemd knows it as; nil: not at all.
+func (s State) scope() *systemd.Scope {
+	if s.Unit == "" {
+		return nil
+	}
+	return &systemd.Scope{Name: s.Unit, User: s.User}
 }
 
 // State is what Open takes.
 func (g *Group) State() State {
 	s := State{Name: g.name, Record: g.record}
+	if g.scope != nil {
+		s.Unit, s.User = g.scope.Name, g.scope.User
+	}
 	for _, t := range g.parts {
 		list := slices.Clone(t.made)
 		slices.Reverse(list)
@@ -115,14 +130,20 @@ func (g *Group) State() State {
 }
 
 // State is that of the group which Create would make, as far as it is known
-// before: written down first, it leads to whatever a crash leaves of it.
-func (p *Plan) State() State { return State{Name: p.name, Dirs: p.state()} }
+// before: written down first, it leads to whatever a crash leaves of it. A scope has
+// no directory yet; of one that a crash leaves, systemd removes what is empty.
+func (p *Plan) State() State {
+	if s := p.options.Scope; s != nil {
+		return State{Name: p.name, Unit: s.Name, User: s.User}
+	}
+	return State{Name: p.name, Dirs: p.state()}
+}
 
 // Find is Open of a group that may be gone, or be there in part: what is there
 // can be killed and removed. Of a directory that is gone, those above it that were
 // made for it are removed too.
 func Find(h *Host, s State) (*Group, error) {
-	g := &Group{host: h, name: s.Name, record: s.Record}
+	g := &Group{host: h, name: s.Name, record: s.Record, scope: s.scope()}
 	for _, line := range s.Dirs {
 		one, err := Open(h, State{Name: s.Name, Dirs: []string{line}})
 		switch {
@@ -142,7 +163,7 @@ func Find(h *Host, s State) (*Group, error) {
 // Open is a group that another process has created, and closed or left. A
 // directory of it that is gone is an error.
 func Open(h *Host, s State) (*Group, error) {
-	g := &Group{host: h, name: s.Name, record: s.Record}
+	g := &Group{host: h, name: s.Name, record: s.Record, scope: s.scope()}
 	for _, line := range s.Dirs {
 		dirs := strings.Split(line, "\t")
 		tree := h.treeOf(dirs[0])
@@ -176,8 +197,17 @@ func (s State) Frozen() bool {
 }
 
 // Remove removes the group by its files alone, when it is empty and has none
-// below it; otherwise it says that it did not, and what is left Find finds.
+// below it; otherwise it says that it did not, and what is left Find finds. A scope
+// is systemd's to remove.
 func (s State) Remove() bool {
+	if s.Unit != "" {
+		for _, line := range s.Dirs {
+			if exists(line) {
+				return false
+			}
+		}
+		return true
+	}
 	for _, line := range s.Dirs {
 		dir, above, _ := strings.Cut(line, "\t")
 		if err := unix.Rmdir(dir); err != nil && err != unix.ENOENT {

@@ -27,6 +27,11 @@ func (e *LeftError) Error() string { return e.Err.Error() }
 func (e *LeftError) Unwrap() error { return e.Err }
 
 func (g *Group) removeWith(rmdir func(dir string) error) error {
+	if g.scope != nil {
+		if err := g.endScope(); err != nil {
+			return &LeftError{err}
+		}
+	}
 	var all error
 	left := g.parts[:0]
 	for _, t := range g.parts {

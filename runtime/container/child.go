@@ -77,7 +77,7 @@ func (pl *Plan) birth() error {
 		capability.RaiseAmbient(p, capability.UpTo(last), true)
 	}
 	p.DieWithParent()
-	if pl.options.Ahead {
+	if pl.options.Ahead || pl.placed() {
 		pl.ahead = p.Wait("rest of the program")
 	}
 	return nil

@@ -31,6 +31,11 @@
 // where loading it takes a capability: then it comes before they are dropped,
 // and the plan checks that it lets the rest through.
 //
+// A group that is a scope of systemd's cannot be there before a process that it is
+// made around: then the child is born beside the launcher, and waits at the gate
+// until systemd has moved it (place.go). One more process is moved likewise, where an
+// ordinary user may not have it born there.
+//
 // With an init, the first process becomes it and forks the command off, after
 // the credentials: both have the same. A filter that is loaded early is in force
 // in both from then on; otherwise each loads it as its last op. The init also

@@ -26,7 +26,7 @@ import (
 func (pl *Plan) mayGo() bool {
 	c, l := pl.spec, pl.spec.Linux
 	_, join := c.Flags()
-	return !pl.options.Kept && l.CgroupsPath == "" && pl.options.Parent == "" && !c.HostRoot &&
+	return !pl.options.Kept && pl.options.Scope == nil && l.CgroupsPath == "" && pl.options.Parent == "" && !c.HostRoot &&
 		!c.Rootless() && !joins(join, specs.UserNamespace) && !joins(join, specs.PIDNamespace) &&
 		pl.created&unix.CLONE_NEWCGROUP == 0 && len(l.NetDevices) == 0 &&
 		(l.Resources == nil || empty(l.Resources) || cgroup.DevicesAlone(l.Resources))
@@ -40,13 +40,16 @@ func (pl *Plan) planGroup() error {
 		shown = shown || strings.HasPrefix(m.Type, "cgroup")
 	}
 	limits := l.Resources != nil && !empty(l.Resources)
-	kept := pl.options.Kept
-	if !shown && !limits && !kept && l.CgroupsPath == "" {
+	kept, scope, path := pl.options.Kept, pl.options.Scope, l.CgroupsPath
+	if scope != nil {
+		path = "" // it is the scope's, in systemd's form
+	}
+	if !shown && !limits && !kept && path == "" && scope == nil {
 		return nil
 	}
 	host, err := cgroup.Detect()
 	if err != nil {
-		if limits {
+		if limits || scope != nil {
 			return err
 		}
 		return nil // the mount says what is missing
@@ -57,11 +60,11 @@ func (pl *Plan) planGroup() error {
 		name = pl.spec.ID
 	}
 	pl.group, err = host.Plan(cgroup.Options{
-		ID: name, Path: l.CgroupsPath, Resources: l.Resources,
-		Parent: pl.options.Parent, Record: pl.options.Record, Always: l.CgroupsPath != "" || kept, Usual: kept, Detached: kept,
+		ID: name, Path: path, Scope: scope, Resources: l.Resources,
+		Parent: pl.options.Parent, Record: pl.options.Record, Always: path != "" || kept || scope != nil, Usual: kept, Detached: kept,
 		ChildEnters: pl.goes,
 	})
-	pl.spared = kept && !limits && l.CgroupsPath == ""
+	pl.spared = kept && !limits && path == "" && scope == nil
 	return err
 }
 

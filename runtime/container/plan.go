@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"isoperf/runtime/cgroup"
+	"isoperf/runtime/cgroup/systemd"
 	"isoperf/runtime/idmap"
 	"isoperf/runtime/namespace"
 	"isoperf/runtime/program"
@@ -41,6 +42,8 @@ type Options struct {
 	KeepKeyring bool
 	// Parent is a delegated control group; see cgroup.Options.
 	Parent string
+	// Scope is one of systemd's, which is to be the control group; nil: none.
+	Scope *systemd.Scope
 	// Record is a directory for what a killed runtime leaves; see
 	// cgroup.Options, and rootfs.RecordHost. Empty: none is kept.
 	Record string

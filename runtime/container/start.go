@@ -87,9 +87,11 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	inherit.Restore()
 	if e := pl.options.Entered; e != nil && e.Group != nil {
 		c.group = e.Group
-		pl.program.Cgroup = e.Group.FD()
+		if !pl.placed() {
+			pl.program.Cgroup = e.Group.FD()
+		}
 	}
-	if pl.group != nil && !pl.group.Empty() && !pl.goes {
+	if pl.group != nil && !pl.group.Empty() && !pl.goes && !pl.placed() {
 		if err := c.makeGroup(); err != nil {
 			return nil, err
 		}
@@ -107,7 +109,11 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	if pl.options.Spare {
 		program.TakeSpare(0) // it may not have been asked for any
 	}
-	if err = c.complete(); err == nil {
+	err = c.place(ctx)
+	if err == nil {
+		err = c.complete()
+	}
+	if err == nil {
 		err = c.guide(ctx, connect)
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/cgroup"
+	"isoperf/runtime/cgroup/systemd"
 	"isoperf/runtime/container"
 	"isoperf/runtime/notify"
 	"isoperf/runtime/program"
@@ -45,6 +46,7 @@ type creation struct {
 	plan    *container.Plan
 	entry   *state.Entry
 	state   *state.State
+	scope   *systemd.Scope
 	hold    container.Hold
 	console int
 }
@@ -65,12 +67,11 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (err error) {
 		return fmt.Errorf("bundle %q: %w", o.Bundle, err)
 	}
 	r.step("read config.json")
-	if r.Systemd {
-		if err := checkSystemd(sc.Linux.CgroupsPath); err != nil {
-			return err
-		}
+	scope, err := r.Scope(sc.Linux.CgroupsPath, o.ID)
+	if err != nil {
+		return err
 	}
-	c := &creation{options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
+	c := &creation{scope: scope, options: o, spec: sc, hold: container.Hold{Start: -1, Failure: -1}, console: -1}
 	defer c.closeAll()
 	if err := c.openConsole(); err != nil {
 		return err
@@ -157,7 +158,7 @@ func (c *creation) run(ctx context.Context, r *Runtime) error {
 
 // begin plans the child.
 func (c *creation) begin(r *Runtime) (*container.Plan, error) {
-	o := container.Options{GroupName: r.groupName(c.options.ID), Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring,
+	o := container.Options{GroupName: r.groupName(c.options.ID), Scope: c.scope, Stdio: c.options.Stdio, Hold: &c.hold, Kept: true, Spare: true, KeepKeyring: c.options.KeepKeyring,
 		Hooking: c.hooking, Preserve: c.options.Preserve}
 	if c.console >= 0 {
 		o.Console = c.console

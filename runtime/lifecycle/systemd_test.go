@@ -11,7 +11,7 @@ func TestParseUnit(t *testing.T) {
 		"kubepods-burstable.slice:cri-containerd:x": "kubepods-burstable.slice cri-containerd-x.scope",
 		":docker:x":            "system.slice docker-x.scope",
 		"user.slice::x":        "user.slice x.scope",
-		"user.slice:p:x.slice": "user.slice x.slice",
+		"user.slice:p:x.slice": "! is a slice",
 		"-.slice:p:x":          "-.slice p-x.scope",
 		"":                     "! expected cgroupsPath",
 		"/a/b":                 "! expected cgroupsPath",
@@ -23,7 +23,7 @@ func TestParseUnit(t *testing.T) {
 		"a/b.slice:b:c":        "! is no slice",
 		"a.slice:b:c/d":        "! is no name of a unit",
 	} {
-		u, err := ParseUnit(path)
+		u, err := ParseUnit(path, false)
 		if text, bad := strings.CutPrefix(want, "! "); bad {
 			if err == nil || !strings.Contains(err.Error(), text) {
 				t.Errorf("%q: %v, want %q", path, err, text)
@@ -33,5 +33,8 @@ func TestParseUnit(t *testing.T) {
 		if got := u.Slice + " " + u.String(); err != nil || got != want {
 			t.Errorf("%q: %s, %v; want %s", path, got, err, want)
 		}
+	}
+	if u, err := ParseUnit(":p:x", true); err != nil || u.Slice != "user.slice" {
+		t.Errorf("of a user's systemd: %+v, %v", u, err)
 	}
 }

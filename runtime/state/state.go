@@ -64,6 +64,12 @@ func (s *State) text() []byte {
 	w.Strings(s.Group.Dirs)
 	w.Name("record")
 	w.String(s.Group.Record)
+	if s.Group.Unit != "" {
+		w.Name("unit")
+		w.String(s.Group.Unit)
+		w.Name("user")
+		w.Bool(s.Group.User)
+	}
 	w.Close('}')
 	w.Close('}')
 	return append(w.Text, '\n')
@@ -145,6 +151,10 @@ func readGroup(d *jsontext.Decoder, g *cgroup.State) {
 			jsontext.List(d, &g.Dirs, jsontext.Text)
 		case "record":
 			jsontext.Text(d, &g.Record)
+		case "unit":
+			jsontext.Text(d, &g.Unit)
+		case "user":
+			jsontext.Boolean(d, &g.User)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package systemd
+package systemd_test
 
 import (
 	"bufio"
@@ -46,7 +46,7 @@ func machine() bool { return os.Getenv("ISOPERF_VM") == "1" }
 // it ended or killed. Where no systemd runs, it is an error.
 func TestScope(t *testing.T) {
 	if !machine() {
-		dir, _, err := Scope(t.Context(), "isoperf-test", 1<<22+1)
+		dir, _, err := cgroup.Delegate(t.Context(), "isoperf-test", 1<<22+1)
 		if err == nil || !strings.Contains(err.Error(), `start scope "isoperf-test.scope"`) {
 			t.Errorf("a scope of a process that cannot be: %q, %v", dir, err)
 		}
@@ -135,7 +135,7 @@ func limited(t *testing.T, group string) {
 func inScope() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	dir, stop, err := Scope(ctx, scopeName, os.Getpid())
+	dir, stop, err := cgroup.Delegate(ctx, scopeName, os.Getpid())
 	if err != nil {
 		return err
 	}
