@@ -168,7 +168,7 @@ func TestSystemdScope(t *testing.T) {
 	s.does("create", "-b", s.dir, "life")
 	group := s.group()
 	want := map[string]string{
-		"cpu.max": "33333 70000", "cpu.weight": "60", "cpuset.cpus": "0", "memory.max": "67108864", "memory.swap.max": "16777216", "memory.low": "33554432",
+		"cpu.max": "33333 70000", "cpu.weight": "59", "cpuset.cpus": "0", "memory.max": "67108864", "memory.swap.max": "16777216", "memory.low": "33554432",
 		"memory.high": "50331648", "memory.min": "4194304", "pids.max": "20", "io.weight": "default 2930",
 	}
 	s.limited(group, want)

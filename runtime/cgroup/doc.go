@@ -30,8 +30,14 @@
 //
 // Where systemd runs, the version 2 tree is its own: when it reloads it takes
 // controllers away that it has not given, and the limits of groups made beside its
-// own go with them. They stay below a delegated scope: Options.Parent, and package
-// systemd.
+// own go with them. They stay below a delegated scope (Delegate, Options.Parent), or
+// in a scope that is the group itself (Options.Scope): systemd makes it around a
+// child that waits, is told the limits, and writes the same ones when it reloads.
+//
+//	Plan ──Adopt──► systemd: scope with the limits, child inside ──► all limits once more, exactly ──► Group
+//	                             Group.Update: files, then the unit's properties │ Group.Remove: once it is empty, stop
+//
+// Package systemd asks it. Scopes are of version 2 alone.
 //
 // # What is left behind
 //
