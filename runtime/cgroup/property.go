@@ -71,9 +71,9 @@ func counted(name, data string) ([]systemd.Property, error) {
 }
 
 // bandwidth takes "QUOTA PERIOD" in microseconds; without a period it is the
-// kernel's 100 ms. systemd counts in microseconds a second, and rounds down when it
-// converts back; rounded up here, the quota comes out as it was, since no period is
-// longer than a second.
+// kernel's 100 ms. systemd takes microseconds a second, but keeps whole percents of a
+// processor, rounded down: rounded up here, its next reload leaves the container no
+// less than it had, and at most a hundredth of a processor more.
 func bandwidth(data string) ([]systemd.Property, error) {
 	text, rest, _ := strings.Cut(data, " ")
 	period, perSecond := uint64(100_000), uint64(infinity)
@@ -88,7 +88,8 @@ func bandwidth(data string) ([]systemd.Property, error) {
 		if err != nil || quota > 1<<43 {
 			return nil, fmt.Errorf("%q has no quota in microseconds, nor max", data)
 		}
-		perSecond = (quota*1_000_000 + period - 1) / period
+		const percents = 100
+		perSecond = (quota*percents + period - 1) / period * (1_000_000 / percents)
 	}
 	return []systemd.Property{systemd.Number("CPUQuotaPerSecUSec", perSecond), systemd.Number("CPUQuotaPeriodUSec", period)}, nil
 }

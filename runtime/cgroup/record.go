@@ -131,7 +131,7 @@ func (g *Group) State() State {
 
 // State is that of the group which Create would make, as far as it is known
 // before: written down first, it leads to whatever a crash leaves of it. A scope has
-// no directory yet; of one that a crash leaves, systemd removes what is empty.
+// no directory yet; Find asks systemd then.
 func (p *Plan) State() State {
 	if s := p.options.Scope; s != nil {
 		return State{Name: p.name, Unit: s.Name, User: s.User}
@@ -143,6 +143,13 @@ func (p *Plan) State() State {
 // can be killed and removed. Of a directory that is gone, those above it that were
 // made for it are removed too.
 func Find(h *Host, s State) (*Group, error) {
+	if s.Unit != "" && len(s.Dirs) == 0 {
+		dir, err := h.scopeDir(s)
+		if err != nil {
+			return nil, err
+		}
+		s.Dirs = append(s.Dirs, dir...)
+	}
 	g := &Group{host: h, name: s.Name, record: s.Record, scope: s.scope()}
 	for _, line := range s.Dirs {
 		one, err := Open(h, State{Name: s.Name, Dirs: []string{line}})
@@ -206,7 +213,7 @@ func (s State) Remove() bool {
 				return false
 			}
 		}
-		return true
+		return len(s.Dirs) > 0
 	}
 	for _, line := range s.Dirs {
 		dir, above, _ := strings.Cut(line, "\t")

@@ -139,10 +139,11 @@ func (g *Group) adopt(t *part) (err error) {
 	return g.tell(t, t.writes)
 }
 
-// tell has systemd know the values that files of its scope have now.
+// tell has systemd know the values that files of its scope have now. It writes them,
+// too, some less exactly; those are put back.
 func (g *Group) tell(t *part, written []write) error {
 	var list []systemd.Property
-	seen := map[string]bool{}
+	values := map[string]string{}
 	if slices.ContainsFunc(written, func(w write) bool { return w.file == "cpu.idle" }) {
 		// Which is a weight to systemd: once it is off, that counts again.
 		written = append([]write{{file: "cpu.weight"}}, written...)
@@ -150,10 +151,10 @@ func (g *Group) tell(t *part, written []write) error {
 	for _, w := range written {
 		for _, file := range []string{w.file, w.other} {
 			text, err := readText(t.fd, file)
-			if file == "" || err != nil || seen[file] {
+			if _, seen := values[file]; file == "" || err != nil || seen {
 				continue // of two names a file has one
 			}
-			seen[file] = true
+			values[file] = text
 			more, err := unitProperties(file, text)
 			if err != nil {
 				return fmt.Errorf("tell systemd the value %q of %s: %w", text, file, err)
@@ -166,7 +167,27 @@ func (g *Group) tell(t *part, written []write) error {
 		return err
 	}
 	g.timed("set properties of scope", start)
+	for file, text := range values {
+		if now, err := readText(t.fd, file); err == nil && now != text && !strings.Contains(text, "\n") {
+			if err := g.apply(t, []write{{file: file, data: text}}); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// scopeDir is the directory of a scope that was to be made; none: it is not there.
+func (h *Host) scopeDir(s State) ([]string, error) {
+	path, err := systemd.Unit(context.Background(), s.Unit, s.User)
+	if errors.Is(err, systemd.ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir, err := h.Unified(path)
+	return []string{dir}, err
 }
 
 // Moves says whether this user cannot have a child born in the group, so that

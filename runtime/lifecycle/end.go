@@ -118,7 +118,7 @@ func (c *Container) signalAll(sig syscall.Signal) error {
 
 // group is the container's control group; nil: it has none, or none any more.
 func (c *Container) group() (*cgroup.Group, error) {
-	if len(c.Group.Dirs) == 0 {
+	if len(c.Group.Dirs) == 0 && c.Group.Unit == "" {
 		return nil, nil
 	}
 	host, err := cgroup.Detect()

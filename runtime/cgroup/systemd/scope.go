@@ -31,6 +31,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -113,7 +114,9 @@ func (s Scope) Start(ctx context.Context, pid int, limits ...Property) (group st
 		}
 	}
 	if err == nil {
-		group, err = s.entered(ctx, pid)
+		if group, err = s.entered(ctx, pid); err != nil {
+			err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("start scope %q: %w", s.Name, err)
@@ -183,7 +186,8 @@ func (s Scope) flag() string {
 	return ""
 }
 
-// Set changes properties of the scope, until it ends.
+// Set changes properties of the scope, until it ends. When it returns systemd has
+// written the files: it does that after the answer, and before the next one.
 func (s Scope) Set(ctx context.Context, list ...Property) error {
 	if len(list) == 0 {
 		return nil
@@ -191,6 +195,9 @@ func (s Scope) Set(ctx context.Context, list ...Property) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if _, err := s.manager(ctx, "SetUnitProperties", "sba(sv)", append([]string{s.Name, "true"}, properties(list)...)...); err != nil {
+		return fmt.Errorf("set properties of scope %q: %w", s.Name, err)
+	}
+	if _, err := s.state(ctx); err != nil {
 		return fmt.Errorf("set properties of scope %q: %w", s.Name, err)
 	}
 	return nil

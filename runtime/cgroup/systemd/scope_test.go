@@ -58,6 +58,7 @@ func TestCalls(t *testing.T) {
 			"CollectMode s inactive-or-failed Slice s -.slice MemoryMax t 5 AllowedCPUs ay 2 3 128 0",
 		"get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/a_2db_2escope org.freedesktop.systemd1.Unit ActiveState",
 		manager + "SetUnitProperties sba(sv) a-b.scope true 1 TasksMax t 9",
+		"get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/a_2db_2escope org.freedesktop.systemd1.Unit ActiveState",
 		manager + "AttachProcessesToUnit ssau a-b.scope /x 1 8",
 		manager + "StopUnit ss a-b.scope replace",
 	}
