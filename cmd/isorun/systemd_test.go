@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -194,10 +195,25 @@ func TestSystemdScope(t *testing.T) {
 	if out, err := s.isorun("create", "-b", s.dir, "other"); err == nil || !strings.Contains(out, `start scope "iso-life.scope"`) {
 		t.Errorf("one of the same name: %v: %s", err, out)
 	}
+	// Nor does one in a slice that stands still.
+	freeze := func(value string) {
+		if err := os.WriteFile(filepath.Dir(group)+"/cgroup.freeze", []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.place("isoperftest.slice:iso:other")
+	freeze("1")
+	out, err := s.isorun("create", "-b", s.dir, "other")
+	freeze("0")
+	if err == nil || !strings.Contains(out, "is frozen") {
+		t.Errorf("one in a frozen slice: %v: %s", err, out)
+	}
 	s.does("kill", "life", "KILL")
 	s.stops()
 	s.does("delete", "life")
 	s.ended(group)
+	s.unit = "iso-other.scope"
+	s.ended("/nowhere")
 }
 
 // It can be deleted while it runs, at any time; and one of the same name comes

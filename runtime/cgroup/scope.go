@@ -118,6 +118,9 @@ func (g *Group) adopt(t *part) (err error) {
 	if err := available(t.dir, t.enabled); err != nil {
 		return err
 	}
+	if t.stands() {
+		return fmt.Errorf("%w: the slice that it is in is frozen, and the container would be; thaw it (systemctl thaw), or choose another", unix.EBUSY)
+	}
 	var lifted []write
 	either := false
 	for _, w := range t.late {

@@ -23,9 +23,10 @@ func (c *Container) place(ctx context.Context) (err error) {
 	start := program.Now()
 	if pl.options.Entered != nil {
 		err = c.group.Bring(ctx, c.process.Pid())
+		c.event("attach", start)
 	} else {
 		c.group, err = pl.group.Adopt(ctx, c.process.Pid())
+		c.event("create control group", start)
 	}
-	c.event("have systemd place the child", start)
 	return err
 }

@@ -31,5 +31,7 @@
 // Until Create lets it go, the child dies with its launcher. So what a killed
 // create leaves is a directory and perhaps control groups, which state.json names
 // before they are made. Delete removes both, for a container without a process
-// like for one that has stopped; a directory without state.json takes --force.
+// like for one that has stopped; a directory without state.json takes --force. Of a
+// scope of systemd's state.json has the name before it is made; it is ended when it
+// turns out to be empty.
 package lifecycle
