@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"slices"
@@ -243,69 +242,6 @@ func absolute(p string) string {
 		p = "/" + p
 	}
 	return path.Clean(p)
-}
-
-// at opens a place in the container. close it with done.
-func (b *builder) at(p string, flags int) program.Arg {
-	return program.Result(b.Add(b.open(p, flags)))
-}
-
-// place is where something is to be mounted, and what opens it for that is closed by
-// end. What was made in a fresh file system, and so is no link, need not be opened.
-func (b *builder) place(p string, flags int) (at program.Place, end func()) {
-	p = absolute(p)
-	if dir, ok := b.fresh[path.Dir(p)]; ok && b.made[p] {
-		return program.Place{Dir: dir, Path: path.Base(p)}, func() {}
-	}
-	fd := b.at(p, flags)
-	return program.Place{Dir: fd}, func() { b.done(fd) }
-}
-
-// directoryAt is a directory of the container, and what closes it, where it had to be
-// opened.
-func (b *builder) directoryAt(p string) (dir program.Arg, end func()) {
-	if p = absolute(p); p == "/" {
-		return b.root, func() {}
-	}
-	if dir, ok := b.fresh[p]; ok {
-		return dir, func() {}
-	}
-	dir = b.at(p, unix.O_PATH|unix.O_DIRECTORY)
-	return dir, func() { b.done(dir) }
-}
-
-// forget closes the fresh file systems at a path and below, which are mounted over,
-// or needed no more.
-func (b *builder) forget(p string) {
-	for _, at := range slices.Sorted(maps.Keys(b.fresh)) {
-		if at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") {
-			b.done(b.fresh[at])
-			delete(b.fresh, at)
-		}
-	}
-}
-
-// open is the op that opens a place in the container.
-func (b *builder) open(p string, flags int) program.Op {
-	for _, h := range b.hows {
-		if h.flags == flags {
-			return program.Openat2(program.Place{Dir: b.root, Path: relative(p)}, h.how)
-		}
-	}
-	b.hows = append(b.hows, how{flags, program.How(flags, 0, resolve)})
-	return b.open(p, flags)
-}
-
-// how is a way to open places; the ops that open so share it.
-type how struct {
-	flags int
-	how   program.Arg
-}
-
-func (b *builder) done(fds ...program.Arg) {
-	for _, fd := range fds {
-		b.Add(program.Close(fd))
-	}
 }
 
 // kind is what stands at a path of the container, as far as that can be known
