@@ -19,6 +19,10 @@
 // it at first) are written after it left, in both versions; so the child has to
 // wait at a gate until Within has returned.
 //
+// Where a controller of version 1 counts nothing (rules for devices), the child may
+// as well write itself into `tasks` (Plan.Entrances): then the group need not be there
+// before the child, and is made while that gets ready.
+//
 // # Which hierarchy
 //
 // A controller belongs to one hierarchy of the machine, version 1 or 2. OCI

@@ -31,6 +31,10 @@
 // where loading it takes a capability: then it comes before they are dropped,
 // and the plan checks that it lets the rest through.
 //
+// A group of version 1 that only has rules for devices is not there yet when the child
+// is born: the launcher looks for it and makes it meanwhile, and the child enters it
+// before the mounts that show it (groups.go).
+//
 // A group that is a scope of systemd's cannot be there before a process that it is
 // made around: then the child is born beside the launcher, and waits at the gate
 // until systemd has moved it (place.go). One more process is moved likewise, where an
