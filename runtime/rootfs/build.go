@@ -56,8 +56,8 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if o.Dir != "" && o.Dir != "/" && o.Root != "" {
 		b.directory(o.Dir)
 	}
-	dev := false
-	for i, m := range o.Mounts {
+	dev, last := false, b.lastMount()
+	for i, m := range o.Mounts[:last] {
 		if err := b.further(); err != nil {
 			return tty, err
 		}
@@ -83,10 +83,20 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if err := b.further(); err != nil {
 		return tty, err
 	}
-	if err := b.groups(); err != nil {
-		return tty, err
+	if last == len(o.Mounts) {
+		if err := b.groups(); err != nil {
+			return tty, err
+		}
 	}
 	b.masks()
+	if last < len(o.Mounts) {
+		if err := b.further(); err != nil {
+			return tty, err
+		}
+		if err := b.mount(last, o.Mounts[last]); err != nil {
+			return tty, err
+		}
+	}
 	b.forget("/")
 	if o.Made != nil {
 		b.addNamed("return to root", program.Fchdir(b.root))
@@ -96,6 +106,23 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		b.pivot()
 	}
 	return b.tty, nil
+}
+
+// lastMount is the place in the list of a mount that is made after the masks: the
+// last one, when it shows control groups, which may still have to be found out, and
+// no mask is above or below it. Otherwise it is behind the list.
+func (b *builder) lastMount() int {
+	n := len(b.o.Mounts)
+	if n == 0 || b.o.Groups == nil || !strings.HasPrefix(b.o.Mounts[n-1].Type, "cgroup") {
+		return n
+	}
+	at := absolute(b.o.Mounts[n-1].Destination)
+	for _, p := range slices.Concat(b.o.MaskedPaths, b.o.ReadOnlyPaths) {
+		if p = absolute(p); p == at || p == "/" || strings.HasPrefix(at, p+"/") || strings.HasPrefix(p, at+"/") {
+			return n
+		}
+	}
+	return n - 1
 }
 
 // further says that what was added so far can be executed.

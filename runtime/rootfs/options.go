@@ -42,8 +42,8 @@ type Options struct {
 	// hierarchies are mounted, otherwise GroupDirs are bound.
 	CgroupNamespace bool
 	Hierarchies     []Hierarchy
-	// Groups is called once, before the first mount of control groups, or else
-	// before the masks, while the host's files are still there: it adds the ops by
+	// Groups is called once, before the first mount of control groups, which is made
+	// after the masks where that makes no difference, or else before the masks, while the host's files are still there: it adds the ops by
 	// which the child enters its own, and gives the Hierarchies; nil: those are known.
 	Groups func() ([]Hierarchy, error)
 	// Console is a unix socket of the launcher, over which the master of a

@@ -80,6 +80,15 @@ func plans() map[string]func(*Options) {
 			o.Look, o.Old = unsure, true
 			o.Mounts = o.Mounts[:1]
 		},
+		"groups": func(o *Options) {
+			list := o.Hierarchies
+			o.Hierarchies, o.Groups = nil, func() ([]Hierarchy, error) { return list, nil }
+		},
+		"groups-masked": func(o *Options) {
+			list := o.Hierarchies
+			o.Hierarchies, o.Groups = nil, func() ([]Hierarchy, error) { return list, nil }
+			o.MaskedPaths = append(o.MaskedPaths, "/sys/fs/cgroup/memory")
+		},
 		"host": func(o *Options) {
 			o.Root, o.ReadOnly, o.Mounts = "", false, o.Mounts[:1]
 		},
