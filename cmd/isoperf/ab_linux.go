@@ -71,6 +71,9 @@ func (c *cli) runAB(patterns []string, o abFlags) (err error) {
 	if err := o.choices(); err != nil {
 		return err
 	}
+	if err := distinctOutputs(o.outputs(nil), nil); err != nil {
+		return err
+	}
 	switch {
 	case o.time <= 0:
 		return usage("--time %v: it must be positive", o.time)
@@ -320,6 +323,7 @@ func (c *cli) abJudge(r *abRun, o abFlags, floor float64, dir string) error {
 	if tally.Why == "interrupted" {
 		return status{code: 130}
 	}
+	c.warn(o.gate, result.Verdict)
 	if code := o.status(result.Verdict); code != exitDone {
 		return status{code: code}
 	}

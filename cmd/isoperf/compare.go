@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -23,13 +22,12 @@ const (
 )
 
 type compareFlags struct {
-	column        string
-	history       string // a store, or ""
-	floor         string
-	verbose       bool
-	inconclusive  string
-	notComparable string
-	files         map[string]*string // by flag: "json" and what it was given
+	gate
+	column  string
+	history string // a store, or ""
+	floor   string
+	verbose bool
+	files   map[string]*string // by flag: "json" and what it was given
 }
 
 func (c *cli) compare() *cobra.Command {
@@ -112,14 +110,14 @@ func compareOutputs() []compareOutput {
 	}
 }
 
-// choices refuses values that the flags do not have.
-func (o compareFlags) choices() error {
-	for _, f := range []struct{ name, value string }{{"inconclusive", o.inconclusive}, {"not-comparable", o.notComparable}} {
-		if f.value != "" && f.value != "pass" && f.value != "fail" {
-			return usage("--%s %q: it must be pass or fail", f.name, f.value)
+// outputs are the files that were asked for.
+func (o compareFlags) outputs(list []compare.Comparison) (asked []outputFile) {
+	for _, out := range compareOutputs() {
+		if path := *o.files[out.flag]; path != "" {
+			asked = append(asked, outputFile{out.flag, path, func(w io.Writer) error { return out.write(w, list, o) }})
 		}
 	}
-	return nil
+	return asked
 }
 
 // check refuses what cannot be meant.
@@ -133,21 +131,11 @@ func (o compareFlags) check(paths []string) error {
 	case len(paths) == 0:
 		return usage("compare needs result files (isoperf bench writes them)")
 	}
-	taken := map[string]string{}
+	var read []string
 	for _, path := range paths {
-		taken[fullName(path)] = "a file that is read"
+		read = append(read, fullName(path))
 	}
-	for _, out := range compareOutputs() {
-		path := *o.files[out.flag]
-		if path == "" || path == "-" {
-			continue
-		}
-		if other := taken[fullName(path)]; other != "" {
-			return usage("--%s %s: that is %s already; give another name", out.flag, path, other)
-		}
-		taken[fullName(path)] = "the file of --" + out.flag
-	}
-	return nil
+	return distinctOutputs(o.outputs(nil), read)
 }
 
 func (c *cli) runCompare(paths []string, o compareFlags) error {
@@ -190,9 +178,7 @@ func (c *cli) runCompare(paths []string, o compareFlags) error {
 		}
 	}
 	for _, result := range list {
-		if v := result.Verdict; o.status(v) == exitDone && (v == compare.CannotTell || v == compare.Apart) {
-			fmt.Fprintf(c.stderr, "isoperf: warning: %q passes, as was asked for; nothing was shown\n", v)
-		}
+		c.warn(o.gate, result.Verdict)
 	}
 	if worst := o.worst(list); worst != exitDone {
 		return status{code: worst}
@@ -240,34 +226,14 @@ func readColumns(paths []string, key string) ([]compare.Column, error) {
 	return columns, nil
 }
 
-// writeCompared writes the files that were asked for; "-" is standard output, and
-// then nothing else is printed there (true).
+// writeCompared writes the files that were asked for; true: one of them to standard
+// output, where nothing else is printed then.
 func (c *cli) writeCompared(list []compare.Comparison, o compareFlags) (silent bool, err error) {
-	for _, out := range compareOutputs() {
-		path := *o.files[out.flag]
-		if path == "" {
-			continue
-		}
-		var text bytes.Buffer
-		if err := out.write(&text, list, o); err != nil {
-			return false, err
-		}
-		if path == "-" {
-			if silent {
-				return false, fmt.Errorf("write --%s to standard output: another output is there already; give it a file", out.flag)
-			}
-			silent = true
-			if _, err := c.stdout.Write(text.Bytes()); err != nil {
-				return false, fmt.Errorf("print --%s: %w", out.flag, err)
-			}
-			continue
-		}
-		if err := writeWhole(path, text.Bytes()); err != nil {
-			return false, fmt.Errorf("write the file of --%s: %w", out.flag, err)
-		}
-		if out.flag == "github-benchmark" && compare.HasBigger(list) && *o.files["github-benchmark-bigger"] == "" {
-			fmt.Fprintln(c.stderr, "isoperf: some figures are better when bigger, and are not in that file: --github-benchmark-bigger FILE")
-		}
+	if silent, err = c.writeOutputs(o.outputs(list)); err != nil {
+		return false, err
+	}
+	if *o.files["github-benchmark"] != "" && *o.files["github-benchmark-bigger"] == "" && compare.HasBigger(list) {
+		fmt.Fprintln(c.stderr, "isoperf: some figures are better when bigger, and are not in that file: --github-benchmark-bigger FILE")
 	}
 	return silent, nil
 }
@@ -296,28 +262,6 @@ func (o compareFlags) worst(list []compare.Comparison) int {
 		}
 	}
 	return worst
-}
-
-// status is the exit status of a verdict.
-func (o compareFlags) status(v compare.Verdict) int {
-	choose := func(choice string, code int) int {
-		switch choice {
-		case "pass":
-			return exitDone
-		case "fail":
-			return exitFailed
-		}
-		return code
-	}
-	switch v {
-	case compare.Slower:
-		return exitFailed
-	case compare.CannotTell:
-		return choose(o.inconclusive, exitCannotTell)
-	case compare.Apart:
-		return choose(o.notComparable, exitNotComparable)
-	}
-	return exitDone
 }
 
 // parsePercent reads "2%" or "0.02".

@@ -18,12 +18,12 @@ import (
 
 // historyFlags are what history was given.
 type historyFlags struct {
+	gate
 	add          bool
 	commit, date string
 	floor        string
 	since        string
 	ignore       []string
-	inconclusive string
 	verbose      bool
 	plots        string
 	files        map[string]*string // by flag: "json" and what it was given
@@ -99,25 +99,30 @@ func historyOutputs() []historyOutput {
 	}
 }
 
+// outputs are the files that were asked for.
+func (o historyFlags) outputs(h history.History, exit int) (asked []outputFile) {
+	for _, out := range historyOutputs() {
+		if path := *o.files[out.flag]; path != "" {
+			asked = append(asked, outputFile{out.flag, path, func(w io.Writer) error { return out.write(w, h, exit) }})
+		}
+	}
+	return asked
+}
+
 // check refuses what cannot be meant.
 func (o historyFlags) check(dir string) error {
-	if err := (compareFlags{inconclusive: o.inconclusive}).choices(); err != nil {
+	if err := o.choices(); err != nil {
 		return err
 	}
-	taken := map[string]string{}
-	for _, out := range historyOutputs() {
-		path := *o.files[out.flag]
-		if path == "" || path == "-" {
-			continue
-		}
-		full := fullName(path)
+	asked := o.outputs(history.History{}, exitDone)
+	for _, out := range asked {
+		full := fullName(out.path)
 		if _, stored := parseStored(filepath.Base(full)); stored && filepath.Dir(full) == fullName(dir) {
-			return usage("--%s %s: that is a file of the history, which is never overwritten; give another name", out.flag, path)
+			return usage("--%s %s: that is a file of the history, which is never overwritten; give another name", out.flag, out.path)
 		}
-		if other := taken[full]; other != "" {
-			return usage("--%s %s: that is the file of --%s already; give another name", out.flag, path, other)
-		}
-		taken[full] = out.flag
+	}
+	if err := distinctOutputs(asked, nil); err != nil {
+		return err
 	}
 	for name, value := range map[string]string{"commit": o.commit, "date": o.date} {
 		if value != "" {
@@ -147,8 +152,8 @@ func (c *cli) runHistory(dir string, patterns []string, o historyFlags) error {
 		return err
 	}
 	h := history.Of(runs, history.Options{Floor: floor, Match: match, Ignore: o.ignore, Since: o.since})
-	exit := o.status(h.Verdict, broken)
-	silent, err := c.writeHistory(h, o, exit)
+	exit := o.exit(h.Verdict, broken)
+	silent, err := c.writeOutputs(o.outputs(h, exit))
 	if err != nil {
 		return cannot(err)
 	}
@@ -160,19 +165,16 @@ func (c *cli) runHistory(dir string, patterns []string, o historyFlags) error {
 	if err := c.writePictures(h, o.plots); err != nil {
 		return cannot(err)
 	}
-	if h.Verdict == compare.CannotTell && o.inconclusive == "pass" {
-		fmt.Fprintf(c.stderr, "isoperf: warning: %q passes, as was asked for; nothing was shown\n", h.Verdict)
-	}
+	c.warn(o.gate, h.Verdict)
 	if exit != exitDone {
 		return status{code: exit}
 	}
 	return nil
 }
 
-// status is the exit status of a verdict; a history with broken files is never
-// fine.
-func (o historyFlags) status(v compare.Verdict, broken int) int {
-	code := compareFlags{inconclusive: o.inconclusive}.status(v)
+// exit is the exit status of a verdict; a history with broken files is never fine.
+func (o historyFlags) exit(v compare.Verdict, broken int) int {
+	code := o.status(v)
 	if code == exitDone && broken > 0 {
 		return exitUsage
 	}
@@ -210,35 +212,6 @@ func caseMatch(runs []history.Run, patterns []string) (func(string) bool, error)
 		}
 	}
 	return func(name string) bool { return wanted[name] }, nil
-}
-
-// writeHistory writes the files that were asked for; "-" is standard output, and
-// then nothing else is printed there (true).
-func (c *cli) writeHistory(h history.History, o historyFlags, exit int) (silent bool, err error) {
-	for _, out := range historyOutputs() {
-		path := *o.files[out.flag]
-		if path == "" {
-			continue
-		}
-		var text bytes.Buffer
-		if err := out.write(&text, h, exit); err != nil {
-			return false, err
-		}
-		if path != "-" {
-			if err := writeWhole(path, text.Bytes()); err != nil {
-				return false, fmt.Errorf("write the file of --%s: %w", out.flag, err)
-			}
-			continue
-		}
-		if silent {
-			return false, fmt.Errorf("write --%s to standard output: another output is there already; give it a file", out.flag)
-		}
-		silent = true
-		if _, err := c.stdout.Write(text.Bytes()); err != nil {
-			return false, fmt.Errorf("print --%s: %w", out.flag, err)
-		}
-	}
-	return silent, nil
 }
 
 // mostPictures bounds how many cases are drawn, what matters first.
