@@ -15,6 +15,7 @@ import (
 	"isoperf/reports/answer"
 	"isoperf/reports/html"
 	"isoperf/reports/page"
+	"isoperf/reports/table"
 )
 
 // reportFlags are what report was given.
@@ -158,6 +159,13 @@ func (c *cli) answers(files []*sample.File, verbose bool) error {
 		}
 		if err := answer.Write(c.stdout, f, answer.Options{Verbose: verbose, Width: width(c.stdout)}); err != nil {
 			return cannot(fmt.Errorf("print the answer of %s: %w", f.Path, err))
+		}
+	}
+	for _, t := range page.Beside(files) {
+		fmt.Fprintln(c.stdout)
+		t.Tight = true
+		if err := table.Plain(c.stdout, t); err != nil {
+			return cannot(fmt.Errorf("print the machines side by side: %w", err))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"slices"
 	"strings"
 
 	"isoperf/bench/sample"
@@ -47,6 +48,15 @@ func Medians(f *sample.File) ([]Median, error) {
 // Differing are the configuration keys in which two files differ, with both
 // values: "kernel (6.18, 6.19)". Such files are not comparable.
 func Differing(a, b []sample.Pair) []string { return differing(a, b) }
+
+// AlikeButHost says whether two configurations differ in nothing but what is a
+// machine's own: its name, kernel, CPU, cgroup setup.
+func AlikeButHost(a, b []sample.Pair) bool {
+	keep := func(list []sample.Pair) []sample.Pair {
+		return slices.DeleteFunc(slices.Clone(list), func(p sample.Pair) bool { return p.Key == hostKey || ofHost(p.Key) })
+	}
+	return len(differing(keep(a), keep(b))) == 0
+}
 
 // ControlWords are what a control is, in words: "the clock".
 func ControlWords(name string) string { return Control{Name: name}.words() }

@@ -120,7 +120,12 @@ func words(n *html.Node) string {
 func pages(t *testing.T) map[string]string {
 	v2 := specimen.Only(10, "Setns")
 	v2.Config = []sample.Pair{{Key: "cgroup", Value: "v2"}}
+	fleet := []*sample.File{specimen.Only(10, "Setns"), specimen.Only(10, "Setns")}
+	for i, f := range fleet {
+		f.Config = []sample.Pair{{Key: "host", Value: []string{"node-a", "node-b"}[i]}}
+	}
 	return map[string]string{
+		"fleet":    report(t, fleet...),
 		"whole":    report(t, specimen.File(40)),
 		"startup":  report(t, specimen.Startup(40)),
 		"machines": report(t, specimen.Only(10, "Setns"), v2),

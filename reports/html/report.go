@@ -23,6 +23,13 @@ func Report(w io.Writer, title string, files []*sample.File) error {
 	}
 	b := builder{ids: names{}, inks: map[string]bool{}}
 	v := view{Title: d.Title}
+	for _, s := range d.Beside {
+		made, err := b.section("", s)
+		if err != nil {
+			return err
+		}
+		v.Parts = append(v.Parts, part{Sections: []section{made}})
+	}
 	for i, m := range d.Machines {
 		brief := answer.InBrief(m.File)
 		p := part{Heading: m.Heading, About: m.About, Lead: lead{Headline: brief.Headline, Trust: brief.Trust, Warnings: brief.Warnings}}

@@ -13,6 +13,7 @@ import (
 // Document is all that a page says, before it has a form.
 type Document struct {
 	Title     string
+	Beside    []Section // machines that were measured alike, side by side; at most one
 	Machines  []Machine // one for each configuration
 	Reproduce Section   // how to make the samples and the page again
 }
@@ -65,11 +66,17 @@ func NewDocument(title string, files []*sample.File) (Document, error) {
 func newDocument(title string, files []*sample.File, figures []plot.Figure) Document {
 	d := Document{Title: cmp.Or(title, "isoperf results"), Reproduce: reproduce(files)}
 	groups := plot.Pool(files)
+	if s, ok := beside(groups); ok {
+		d.Beside = []Section{s}
+	}
 	for i, f := range groups {
 		m := Machine{File: f}
 		if len(groups) > 1 {
 			m.Heading = fmt.Sprintf("Machine %d of %d: %s", i+1, len(groups), difference(groups, i))
 			m.About = words("Results of different machines are not compared with each other.")
+			if len(d.Beside) > 0 {
+				m.About = words("Each machine is reported by itself; those that were measured alike stand side by side above.")
+			}
 		}
 		of := slices.DeleteFunc(slices.Clone(figures), func(fig plot.Figure) bool { return fig.Group != i })
 		m.Sections = sections(f, files, of)

@@ -19,6 +19,11 @@ func (m *markdown) printf(format string, args ...any) { fmt.Fprintf(&m.out, form
 
 func (m *markdown) document(d Document) ([]byte, error) {
 	m.printf("# %s\n", escape(d.Title))
+	for _, s := range d.Beside {
+		if err := m.section("##", s); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range d.Machines {
 		depth := "##"
 		if p.Heading != "" {
