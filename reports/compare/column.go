@@ -32,6 +32,7 @@ type series struct {
 	values   map[string][]float64
 	blocks   map[string][]int // where stretches of samples without a break begin
 	files    map[string][]int // where each file's values begin
+	lines    map[string]int   // that have the unit, with a number or not
 	samples  int
 	failures []string // why operations failed
 }
@@ -47,6 +48,10 @@ func (s *series) main() string {
 	}
 	return s.units[len(s.units)-1]
 }
+
+// mixed says whether some of its lines do not have a unit: then it is not known what
+// stands for the case.
+func (s *series) mixed(unit string) bool { return s.lines[unit] < s.samples }
 
 // side is one unit, cut into parts.
 func (s *series) side(unit string) side {
@@ -82,6 +87,9 @@ func ByFile(files []*sample.File) ([]Column, error) {
 // nothing else in the world, and says nothing of a change.
 func distinct(files []*sample.File) error {
 	for i, f := range files {
+		if doubled(f) {
+			return fmt.Errorf("compare %q: it holds the same samples twice; give the file as it was written", f.Path)
+		}
 		for _, g := range files[:i] {
 			if sameSamples(f, g) {
 				return fmt.Errorf("compare %q with %q: they hold the same samples, one is a copy of the other; give two runs", g.Path, f.Path)
@@ -89,6 +97,22 @@ func distinct(files []*sample.File) error {
 		}
 	}
 	return nil
+}
+
+// doubled says whether the second half of all samples of a file is the first again.
+func doubled(f *sample.File) bool {
+	seen := false
+	for _, c := range f.Cases {
+		for _, unit := range c.Units {
+			v := c.Values[unit]
+			half := len(v) / 2
+			if len(v)%2 == 1 || !slices.Equal(v[:half], v[half:]) {
+				return false
+			}
+			seen = seen || half >= leastPart && varies(v[:half])
+		}
+	}
+	return seen
 }
 
 // sameSamples says whether two files have cases in common, and those have the
@@ -250,7 +274,7 @@ func (c *Column) take(f *sample.File, key string, of func(*sample.Case) (string,
 func (c *Column) append(name string, s *sample.Case) {
 	mine := c.cases[name]
 	if mine == nil {
-		mine = &series{values: map[string][]float64{}, blocks: map[string][]int{}, files: map[string][]int{}}
+		mine = &series{values: map[string][]float64{}, blocks: map[string][]int{}, files: map[string][]int{}, lines: map[string]int{}}
 		c.cases[name] = mine
 		c.order = append(c.order, name)
 	}
@@ -260,6 +284,7 @@ func (c *Column) append(name string, s *sample.Case) {
 		if !slices.Contains(mine.units, unit) {
 			mine.units = append(mine.units, unit)
 		}
+		mine.lines[unit] += len(s.Values[unit])
 		before := len(mine.values[unit])
 		mine.files[unit] = append(mine.files[unit], before)
 		mine.values[unit] = slices.Grow(mine.values[unit], len(s.Values[unit]))

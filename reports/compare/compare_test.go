@@ -176,6 +176,19 @@ func TestOddFiles(t *testing.T) {
 	if _, err := ByFile([]*sample.File{a, b}); err == nil || !strings.Contains(err.Error(), "one is a copy of the other") {
 		t.Errorf("a copy: %v", err)
 	}
+	twice := parsed(t, "twice", lines("A", "x-ns", 0)+lines("A", "x-ns", 0))
+	if _, err := ByFile([]*sample.File{a, twice}); err == nil || !strings.Contains(err.Error(), "the same samples twice") {
+		t.Errorf("a file in itself twice: %v", err)
+	}
+	// Lines of another unit keep a case apart, whichever side they are on.
+	for _, texts := range [][2]string{
+		{lines("A", "x-ns", 0), lines("A", "x-ns", 1) + "BenchmarkA 1 0.02 x-ms\n"},
+		{lines("A", "x-ns", 1) + "BenchmarkA 1 0.02 x-ms\n", lines("A", "x-ns", 0)},
+	} {
+		if c := Compare(column(t, "a", texts[0]), column(t, "b", texts[1]), Options{}); c.Verdict != Apart || !strings.Contains(c.Rows[0].Why, "and others do not") {
+			t.Errorf("mixed units: %q: %s", c.Verdict, c.Rows[0].Why)
+		}
+	}
 	if _, err := ByKey([]*sample.File{a}, "colour"); err == nil || !strings.Contains(err.Error(), `compare by "colour": no case and no file has that key`) {
 		t.Errorf("a key that is not there: %v", err)
 	}

@@ -56,7 +56,7 @@ func rows(base, head Column, o Options) []Row {
 func pair(name string, base, head Column, o Options) []Row {
 	var list []Row
 	old, next := base.cases[name], head.cases[name]
-	if len(next.values[old.main()]) == 0 || base.better[old.main()] != head.better[old.main()] {
+	if len(next.values[old.main()]) == 0 || old.mixed(old.main()) || next.mixed(old.main()) || base.better[old.main()] != head.better[old.main()] {
 		why := fmt.Sprintf("the units are not the same: %s", strings.Join(unitsOf(old, next, base, head), ", "))
 		return []Row{{Case: name, Unit: old.main(), Main: true, Old: stats.Summarize(old.values[old.main()]), New: stats.Summarize(next.values[next.main()]),
 			Ratio: stats.Ratio(nil, nil), P: math.NaN(), Verdict: Apart, Why: why}}
@@ -77,12 +77,21 @@ func pair(name string, base, head Column, o Options) []Row {
 	return list
 }
 
-// unitsOf are the units of two sides, or what is better of one.
+// unitsOf are the units of two sides, or those of lines that do not agree, or what
+// is better of one.
 func unitsOf(old, next *series, base, head Column) []string {
+	unit := old.main()
+	for _, s := range []struct {
+		*series
+		name string
+	}{{old, base.Name}, {next, head.Name}} {
+		if s.lines[unit] > 0 && s.mixed(unit) {
+			return []string{fmt.Sprintf("some lines of %s have %s, and others do not", s.name, unit)}
+		}
+	}
 	if a, b := old.main(), next.main(); a != b {
 		return []string{orNone(a), orNone(b)}
 	}
-	unit := old.main()
 	return []string{unit + " better " + orNone(base.better[unit]), unit + " better " + orNone(head.better[unit])}
 }
 
