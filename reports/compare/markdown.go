@@ -21,7 +21,7 @@ const (
 const marginal = 1024
 
 // Markdown writes comparisons for a comment or a job's summary, in less than limit
-// bytes (0: CommentLimit): the answer, what changed, and folded away, what did not,
+// bytes (0: CommentLimit): the answer, what changed, drawn as well, and folded away, what did not,
 // and where both ran. What does not fit is left out from the end of the tables, and
 // the text says how many rows.
 func Markdown(w io.Writer, list []Comparison, limit int) error {
@@ -72,6 +72,9 @@ func (c Comparison) page(b *bytes.Buffer, most int) error {
 	changed, same := c.split()
 	if err := c.rowsTable(b, changed, most); err != nil {
 		return err
+	}
+	if drawn := chart(changed[:min(len(changed), most)]); drawn != "" {
+		fmt.Fprintf(b, "```text\n%s```\n\n", drawn)
 	}
 	for _, line := range c.reasons(false) {
 		fmt.Fprintf(b, "- %s\n", cellText(line))
