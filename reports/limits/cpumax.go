@@ -127,8 +127,8 @@ func cpuReasons() []cpuReason {
 			return said(v["burst-kept-ratio"] > 1, "in one period it used %s of the quota, and the next ones did not give it back", percent(v["use-max-ratio"]))
 		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
-			late := v["burst-ratio"] > 1 && v["error-ratio"] < -most
-			return said(late, "ticks come late: in one period it used %s of the quota before it was stopped; what it owed when this began is not known", percent(v["use-max-ratio"]))
+			late := v["burst-ratio"] > 1 && math.Abs(v["error-ratio"]) > most
+			return said(late, "ticks come late: in one period it used %s of the quota before it was stopped; what it owed when this began, and when it ended, is not known", percent(v["use-max-ratio"]))
 		}},
 		{NotJudged, func(v map[string]float64, most float64) string {
 			short := v["error-ratio"] < -most && v["others-ratio"] > mostOthers

@@ -99,6 +99,8 @@ func TestJudgeCPUMax(t *testing.T) {
 		{"starved", case20, nil, withCPU(map[string]float64{"throttled-ratio": 0.1, "error-ratio": -0.3, "others-ratio": 1.5}), NotJudged, "others used 150.00 % of a CPU", ""},
 		{"periods are longer than they say", case20, nil, withCPU(map[string]float64{"error-ratio": -0.03, "periods-error-ratio": 0}), NotJudged, "periods are not as long as they say", ""},
 		{"in debt when it began", case20, nil, withCPU(map[string]float64{"error-ratio": -0.5, "periods-error-ratio": -0.5, "burst-ratio": 2.5, "use-max-ratio": 3.78}), NotJudged, "ticks come late: in one period it used 378.00 % of the quota", "ticks come late here"},
+		{"in debt when it ended", case20, nil, withCPU(map[string]float64{"error-ratio": 0.12, "periods-error-ratio": 0.12, "burst-ratio": 4.5, "burst-kept-ratio": 0.8, "use-max-ratio": 6.7}), NotJudged, "ticks come late", "ticks come late here"},
+		{"too much throughout", case20, nil, withCPU(map[string]float64{"error-ratio": 0.5, "periods-error-ratio": 0.5, "burst-ratio": 1.2, "burst-kept-ratio": 1.2, "use-max-ratio": 1.5}), Inaccurate, "the next ones did not give it back", "ticks come late here"},
 		{"high, then low", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.25}), NotJudged, "+25.0 % in a quarter", ""},
 		{"a quarter within its budget", case20, nil, withCPU(map[string]float64{"part-error-ratio": 0.03, "part-budget-ratio": 0.05}), Accurate, "", ""},
 		{"free", case200, nil, withCPU(free), NotJudged, "the limit was not reached", ""},
