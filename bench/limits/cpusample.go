@@ -158,14 +158,8 @@ func (b *Bench) schedulers(m machine, doubt func(string, ...any)) {
 // reading would be a load of its own. On an emulated machine a reading takes a
 // hundred times longer.
 func (s *cpuSample) pace() time.Duration {
-	cost := slow
-	for range 5 {
-		if r, err := s.meter.read(); err == nil { // if not, whoever reads next says why
-			cost = min(cost, time.Duration(r.took))
-		}
-	}
 	usual := max(200*time.Microsecond, min(2*time.Millisecond, s.limit.period/20))
-	return max(usual, min(s.limit.period/4, 20*cost))
+	return max(usual, min(s.limit.period/4, 20*s.meter.cost()))
 }
 
 func indexFrom(list []reading, at int64) int {
