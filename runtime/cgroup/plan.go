@@ -119,6 +119,9 @@ func (h *Host) Plan(o Options) (*Plan, error) {
 	if err := checkPath(o.Path); err != nil {
 		return nil, err
 	}
+	if err := h.checkScope(o.Scope); err != nil {
+		return nil, err
+	}
 	p := &Plan{host: h, options: o}
 	asked, err := h.sort(o.Resources)
 	if err != nil {

@@ -44,12 +44,17 @@ func Delegate(ctx context.Context, name string, pid int) (dir string, stop func(
 // child that there is, and not by Create.
 func (p *Plan) Scoped() bool { return p != nil && p.options.Scope != nil }
 
+// checkScope says whether this machine has what a scope is made in.
+func (h *Host) checkScope(s *systemd.Scope) error {
+	if mode := h.Mode(); s != nil && mode != "v2" {
+		return fmt.Errorf("plan scope %q: systemd makes groups of version 2, and this machine has version 1 (%s); leave systemd out, and give a path, or boot with systemd.unified_cgroup_hierarchy=1", s.Name, mode)
+	}
+	return nil
+}
+
 // scoped plans the group in the one hierarchy that it has.
 func (p *Plan) scoped(asked []*request) error {
 	s := p.options.Scope
-	if mode := p.host.Mode(); mode != "v2" {
-		return fmt.Errorf("plan scope %q: systemd makes groups of version 2, and this machine has version 1 (%s); leave systemd out, and give a path, or boot with systemd.unified_cgroup_hierarchy=1", s.Name, mode)
-	}
 	for _, q := range asked {
 		p.parts = append(p.parts, &part{tree: q.tree, dir: s.Name, writes: q.writes.list, filter: q.writes.filter, late: q.late, enabled: q.enable, fd: -1, prog: -1})
 	}
