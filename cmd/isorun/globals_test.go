@@ -22,7 +22,6 @@ func TestGlobalFlags(t *testing.T) {
 		{[]string{"--log", log, "state"}, 1, "arguments given: 0"},
 		{[]string{"--log", log, "run", "-b", "/none", "x"}, 125, "/none"},
 		{[]string{"--log", log, "run"}, 125, "one container ID is needed"},
-		{[]string{"--log", log, "--systemd-cgroup", "run", "x"}, 125, "--systemd-cgroup"},
 	} {
 		_ = os.Remove(log) // the first time there is none
 		cmd := exec.Command(bin, c.args...)
