@@ -13,6 +13,9 @@ type Mounted struct {
 	Group   string // the directory of the container's group, or of this process's where it has none
 }
 
+// Mounted are the hierarchies of a machine, for a container without a group.
+func (h *Host) Mounted() []Mounted { return (&Plan{host: h}).Mounted() }
+
 // Mounted are the hierarchies of the plan's host.
 func (p *Plan) Mounted() []Mounted {
 	var list []Mounted

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -32,75 +33,112 @@ func (pl *Plan) mayGo() bool {
 		(l.Resources == nil || empty(l.Resources) || cgroup.DevicesAlone(l.Resources))
 }
 
-// planGroup finds the control groups, when the container needs any.
-func (pl *Plan) planGroup() error {
+// findGroups finds the machine's control groups, when the container needs any, once.
+func (pl *Plan) findGroups() (err error) {
 	l := pl.spec.Linux
-	shown := false
-	for _, m := range pl.spec.Mounts {
-		shown = shown || strings.HasPrefix(m.Type, "cgroup")
+	shown := slices.ContainsFunc(pl.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") })
+	must := pl.limits() || pl.options.Scope != nil
+	if pl.host != nil || !shown && !must && !pl.options.Kept && l.CgroupsPath == "" {
+		return nil
 	}
-	limits := l.Resources != nil && !empty(l.Resources)
-	kept, scope, path := pl.options.Kept, pl.options.Scope, l.CgroupsPath
+	if pl.host, err = cgroup.Detect(); err != nil && !must {
+		return nil // the mount says what is missing
+	}
+	return err
+}
+
+// limits says whether the container has any.
+func (pl *Plan) limits() bool {
+	r := pl.spec.Linux.Resources
+	return r != nil && !empty(r)
+}
+
+// planGroup plans the container's own, where there are any.
+func (pl *Plan) planGroup() error {
+	if err := pl.findGroups(); err != nil || pl.host == nil {
+		return err
+	}
+	kept, scope, path := pl.options.Kept, pl.options.Scope, pl.spec.Linux.CgroupsPath
 	if scope != nil {
 		path = "" // it is the scope's, in systemd's form
 	}
-	if !shown && !limits && !kept && path == "" && scope == nil {
-		return nil
-	}
-	host, err := cgroup.Detect()
-	if err != nil {
-		if limits || scope != nil {
-			return err
-		}
-		return nil // the mount says what is missing
-	}
-	pl.host = host
 	name := pl.options.GroupName
 	if name == "" {
 		name = pl.spec.ID
 	}
-	pl.group, err = host.Plan(cgroup.Options{
-		ID: name, Path: path, Scope: scope, Resources: l.Resources,
+	var err error
+	pl.group, err = pl.host.Plan(cgroup.Options{
+		ID: name, Path: path, Scope: scope, Resources: pl.spec.Linux.Resources,
 		Parent: pl.options.Parent, Record: pl.options.Record, Always: path != "" || kept || scope != nil, Usual: kept, Detached: kept,
 		ChildEnters: pl.goes,
 	})
-	pl.spared = kept && !limits && path == "" && scope == nil
+	pl.spared = kept && !pl.limits() && path == "" && scope == nil
 	return err
 }
 
-// groups plans what there are of control groups, has the child go into its own, and
-// gives the hierarchies that it may see.
+// groups gives the hierarchies that the container may see.
 func (pl *Plan) groups() ([]rootfs.Hierarchy, error) {
-	if pl.goes && pl.group == nil {
-		if err := pl.planGroup(); err != nil {
+	var mounted []cgroup.Mounted
+	switch {
+	case pl.goes:
+		if err := pl.findGroups(); err != nil || pl.host == nil {
 			return nil, err
 		}
-	}
-	if pl.group == nil {
-		return nil, nil
-	}
-	if pl.goes && !pl.group.Empty() {
-		switch {
-		case pl.makeGroup != nil: // the child waits for what follows
-			if err := pl.makeGroup(); err != nil {
-				return nil, err
-			}
-		case pl.ahead == 0:
-			pl.grouped = pl.program.Wait("control group made")
-		}
-		for _, file := range pl.group.Entrances() {
-			fd := program.Result(pl.program.Add(named("open control group", program.Open(file, unix.O_WRONLY))))
-			pl.program.Add(named("enter control group", program.Write(fd, "0")))
-			pl.program.Add(program.Close(fd))
-		}
+		mounted = pl.host.Mounted()
+	case pl.group != nil:
+		mounted = pl.group.Mounted()
 	}
 	var list []rootfs.Hierarchy
-	for _, m := range pl.group.Mounted() {
-		list = append(list, rootfs.Hierarchy{
+	for _, m := range mounted {
+		h := rootfs.Hierarchy{
 			Name: strings.TrimPrefix(strings.TrimPrefix(m.Mount, "/sys/fs/cgroup"), "/"), V2: m.V2, Options: m.Options, Group: m.Group,
-		})
+		}
+		if pl.goes && pl.limits() && ofDevices(m) {
+			h.Group = "" // enterGroup knows
+		}
+		list = append(list, h)
 	}
 	return list, nil
+}
+
+// ofDevices says whether a hierarchy is the one with the rules for devices.
+func ofDevices(m cgroup.Mounted) bool {
+	return !m.V2 && slices.Contains(strings.Split(m.Options, ","), "devices")
+}
+
+// enterGroup has a child that is to go into its group do so, and gives the group's
+// directory.
+func (pl *Plan) enterGroup() (dir string, err error) {
+	if !pl.goes {
+		return "", nil
+	}
+	if pl.group == nil {
+		if err := pl.planGroup(); err != nil {
+			return "", err
+		}
+	}
+	if pl.group == nil || pl.group.Empty() {
+		return "", nil
+	}
+	switch {
+	case pl.makeGroup != nil: // the child waits for what follows
+		if err := pl.makeGroup(); err != nil {
+			return "", err
+		}
+	case pl.ahead == 0:
+		pl.grouped = pl.program.Wait("control group made")
+	}
+	for _, file := range pl.group.Entrances() {
+		fd := program.Result(pl.program.Add(named("open control group", program.Open(file, unix.O_WRONLY))))
+		pl.program.Add(named("enter control group", program.Write(fd, "0")))
+		pl.program.Add(program.Close(fd))
+	}
+	for _, m := range pl.group.Mounted() {
+		if ofDevices(m) {
+			dir = m.Group
+		}
+	}
+	return dir, nil
 }
 
 // makeGroup makes the control group.

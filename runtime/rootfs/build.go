@@ -84,7 +84,7 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		return tty, err
 	}
 	if last == len(o.Mounts) {
-		if err := b.groups(); err != nil {
+		if _, err := b.enter(); err != nil {
 			return tty, err
 		}
 	}
@@ -140,6 +140,15 @@ func (b *builder) groups() (err error) {
 		b.o.Groups = nil
 	}
 	return err
+}
+
+// enter has the child enter its own group, and gives its directory.
+func (b *builder) enter() (group string, err error) {
+	if b.o.Enter != nil {
+		group, err = b.o.Enter()
+		b.o.Enter = nil
+	}
+	return group, err
 }
 
 // addNamed adds an op under the name that a person knows it by.

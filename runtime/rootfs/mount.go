@@ -220,6 +220,13 @@ func (b *builder) cgroups(m specs.Mount, o options) error {
 		return fmt.Errorf("mount %q: this machine has no control groups mounted", m.Destination)
 	}
 	if first := b.o.Hierarchies[0]; len(b.o.Hierarchies) == 1 && first.Name == "" {
+		group, err := b.enter()
+		if err != nil {
+			return err
+		}
+		if first.Group == "" {
+			first.Group = group
+		}
 		b.hierarchy(first, m.Destination, o)
 		return nil
 	}
@@ -227,22 +234,45 @@ func (b *builder) cgroups(m specs.Mount, o options) error {
 	top.set, top.bits = o.set&^unix.MOUNT_ATTR_RDONLY, o.bits&^unix.MS_RDONLY
 	top.data = []string{"mode=755"}
 	b.fileSystem("tmpfs", "tmpfs", m.Destination, top)
+	var own []Hierarchy
 	for _, h := range b.o.Hierarchies {
-		target := path.Join(m.Destination, h.Name)
-		b.make(target, Directory)
-		b.hierarchy(h, target, o)
-		for name := range strings.SplitSeq(h.Name, ",") {
-			if name != h.Name { // cpu and cpuacct beside "cpu,cpuacct"
-				dir, end := b.directoryAt(m.Destination)
-				b.Add(program.Symlinkat(h.Name, program.Place{Dir: dir, Path: name}))
-				end()
-			}
+		if h.Group == "" {
+			own = append(own, h)
+			continue
 		}
+		b.among(m.Destination, h, o)
+	}
+	if len(own) > 0 {
+		if err := b.further(); err != nil {
+			return err
+		}
+	}
+	group, err := b.enter()
+	if err != nil {
+		return err
+	}
+	for _, h := range own {
+		h.Group = group
+		b.among(m.Destination, h, o)
 	}
 	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
 		b.remountReadOnly(m.Destination, o.bits)
 	}
 	return nil
+}
+
+// among shows one of several hierarchies, with links for names that it has besides.
+func (b *builder) among(destination string, h Hierarchy, o options) {
+	target := path.Join(destination, h.Name)
+	b.make(target, Directory)
+	b.hierarchy(h, target, o)
+	for name := range strings.SplitSeq(h.Name, ",") {
+		if name != h.Name { // cpu and cpuacct beside "cpu,cpuacct"
+			dir, end := b.directoryAt(destination)
+			b.Add(program.Symlinkat(h.Name, program.Place{Dir: dir, Path: name}))
+			end()
+		}
+	}
 }
 
 // hierarchy shows one of them.

@@ -42,10 +42,14 @@ type Options struct {
 	// hierarchies are mounted, otherwise GroupDirs are bound.
 	CgroupNamespace bool
 	Hierarchies     []Hierarchy
-	// Groups is called once, before the first mount of control groups, which is made
-	// after the masks where that makes no difference, or else before the masks, while the host's files are still there: it adds the ops by
-	// which the child enters its own, and gives the Hierarchies; nil: those are known.
+	// Groups gives the Hierarchies; nil: those are known. It is called once, before the
+	// first mount of control groups, which is made after the masks where that makes no
+	// difference, or else before the masks.
 	Groups func() ([]Hierarchy, error)
+	// Enter adds the ops by which the child enters its own group, while the host's
+	// files are still there, and gives the Group of the hierarchies that have none yet.
+	// It is called once, after the mounts of the others; nil: it was born there.
+	Enter func() (group string, err error)
 	// Console is a unix socket of the launcher, over which the master of a
 	// terminal made in the container's /dev/pts is sent; 0: no terminal. Owner
 	// is the user who gets it, inside. Size is its size in characters; nil: it has
@@ -70,7 +74,7 @@ type Hierarchy struct {
 	Name    string // the directory below /sys/fs/cgroup: "cpu,cpuacct"; "" when there is only v2
 	V2      bool
 	Options string // v1: the controllers, or "none,name=systemd"
-	Group   string // the container's own directory there; what is bound without a cgroup namespace
+	Group   string // the container's own directory there; what is bound without a cgroup namespace. "": Enter tells
 }
 
 // Kind is what stands at a path.
