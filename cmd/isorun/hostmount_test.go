@@ -4,15 +4,16 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// hostMounts are this process's mounts in a directory.
+// hostMounts are this thread's mounts in a directory.
 func hostMounts(t *testing.T, dir string) (n int) {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,26 +26,57 @@ func hostMounts(t *testing.T, dir string) (n int) {
 }
 
 // A container without a mount namespace has its mounts on the host, until it is
-// deleted, and what was mounted there before stays.
+// deleted, and what was mounted there before stays: whatever "/" is, private as the
+// kernel makes it or shared as systemd does.
 func TestHostMounts(t *testing.T) {
-	l := newLives(t)
 	if os.Geteuid() != 0 {
 		t.Log("an ordinary user cannot mount on the host")
 		return
 	}
-	l.write(`{"type": "pid"}`, "while :; do /busybox sleep 0.01; done")
-	root := l.dir + "/rootfs"
-	for _, before := range []int{0, 1} {
-		if before == 1 {
-			if err := syscall.Mount(root, root, "", syscall.MS_BIND, ""); err != nil {
+	for name, kind := range map[string]uintptr{"private": syscall.MS_PRIVATE, "shared": syscall.MS_SHARED} {
+		t.Run(name, func(t *testing.T) {
+			// The thread ends with the test, and with it the namespace.
+			runtime.LockOSThread()
+			if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
 				t.Fatal(err)
 			}
-			defer func() {
-				if err := syscall.Unmount(root, 0); err != nil {
-					t.Error(err)
+			for _, kind := range []uintptr{syscall.MS_PRIVATE, kind} {
+				if err := syscall.Mount("", "/", "", syscall.MS_REC|kind, ""); err != nil {
+					t.Fatal(err)
 				}
-			}()
+			}
+			liveOnHost(t)
+		})
+	}
+}
+
+// liveOnHost has containers with their mounts in this thread's mount namespace: in a
+// plain directory, in a bind mount, and in one with a mount below it.
+func liveOnHost(t *testing.T) {
+	l := newLives(t)
+	l.write(`{"type": "pid"}`, "while :; do /busybox sleep 0.01; done")
+	root := l.dir + "/rootfs"
+	below := root + "/below"
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount := func(source, target, kind string, flags uintptr) {
+		if err := syscall.Mount(source, target, kind, flags, ""); err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(func() {
+			if err := syscall.Unmount(target, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, add := range []func(){
+		func() {},
+		func() { mount(root, root, "", syscall.MS_BIND) },
+		func() { mount("below", below, "tmpfs", 0) },
+	} {
+		add()
+		before := hostMounts(t, l.dir)
 		l.create()
 		if n := hostMounts(t, l.dir); n <= before {
 			t.Errorf("there are %d mounts while it lives, want more than %d", n, before)
@@ -67,9 +99,10 @@ func TestHostMounts(t *testing.T) {
 	if err := os.WriteFile(l.dir+"/config.json", []byte(strings.Replace(string(config), "/busybox", "/nothing", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	before := hostMounts(t, l.dir)
 	l.fails("/nothing", "create", "life")
-	if n := hostMounts(t, l.dir); n != 1 {
-		t.Errorf("there are %d mounts after one that could not be created, want 1", n)
+	if n := hostMounts(t, l.dir); n != before {
+		t.Errorf("there are %d mounts after one that could not be created, want %d", n, before)
 	}
 }
 

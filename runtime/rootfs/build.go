@@ -170,15 +170,26 @@ func (b *builder) makeRoot() {
 	case b.o.Overlay:
 		b.overlay()
 	default:
-		b.addNamed("bind root", program.Mount(b.o.Root, b.o.Root, "", unix.MS_BIND|unix.MS_REC, ""))
-		if b.o.Host {
-			b.addNamed("mounts private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		} else if b.host != unix.MS_PRIVATE && b.o.Propagation&unix.MS_SLAVE == 0 {
-			b.addNamed("root private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		}
+		b.bindRoot()
 		b.addNamed("enter root", program.Chdir(b.o.Root))
 	}
 	b.root = b.dir(".")
+}
+
+// bindRoot binds the root on itself, so that it is a mount. On the host, with
+// mount(2) alone, nothing keeps its end from taking along a bind mount of the user's
+// on a shared one; see bindRootOnHost.
+func (b *builder) bindRoot() {
+	if b.o.Host && !b.o.Old {
+		b.bindRootOnHost()
+		return
+	}
+	b.addNamed("bind root", program.Mount(b.o.Root, b.o.Root, "", unix.MS_BIND|unix.MS_REC, ""))
+	if b.o.Host {
+		b.addNamed("mounts private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	} else if b.host != unix.MS_PRIVATE && b.o.Propagation&unix.MS_SLAVE == 0 {
+		b.addNamed("root private", program.Mount("", b.o.Root, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	}
 }
 
 // fromHost settles what this mount namespace, a copy of the host's, has to do with

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program"
 )
 
 // MountID is the number of the mount that a path is in, with which Unmount knows
@@ -24,16 +26,45 @@ func MountID(path string) (uint64, error) {
 	return st.Mnt_id, nil
 }
 
+// bindRootOnHost binds the root on itself where the host may see it: twice, so that
+// Unmount finds nothing of the host's to take along.
+//
+// A mount on a shared one is made on all its peers. When the root is a bind mount of
+// the user's on a shared "/", these two are peers, and the kernel puts a copy of what
+// is mounted on the root onto "/" too, beneath the user's mount. As a plain bind it
+// would be a peer of both as well: its end would be that of what is mounted on its
+// peers, and so of the user's mount, which is on the copy. So the first bind is
+// private before it is put there: the copy is then its only peer, and goes with it.
+// It goes only when nothing is below it; what is mounted below the root is therefore
+// in the second bind, which is on the first, private by then, and has no copies.
+func (b *builder) bindRootOnHost() {
+	root := b.dir(b.o.Root)
+	at := program.Place{Dir: root}
+	tree := program.Result(b.addNamed("copy root", program.OpenTree(at, true)))
+	b.addNamed("mounts private", program.MountSetattr(tree, 0, 0, unix.MS_PRIVATE, true))
+	first := program.Result(b.addNamed("copy root alone", program.OpenTree(at, false)))
+	b.addNamed("root alone private", program.MountSetattr(first, 0, 0, unix.MS_PRIVATE, false))
+	b.addNamed("bind root alone", program.MoveMount(first, at))
+	b.addNamed("root alone private", program.MountSetattr(first, 0, 0, unix.MS_PRIVATE, false))
+	b.addNamed("bind root", program.MoveMount(tree, at))
+	b.done(root, tree, first)
+}
+
+// hostBinds is how many mounts there are at most on the root: see bindRootOnHost.
+const hostBinds = 2
+
 // Unmount removes what Build has mounted on the host, for a container without a
 // mount namespace: the root on itself, with all below it. Before is the mount
 // that the root was in. Where that is what is there now, nothing is done.
 func Unmount(root string, before uint64) error {
-	now, err := MountID(root)
-	if err != nil || now == before {
-		return err
-	}
-	if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %q: %w", root, err)
+	for range hostBinds {
+		now, err := MountID(root)
+		if err != nil || now == before {
+			return err
+		}
+		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %q: %w", root, err)
+		}
 	}
 	return nil
 }

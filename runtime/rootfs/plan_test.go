@@ -92,6 +92,12 @@ func plans() map[string]func(*Options) {
 		"host": func(o *Options) {
 			o.Root, o.ReadOnly, o.Mounts = "", false, o.Mounts[:1]
 		},
+		"on-host": func(o *Options) {
+			o.Host, o.Mounts = true, o.Mounts[:1]
+		},
+		"on-host-old": func(o *Options) {
+			o.Host, o.Old, o.Mounts = true, true, o.Mounts[:1]
+		},
 		"shared": func(o *Options) {
 			o.Mounts, o.Propagation, o.ReadOnly = o.Mounts[:1], unix.MS_SHARED|unix.MS_REC, false
 			o.Prepared = map[int]int{1: 77, 2: 78}
