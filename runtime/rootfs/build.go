@@ -56,15 +56,10 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if o.Dir != "" && o.Dir != "/" && o.Root != "" {
 		b.directory(o.Dir)
 	}
-	dev, last := false, b.lastMount()
-	for i, m := range o.Mounts[:last] {
-		if err := b.further(); err != nil {
-			return tty, err
-		}
-		if err := b.mount(i, m); err != nil {
-			return tty, err
-		}
-		dev = dev || absolute(m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
+	last := b.lastMount()
+	dev, err := b.mounts(0, last)
+	if err != nil {
+		return tty, err
 	}
 	if dev {
 		if err := b.devices(); err != nil {
@@ -89,13 +84,8 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		}
 	}
 	b.masks()
-	if last < len(o.Mounts) {
-		if err := b.further(); err != nil {
-			return tty, err
-		}
-		if err := b.mount(last, o.Mounts[last]); err != nil {
-			return tty, err
-		}
+	if _, err := b.mounts(last, len(o.Mounts)); err != nil {
+		return tty, err
 	}
 	b.forget("/")
 	if o.Made != nil {
@@ -106,6 +96,23 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 		b.pivot()
 	}
 	return b.tty, nil
+}
+
+// mounts adds those of the list from one place up to another, each behind a gate of
+// its own where there are any; dev says that a file system of the container's own is
+// on /dev.
+func (b *builder) mounts(from, to int) (dev bool, err error) {
+	for i := from; i < to; i++ {
+		if err := b.further(); err != nil {
+			return dev, err
+		}
+		m := b.o.Mounts[i]
+		if err := b.mount(i, m); err != nil {
+			return dev, err
+		}
+		dev = dev || absolute(m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
+	}
+	return dev, nil
 }
 
 // lastMount is the place in the list of a mount that is made after the masks: the
