@@ -38,9 +38,9 @@ False alarms. The parts of both files, with the change taken out, are dealt anew
 into an old and a new side, 300 times, in stretches of neighbours, and judged by
 the same rules: so often would these very files have raised an alarm. With more
 than three alarms, no change is believed. What differs between any two runs and
-not within one (a reboot, another neighbour) this cannot see. isoperf ab deals its
-rounds anew in the same way, with the order of each by a coin. The figure is in
-every report: text, Markdown, HTML, JUnit, JSON and metrics.
+not within one (a reboot, another neighbour) this cannot see. isoperf ab deals
+its rounds anew in the same way, with the order of each by a coin. The figure is
+in every report: text, Markdown, HTML, JUnit, JSON and metrics.
 
 Vetoes. Keys of the files that differ (kernel, cpu, host, privilege, a label),
 or controls that moved beyond 3 % and their noise (the null case, the clock, a
@@ -51,9 +51,9 @@ With --col host the machines themselves are compared, and there is no veto:
 kernel and cpu may differ, and the controls are figures like the others.
 
 Exit status. 0 nothing got slower, 1 something did, 2 usage, or a file cannot be
-read, is a copy of the other or of itself, or cannot be written, 3 cannot tell, 4 not
-comparable. 3 and 4 become 0 or 1 with --inconclusive and --not-comparable; what
-passes so is said on standard error.
+read, is a copy of the other or of itself, or cannot be written, 3 cannot tell,
+4 not comparable. 3 and 4 become 0 or 1 with --inconclusive and
+--not-comparable; what passes so is said on standard error.
 
 Files for programs appear whole, or not at all; - is standard output. --markdown
 fits a comment. --json is isoperf.compare/1: fields are only ever added to it;
