@@ -224,7 +224,7 @@ func (g *Group) endScope() error {
 		return err != nil || strings.Contains(string(events), "populated 0"), nil
 	})
 	if err == nil && !empty {
-		list, _ := processes(t.dir)
+		list, _ := processes(t.dir) // for the message
 		return fmt.Errorf("stop scope %q: %w: processes %v are still in it after %v; end them first", g.scope.Name, unix.EBUSY, list, patience)
 	}
 	gone := func() (bool, error) { return !exists(t.dir), nil }

@@ -32,6 +32,7 @@ type builder struct {
 	root  program.Arg     // a descriptor of the root
 	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
 	made  map[string]bool
+	links map[string]bool        // that lead to a control group's hierarchy
 	fresh map[string]program.Arg // descriptors of file systems in memory that were just mounted
 	empty string                 // where an empty file system was put that can be copied
 	hows  []how
@@ -41,7 +42,7 @@ type builder struct {
 // Build adds the ops that make the file system, up to the pivot and the end of
 // the old root. The result is the container's terminal, when there is one.
 func Build(p *program.Program, o Options) (tty program.Arg, err error) {
-	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}, fresh: map[string]program.Arg{}}
+	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}, links: map[string]bool{}, fresh: map[string]program.Arg{}}
 	if b.look == nil {
 		root := o.Root
 		if root == "" {
@@ -78,13 +79,11 @@ func Build(p *program.Program, o Options) (tty program.Arg, err error) {
 	if err := b.further(); err != nil {
 		return tty, err
 	}
-	if last == len(o.Mounts) {
-		if _, err := b.enter(); err != nil {
-			return tty, err
-		}
-	}
 	b.masks()
 	if _, err := b.mounts(last, len(o.Mounts)); err != nil {
+		return tty, err
+	}
+	if err := b.enterUnseen(); err != nil {
 		return tty, err
 	}
 	b.forget("/")
@@ -110,6 +109,7 @@ func (b *builder) mounts(from, to int) (dev bool, err error) {
 		if err := b.mount(i, m); err != nil {
 			return dev, err
 		}
+		b.hide(i)
 		dev = dev || absolute(m.Destination) == "/dev" && m.Type != "bind" && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
 	}
 	return dev, nil
@@ -149,13 +149,25 @@ func (b *builder) groups() (err error) {
 	return err
 }
 
-// enter has the child enter its own group, and gives its directory.
+// enter has the child enter its own group, once, and gives its directory.
 func (b *builder) enter() (group string, err error) {
 	if b.o.Enter != nil {
 		group, err = b.o.Enter()
 		b.o.Enter = nil
 	}
 	return group, err
+}
+
+// enterUnseen is enter where no mount has shown the container its groups.
+func (b *builder) enterUnseen() error {
+	if b.o.Enter == nil {
+		return nil
+	}
+	if err := b.further(); err != nil {
+		return err
+	}
+	_, err := b.enter()
+	return err
 }
 
 // addNamed adds an op under the name that a person knows it by.

@@ -2,7 +2,9 @@ package rootfs
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -58,8 +60,22 @@ func (b *builder) remount(m specs.Mount, o options) {
 
 // mounted notes that something stands at a path now.
 func (b *builder) mounted(p string) {
-	b.over[absolute(p)] = false
-	b.forget(absolute(p))
+	p = absolute(p)
+	b.forget(p)
+	b.over[p] = false
+}
+
+// hide forgets what an earlier mount, or the working directory, has made below the
+// place of this one, which hides it.
+func (b *builder) hide(i int) {
+	above := absolute(b.o.Mounts[i].Destination) + "/"
+	below := func(p string) bool { return strings.HasPrefix(absolute(p), above) }
+	if !below(b.o.Dir) && !slices.ContainsFunc(b.o.Mounts[:i], func(m specs.Mount) bool { return below(m.Destination) }) {
+		return
+	}
+	for _, known := range []map[string]bool{b.made, b.over, b.links} {
+		maps.DeleteFunc(known, func(p string, _ bool) bool { return below(p) })
+	}
 }
 
 // fileSystem mounts a file system on a directory that is there.
@@ -270,6 +286,7 @@ func (b *builder) among(destination string, h Hierarchy, o options) {
 		if name != h.Name { // cpu and cpuacct beside "cpu,cpuacct"
 			dir, end := b.directoryAt(destination)
 			b.Add(program.Symlinkat(h.Name, program.Place{Dir: dir, Path: name}))
+			b.links[absolute(path.Join(destination, name))] = true
 			end()
 		}
 	}

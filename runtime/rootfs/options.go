@@ -44,11 +44,12 @@ type Options struct {
 	Hierarchies     []Hierarchy
 	// Groups gives the Hierarchies; nil: those are known. It is called once, before the
 	// first mount of control groups, which is made after the masks where that makes no
-	// difference, or else before the masks.
+	// difference; without such a mount it is not.
 	Groups func() ([]Hierarchy, error)
 	// Enter adds the ops by which the child enters its own group, while the host's
 	// files are still there, and gives the Group of the hierarchies that have none yet.
-	// It is called once, after the mounts of the others; nil: it was born there.
+	// It is called once, after the mounts of the others, or before the pivot; nil: it
+	// was born there.
 	Enter func() (group string, err error)
 	// Console is a unix socket of the launcher, over which the master of a
 	// terminal made in the container's /dev/pts is sent; 0: no terminal. Owner

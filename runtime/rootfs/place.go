@@ -17,10 +17,10 @@ func (b *builder) at(p string, flags int) program.Arg {
 }
 
 // place is where something is to be mounted, and what opens it for that is closed by
-// end. What was made in a fresh file system, and so is no link, need not be opened.
+// end. What was made in a fresh file system, and is no link, need not be opened.
 func (b *builder) place(p string, flags int) (at program.Place, end func()) {
 	p = absolute(p)
-	if dir, ok := b.fresh[path.Dir(p)]; ok && b.made[p] {
+	if dir, ok := b.fresh[path.Dir(p)]; ok && b.made[p] && !b.links[p] {
 		return program.Place{Dir: dir, Path: path.Base(p)}, func() {}
 	}
 	fd := b.at(p, flags)

@@ -84,6 +84,9 @@ func plans() map[string]func(*Options) {
 			list := o.Hierarchies
 			o.Hierarchies, o.Groups = nil, func() ([]Hierarchy, error) { return list, nil }
 		},
+		"hidden": func(o *Options) {
+			o.Mounts = append(o.Mounts[:2], specs.Mount{Destination: "/run/inner", Type: "tmpfs"}, specs.Mount{Destination: "/run", Type: "tmpfs"}, specs.Mount{Destination: "/run/inner", Type: "tmpfs"})
+		},
 		"groups-masked": func(o *Options) {
 			list := o.Hierarchies
 			o.Hierarchies, o.Groups = nil, func() ([]Hierarchy, error) { return list, nil }
@@ -134,6 +137,30 @@ func printed(t testing.TB, o Options) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestEnter: whatever is mounted, and in whatever order, the child enters its own
+// group once.
+func TestEnter(t *testing.T) {
+	list := bundle().Mounts
+	groups := list[len(list)-1]
+	bound := specs.Mount{Destination: groups.Destination, Type: "cgroup", Source: "/", Options: []string{"rbind"}}
+	again := specs.Mount{Destination: groups.Destination, Type: "cgroup", Options: []string{"remount"}}
+	for name, mounts := range map[string][]specs.Mount{
+		"none": list[:1], "last": list, "first": append([]specs.Mount{groups}, list[:1]...),
+		"bound": append(list[:1:1], bound), "again": append(list[:1:1], groups, again), "remounted": append(list[:1:1], again),
+	} {
+		for _, old := range []bool{false, true} {
+			o, entered := bundle(), 0
+			hierarchies := o.Hierarchies
+			o.Hierarchies, o.Mounts, o.Old, o.CgroupNamespace = nil, mounts, old, false
+			o.Groups = func() ([]Hierarchy, error) { return hierarchies, nil }
+			o.Enter = func() (string, error) { entered++; return "", nil }
+			if printed(t, o); entered != 1 {
+				t.Errorf("%s, old calls %v: it enters its group %d times", name, old, entered)
+			}
+		}
+	}
 }
 
 // TestPlans compares the printed plans with testdata; -update writes them.
