@@ -141,3 +141,43 @@ func TestHostMountsKilled(t *testing.T) {
 		t.Errorf("there are %d mounts after the next run, want none", n)
 	}
 }
+
+// TestHostMountsReplaced: what somebody has mounted where a killed container's mounts
+// were is not taken for them.
+func TestHostMountsReplaced(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("an ordinary user cannot mount on the host")
+		return
+	}
+	l := newLives(t)
+	l.write(`{"type": "pid"}`, "echo up; while :; do /busybox sleep 0.01; done")
+	cmd := exec.Command(l.isorun, "run", "-b", l.dir, "replaced")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bufio.NewReader(out).ReadString('\n')
+	if kerr := cmd.Process.Kill(); err != nil || kerr != nil {
+		t.Fatal(err, kerr)
+	}
+	_ = cmd.Wait() // it was killed
+	root := l.dir + "/rootfs"
+	for hostMounts(t, root) > 0 {
+		if err := syscall.Unmount(root, syscall.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(root, syscall.MNT_DETACH) }) // it may be gone: then the test has failed
+	other := newLives(t)
+	other.write(`{"type": "pid"}, {"type": "mount"}`, "true")
+	other.must("run", "other")
+	if n := hostMounts(t, root); n != 1 {
+		t.Errorf("there are %d mounts after the next run, want the one of the user", n)
+	}
+}

@@ -79,8 +79,10 @@ type HostRecord struct {
 // hostRecords is the directory of the records, below that for all records.
 const hostRecords = "mounts"
 
-// RecordHost leaves a record in a directory of what Unmount would have to be told.
-// It is complete and locked when it gets its name.
+// RecordHost leaves a record in a directory of what Unmount would have to be told,
+// and of which directory the root is: a bind on itself is the same one, and what
+// somebody else mounts there later is not. It is complete and locked when it gets
+// its name.
 func RecordHost(dir, root string, before uint64) (_ *HostRecord, err error) {
 	defer func() {
 		if err != nil {
@@ -89,6 +91,10 @@ func RecordHost(dir, root string, before uint64) (_ *HostRecord, err error) {
 	}()
 	own, err := ownMounts()
 	if err != nil {
+		return nil, err
+	}
+	var what unix.Stat_t
+	if err := unix.Stat(root, &what); err != nil {
 		return nil, err
 	}
 	dir = filepath.Join(dir, hostRecords)
@@ -103,7 +109,7 @@ func RecordHost(dir, root string, before uint64) (_ *HostRecord, err error) {
 	fd := int(f.Fd())
 	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
-		_, err = fmt.Fprintf(f, "%d %d %q\n", own, before, root)
+		_, err = fmt.Fprintf(f, "%d %d %d %d %q\n", own, before, what.Dev, what.Ino, root)
 	}
 	if err == nil {
 		_ = os.Remove(r.name) // of a process that had this number
@@ -174,15 +180,21 @@ func sweepRecord(name string, own uint64) (root string, err error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 { // another sweep was here
 		return "", err
 	}
-	var where, before uint64
-	if _, err := fmt.Fscanf(f, "%d %d %q\n", &where, &before, &root); err != nil {
+	var where, before, dev, ino uint64
+	if _, err := fmt.Fscanf(f, "%d %d %d %d %q\n", &where, &before, &dev, &ino, &root); err != nil {
 		return "", fmt.Errorf("read it: %w; unmount what is there, and remove the file", err)
 	}
 	if where != own {
 		return "", nil
 	}
-	switch now, err := MountID(root); {
-	case errors.Is(err, os.ErrNotExist) || err == nil && now == before: // it was killed before it mounted
+	now, err := MountID(root)
+	var what unix.Stat_t
+	if err == nil {
+		err = unix.Stat(root, &what)
+	}
+	switch {
+	// Killed before it mounted, or they are gone, and something else is there.
+	case errors.Is(err, os.ErrNotExist) || err == nil && (now == before || what.Dev != dev || what.Ino != ino):
 		return "", os.Remove(name)
 	case err != nil:
 		return "", err
