@@ -239,7 +239,7 @@ func limitsOOM(f *sample.File) (Figure, bool) {
 				look = style{black, nil, draw.BoxGlyph{}}
 			}
 			s := stats.Summarize(values)
-			rows = append(rows, row{group: headLetter().cut(limits.Asked(c), 170), name: part.name,
+			rows = append(rows, row{group: headLetter().cut(limits.Asked(c), 230), name: part.name,
 				marks: []mark{{style: look, value: s.Median, lo: s.Lo, hi: s.Hi, text: table.Duration(s.Median), ok: true}}})
 			counts = append(counts, len(values))
 		}
