@@ -255,10 +255,13 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Host:            pl.before != 0,
 		CgroupNamespace: pl.created&unix.CLONE_NEWCGROUP != 0,
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
-		Groups: pl.groups, Enter: pl.enterGroup, Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
+		Groups: pl.groups, Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
 	if pl.ahead != 0 && pl.mapped == 0 && pl.moved == 0 { // gates open in their order
 		o.Further = pl.further
+	}
+	if pl.goes {
+		o.Enter = pl.enterGroup
 	}
 	if pl.hooks != nil {
 		o.Made = pl.createHooks

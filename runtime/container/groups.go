@@ -109,9 +109,6 @@ func ofDevices(m cgroup.Mounted) bool {
 // enterGroup has a child that is to go into its group do so, and gives the group's
 // directory.
 func (pl *Plan) enterGroup() (dir string, err error) {
-	if !pl.goes {
-		return "", nil
-	}
 	if pl.group == nil {
 		if err := pl.planGroup(); err != nil {
 			return "", err
