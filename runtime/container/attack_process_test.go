@@ -90,7 +90,7 @@ func TestStartingProcess(t *testing.T) {
 			t.Fatal("the attacker does not see the child")
 		}
 		dir := fmt.Sprintf("/proc/%d/", target)
-		h.refuse(denied, "memory", target, "0x400000")
+		h.refuse(denied, "memory", target, stubAddress)
 		h.refuse(denied, "call", unix.SYS_PTRACE, unix.PTRACE_SEIZE, target, 0, 0)
 		h.refuse(denied, "call", unix.SYS_PTRACE, unix.PTRACE_ATTACH, target, 0, 0)
 		for _, file := range []string{"mem", "environ", "auxv", "maps", "syscall", "stack"} {

@@ -128,6 +128,9 @@ func (e *entering) order(filter string) {
 	}
 }
 
+// stubAddress is memory of the stub, where a child is before its command.
+const stubAddress = "0x1000000000"
+
 // TestEntering: a process inside can do nothing to one that enters: not trace
 // it, nor see its memory, binary, root or files.
 func TestEntering(t *testing.T) {
@@ -139,7 +142,7 @@ func TestEntering(t *testing.T) {
 				e := h.enter(b, filter)
 				e.order(name)
 				dir := fmt.Sprintf("/proc/%d/", e.inside)
-				h.refuse(denied, "memory", e.inside, "0x400000")
+				h.refuse(denied, "memory", e.inside, stubAddress)
 				h.refuse(denied, "call", unix.SYS_PTRACE, unix.PTRACE_SEIZE, e.inside, 0, 0)
 				h.refuse(denied, "call", unix.SYS_PTRACE, unix.PTRACE_ATTACH, e.inside, 0, 0)
 				for _, file := range []string{"mem", "environ", "auxv", "maps", "syscall", "stack"} {
@@ -180,7 +183,7 @@ func TestEnteringTraced(t *testing.T) {
 				usual[set] = h.ask("status", set)
 			}
 			e := h.enter(b, ways()[name])
-			if a := h.try("memory", e.inside, "0x400000"); a.Errno != 0 {
+			if a := h.try("memory", e.inside, stubAddress); a.Errno != 0 {
 				t.Errorf("this container cannot trace it: %v: the test shows nothing", a)
 			}
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.Pid()))

@@ -85,7 +85,7 @@ func TestInitUntouchable(t *testing.T) {
 		c := b.start()
 		denied := []syscall.Errno{unix.EPERM, unix.EACCES}
 		c.refuse(denied, "call", unix.SYS_PTRACE, unix.PTRACE_SEIZE, 1, 0, 0)
-		c.refuse(denied, "memory", 1, "0x400000")
+		c.refuse(denied, "memory", 1, stubAddress)
 		c.refuse(denied, "read", "/proc/1/mem")
 		c.refuse(denied, "link", "/proc/1/exe")
 		c.refuse(denied, "link", "/proc/1/root")

@@ -13,15 +13,16 @@ import (
 // arena is memory at the same address in the launcher and in the stub.
 type arena struct {
 	addr, size uintptr
-	fd         int  // the memfd behind it, or -1
-	used       bool // an image had it before
+	fd         int     // the memfd behind it, or -1
+	used       uintptr // so many bytes an image has used before, but for its stack
 }
 
 // Arenas live in a part of the address space that neither Go, nor the race
 // detector, nor the stub uses. The stub is told size and address in 13 and 27
 // bits, in units of 4096 bytes; sizes are powers of two.
 const (
-	arenaBase  = 0x10_0000_0000 // 64 GiB
+	arenaBase  = 0x10_0000_0000 // 64 GiB; the stub is here
+	arenaFirst = arenaBase + 1<<16
 	arenaLimit = 1 << (27 + 12)
 	arenaMost  = 1 << (12 + 12)
 )
@@ -30,7 +31,7 @@ var arenas = struct {
 	sync.Mutex
 	next uintptr
 	free map[arenaClass][]arena
-}{next: arenaBase, free: map[arenaClass][]arena{}}
+}{next: arenaFirst, free: map[arenaClass][]arena{}}
 
 type arenaClass struct {
 	size uintptr
@@ -95,9 +96,10 @@ func newArena(size uintptr, file bool) (arena, error) {
 	}
 }
 
-// release gives the arena back for the next image of its size.
-func (a arena) release() {
-	a.used = true
+// release gives the arena, of which so many bytes were used, back for the next image
+// of its size.
+func (a arena) release(used uintptr) {
+	a.used = max(used, 1)
 	class := arenaClass{a.size, a.fd >= 0}
 	arenas.Lock()
 	arenas.free[class] = append(arenas.free[class], a)
@@ -107,14 +109,14 @@ func (a arena) release() {
 // at is the memory at an address of the arena, which Go does not manage.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
-// large is an arena of which only some pages are used.
+// large is an arena of which only some pages are used, or so much of one that what
+// was used is given back.
 const large = 1 << 20
 
-// clear makes an arena that was used as new, but for its stack. What is large was
-// used in a few pages only, so those are given back.
+// clear makes an arena that was used as new, but for its stack.
 func (a arena) clear() error {
-	if a.size < large || a.fd < 0 {
-		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
+	if a.used < large || a.fd < 0 {
+		clear(unsafe.Slice(at[byte](a.addr), a.used))
 		return nil
 	}
 	if err := unix.Fallocate(a.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(a.size)); err != nil {

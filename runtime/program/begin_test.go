@@ -121,6 +121,54 @@ func TestBeginWrong(t *testing.T) {
 	proc.Release()
 }
 
+// What cannot be laid out once there is a child leaves no child.
+func TestStartWrong(t *testing.T) {
+	for name, add := range map[string]func(*Program){
+		"data": func(p *Program) { p.Add(Chdir(strings.Repeat("x", partialSize))) },
+		"skip": func(p *Program) { p.Add(Op{Name: "skip", Call: unix.SYS_GETPPID, Skip: 9}) },
+		"NUL":  func(p *Program) { p.Add(Chdir("a\x00b")) },
+	} {
+		p := New(Stub, 0)
+		p.DieWithParent()
+		add(p)
+		if proc, err := Start(p); err == nil {
+			t.Errorf("%s: it started: %v", name, proc.Pid())
+		}
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+			t.Errorf("%s: there is a child, or wait4 says %v", name, err)
+		}
+	}
+}
+
+// shortInode is a personality without effect here: SHORT_INODE.
+const shortInode = 0x1000000
+
+// The stub's own way of placing memory is not left to the command.
+func TestStubLayout(t *testing.T) {
+	for _, was := range []uint32{0, addrNoRandomize, shortInode} {
+		launcher := NewLauncher()
+		launcher.Do(func() {
+			_, _, _ = unix.RawSyscall(unix.SYS_PERSONALITY, uintptr(was), 0, 0)
+			p := New(Stub, 0)
+			is := p.Add(Op{Name: "read", Call: unix.SYS_PERSONALITY, Args: [6]Arg{Int(readPersonality)}})
+			p.Add(Exit(0))
+			proc, err := Start(p)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := proc.Wait(); err != nil {
+				t.Error(err)
+			}
+			if got, ran := proc.img.Result(is); !ran || got != int64(was) {
+				t.Errorf("the stub's personality is %#x, the launcher's %#x", got, was)
+			}
+			proc.Release()
+		})
+		launcher.Close()
+	}
+}
+
 func addMany(p *Program, n int) {
 	for range n {
 		p.Add(Null())

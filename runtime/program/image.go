@@ -42,7 +42,7 @@ type header struct {
 	life      uint32 // thread id and FUTEX_WAITERS; FUTEX_OWNER_DIED after exec or exit
 	tell      uint32 // child to launcher
 	open      uint32 // launcher to child
-	_         uint32
+	rest      uint32 // launcher to child: 1: all ops are laid out
 	parent    unix.PollFd
 	zero      [2]uint64 // a timespec of zero
 	scratch   [2]uint64 // the child's timespec
@@ -81,6 +81,7 @@ const (
 const (
 	offsetTell      = unsafe.Offsetof(header{}.tell)
 	offsetOpen      = unsafe.Offsetof(header{}.open)
+	offsetRest      = unsafe.Offsetof(header{}.rest)
 	offsetStopAfter = unsafe.Offsetof(header{}.stopAfter)
 	offsetOldMask   = unsafe.Offsetof(header{}.oldMask)
 	offsetBond      = unsafe.Offsetof(header{}.bond)
@@ -139,10 +140,12 @@ func (l *opList) from(first int) iter.Seq2[int, *Op] {
 	}
 }
 
+// modeOps is the most that a mode adds, beside two for each descriptor that is kept.
+const modeOps = 18
+
 // plan is the list of ops as it runs.
 func (p *Program) plan(stub *stubFile) opList {
-	const most = 16 // that a mode adds
-	mode := make([]Op, 0, most+2*len(p.kept))
+	mode := make([]Op, 0, modeOps+2*len(p.kept))
 	if p.Mode == Stub {
 		mode = stub.enter(mode, p.kept)
 	} else {
@@ -169,12 +172,19 @@ func (img *Image) index(r Ref) int {
 }
 
 // Load lays the program out in an arena.
-func Load(p *Program) (*Image, error) { return loadInto(p, 0, 0) }
+func Load(p *Program) (*Image, error) { return loadInto(p, part{ops: len(p.ops)}) }
 
-// loadInto leaves room for more ops, in an arena of at least size bytes; 0: as many
-// and as large as there are.
-func loadInto(p *Program, room int, size uintptr) (*Image, error) {
-	if err := p.check(0); err != nil {
+// part is how much of a program is laid out when its child is made.
+type part struct {
+	ops  int     // so many of the program's, the early ones at least
+	gate bool    // behind them the child waits until the rest is there
+	room int     // for so many there is to be room; 0: for these
+	size uintptr // the least bytes of the arena; 0: as many as they take
+}
+
+// loadInto lays out a part of the program, in an arena with room for the rest.
+func loadInto(p *Program, first part) (*Image, error) {
+	if err := p.check(0, first.ops); err != nil {
 		return nil, err
 	}
 	if err := setUp(); err != nil {
@@ -185,7 +195,11 @@ func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 		return nil, err
 	}
 	img := &Image{program: p, ops: p.plan(stub)}
-	img.room, img.armed = max(room, img.ops.len()), p.armed
+	img.ops.rest = img.ops.rest[:first.ops-p.early]
+	if first.gate {
+		img.ops.mode = append(img.ops.mode, awaitRest())
+	}
+	img.room, img.armed = max(first.room, img.ops.len()), p.armed
 	img.offsets.grow(img.ops.len() / 2)
 	img.end = headerSize + uintptr(img.room+2)*recordSize
 	if err := img.layout(0); err != nil {
@@ -194,7 +208,7 @@ func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 	if err := img.fits(arenaMost); err != nil {
 		return nil, err
 	}
-	a, err := newArena(max(size, img.end+stackSize), p.Mode == Stub)
+	a, err := newArena(max(first.size, img.end+stackSize), p.Mode == Stub)
 	if err != nil {
 		return nil, err
 	}
@@ -202,9 +216,9 @@ func loadInto(p *Program, room int, size uintptr) (*Image, error) {
 	if p.Mode == Stub {
 		a.settle(img.ops.mode)
 	}
-	if a.used {
+	if a.used > 0 {
 		if err := a.clear(); err != nil {
-			a.release()
+			a.release(a.used)
 			return nil, err
 		}
 	}
@@ -348,6 +362,7 @@ func (img *Image) reset() {
 	atomic.StoreUint32(&h.life, 0)
 	atomic.StoreUint32(&h.tell, 0)
 	atomic.StoreUint32(&h.open, 0)
+	atomic.StoreUint32(&h.rest, 0)
 	h.pidfd = -1
 	h.entered, h.returned, h.ended = 0, 0, 0
 	h.rusage = unix.Rusage{}
@@ -361,7 +376,7 @@ func (img *Image) Close() {
 		return
 	}
 	if img.arena.size != 0 {
-		img.arena.release()
+		img.arena.release(img.end)
 		img.arena = arena{}
 	}
 }

@@ -41,6 +41,9 @@ func launchBlocking(h uintptr) {
 
 // Start loads a program and starts it once.
 func Start(p *Program) (*Process, error) {
+	if p.Mode == Stub && p.Flags&unix.CLONE_VFORK == 0 && CanBegin() {
+		return startEarly(p)
+	}
 	img, err := Load(p)
 	if err != nil {
 		return nil, err

@@ -133,6 +133,13 @@ func (op Op) more() func(a [6]Arg) string {
 		return func(a [6]Arg) string { return fmt.Sprintf("%s(%q, %v)", name, a[0].data.text, a[1]) }
 	case unix.SYS_SENDMSG:
 		return func(a [6]Arg) string { return fmt.Sprintf("sendmsg(%v, %v, MSG_NOSIGNAL)", a[0], a[1]) }
+	case unix.SYS_PERSONALITY:
+		return func(a [6]Arg) string {
+			if a[0].word == addrNoRandomize {
+				return "personality(ADDR_NO_RANDOMIZE)"
+			}
+			return fmt.Sprintf("personality(%#x)", a[0].word)
+		}
 	case unix.SYS_UMASK:
 		return func(a [6]Arg) string { return fmt.Sprintf("umask(%#o)", a[0].word) }
 	case unix.SYS_CLOSE_RANGE:
