@@ -3,7 +3,6 @@ package program
 import (
 	"fmt"
 	"iter"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -150,7 +149,7 @@ func (p *Program) plan(stub *stubFile) opList {
 		mode = stub.enter(mode, p.kept)
 	} else {
 		for _, fd := range p.kept {
-			mode = append(mode, setCloexec(fd, strconv.Itoa(fd), true))
+			mode = append(mode, setCloexec(fd, true))
 		}
 	}
 	if p.watched {

@@ -110,28 +110,30 @@ func (p *Program) Stdio(in, out, err int) {
 // Inherit lets the command have a descriptor of the launcher, under the same
 // number.
 func (p *Program) Inherit(fd int) {
-	p.Early(setCloexec(fd, strconv.Itoa(fd), false))
+	p.Early(setCloexec(fd, false))
 }
 
 // Hide keeps a descriptor of the launcher from the child: it is closed by the
 // next execve.
-func (p *Program) Hide(fd int) { p.Early(setCloexec(fd, strconv.Itoa(fd), true)) }
+func (p *Program) Hide(fd int) { p.Early(setCloexec(fd, true)) }
 
 // Keep lets the ops use a descriptor of the launcher; the command does not
 // get it.
 func (p *Program) Keep(fd int) { p.kept = append(p.kept, fd) }
 
-// setCloexec sets whether the next execve closes a descriptor, which is
-// printed as what it is.
-func setCloexec(fd int, what string, on bool) Op {
-	name, flag, text := "inherit", 0, "0"
+// setCloexec sets whether the next execve closes a descriptor.
+func setCloexec(fd int, on bool) Op {
+	name, flag := "inherit", 0
 	if on {
-		name, flag, text = "hide", unix.FD_CLOEXEC, "FD_CLOEXEC"
+		name, flag = "hide", unix.FD_CLOEXEC
 	}
-	return Op{
-		Name: name, Call: unix.SYS_FCNTL, Args: [6]Arg{Int(fd), Int(unix.F_SETFD), Int(flag)},
-		Text: fmt.Sprintf("fcntl(%s, F_SETFD, %s)", what, text),
-	}
+	return Op{Name: name, Call: unix.SYS_FCNTL, Args: [6]Arg{Int(fd), Int(unix.F_SETFD), Int(flag)}}
+}
+
+// called is the op with a text.
+func (op Op) called(text string) Op {
+	op.Text = text
+	return op
 }
 
 // Ops is the program's list, in order.

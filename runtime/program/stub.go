@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -58,9 +57,9 @@ func sealStub(elf []byte) (int, error) {
 // the arena, the launcher and those that ops need survive this execve, and
 // only this one. Which arena it is, settle says.
 func (s *stubFile) enter(ops []Op, kept []int) []Op {
-	ops = append(ops, setCloexec(-1, "arena", false), setCloexec(parentFd(), "launcher", false))
+	ops = append(ops, setCloexec(-1, false).called("fcntl(arena, F_SETFD, 0)"), setCloexec(parentFd(), false).called("fcntl(launcher, F_SETFD, 0)"))
 	for _, fd := range kept {
-		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), false))
+		ops = append(ops, setCloexec(fd, false))
 	}
 	// A stack where the kernel puts it first is not moved: 5 of the 50 µs of this
 	// execve. A seccomp filter may forbid that (Docker's does); then it is moved.
@@ -71,9 +70,9 @@ func (s *stubFile) enter(ops []Op, kept []int) []Op {
 		Name: enterStub, Call: sysExecveat, Text: `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`,
 		Args: [6]Arg{Int(s.fd), String(""), argv, Words(Int(0)), Int(unix.AT_EMPTY_PATH)},
 	})
-	ops = append(ops, setPersonality(was), setCloexec(parentFd(), "launcher", true))
+	ops = append(ops, setPersonality(was), setCloexec(parentFd(), true).called("fcntl(launcher, F_SETFD, FD_CLOEXEC)"))
 	for _, fd := range kept {
-		ops = append(ops, setCloexec(fd, strconv.Itoa(fd), true))
+		ops = append(ops, setCloexec(fd, true))
 	}
 	return ops
 }
