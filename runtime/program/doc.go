@@ -20,7 +20,10 @@
 // bytes in a sealed memfd. It holds the same loop and maps the arena at the
 // same address, so the program goes on where it was. Every real container
 // starts this way: it shares nothing with the launcher, and its /proc/PID/exe
-// is the sealed memfd.
+// is the sealed memfd. The way into the stub takes longer than laying out a
+// container's ops does, so Start does both at once: the child is made with the
+// early ops alone, and behind the stub it waits for the rest. Begin does the same
+// with a program that is not even complete.
 //
 // Fork: the child gets a copy of the launcher's memory, whose page tables
 // cost time in proportion to what the launcher has touched; while they are
@@ -58,7 +61,7 @@
 //
 // # What is trusted
 //
-// Load checks a program, since the loop trusts what it walks. A child in mode
+// Each op is checked before it is laid out, since the loop trusts what it walks. A child in mode
 // stub can write its arena until execve, and so can who may ptrace it; what the
 // launcher reads there it checks (the failed op's place, the second child's
 // number), or only reports.
