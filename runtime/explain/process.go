@@ -55,7 +55,6 @@ func processCalls() []entry {
 		{unix.SYS_SETHOSTNAME, "sethostname", "", "sethostname(2)", "Gives the container its host name; the host keeps its own, since the UTS namespace is the container's."},
 		{unix.SYS_SETDOMAINNAME, "setdomainname", "", "setdomainname(2)", "Gives the container its NIS domain name, in its own UTS namespace."},
 		{unix.SYS_PRLIMIT64, "prlimit64", "", "prlimit(2)", "Sets a resource limit for the command, such as how many files it may have open; a Go program like the runtime raises that one for itself, which no command expects."},
-		{unix.SYS_PERSONALITY, "personality", "ADDR_NO_RANDOMIZE", "personality(2)", "Lets the tiny program, which comes next, have its memory where the kernel puts it first: to move the stack takes time. It is undone right after."},
 		{unix.SYS_PERSONALITY, "personality", "", "personality(2)", "Sets the execution domain: how old programs see the kernel, for example a 32-bit machine, or addresses that are not random."},
 		{unix.SYS_SCHED_SETAFFINITY, "sched_setaffinity", "", "sched_setaffinity(2)", "Says on which CPUs the process may run; its children inherit it."},
 		{unix.SYS_SCHED_SETATTR, "sched_setattr", "", "sched_setattr(2)", "Sets the scheduling policy and its priority, nice value or deadline."},

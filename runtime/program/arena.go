@@ -13,8 +13,8 @@ import (
 // arena is memory at the same address in the launcher and in the stub.
 type arena struct {
 	addr, size uintptr
-	fd         int     // the memfd behind it, or -1
-	used       uintptr // so many bytes an image has used before, but for its stack
+	fd         int  // the memfd behind it, or -1
+	used       bool // an image had it before
 }
 
 // Arenas live in a part of the address space that neither Go, nor the race
@@ -96,10 +96,9 @@ func newArena(size uintptr, file bool) (arena, error) {
 	}
 }
 
-// release gives the arena, of which so many bytes were used, back for the next image
-// of its size.
-func (a arena) release(used uintptr) {
-	a.used = max(used, 1)
+// release gives the arena back for the next image of its size.
+func (a arena) release() {
+	a.used = true
 	class := arenaClass{a.size, a.fd >= 0}
 	arenas.Lock()
 	arenas.free[class] = append(arenas.free[class], a)
@@ -109,14 +108,14 @@ func (a arena) release(used uintptr) {
 // at is the memory at an address of the arena, which Go does not manage.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
-// large is an arena of which only some pages are used, or so much of one that what
-// was used is given back.
+// large is an arena of which only some pages are used.
 const large = 1 << 20
 
-// clear makes an arena that was used as new, but for its stack.
+// clear makes an arena that was used as new, but for its stack. What is large was
+// used in a few pages only, so those are given back.
 func (a arena) clear() error {
-	if a.used < large || a.fd < 0 {
-		clear(unsafe.Slice(at[byte](a.addr), a.used))
+	if a.size < large || a.fd < 0 {
+		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
 		return nil
 	}
 	if err := unix.Fallocate(a.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(a.size)); err != nil {

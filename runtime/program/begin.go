@@ -28,7 +28,7 @@ func Begin(p *Program) (*Process, error) {
 	if n := len(p.ops); n == 0 || p.ops[n-1].Call != callWait {
 		return nil, fmt.Errorf("begin program: its last op is no gate for the child to wait at")
 	}
-	img, err := loadInto(p, part{ops: len(p.ops), room: partialOps, size: partialSize})
+	img, err := loadInto(p, partialOps, partialSize, false)
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +51,8 @@ func (p *Process) Continue(g Gate) error {
 	if !img.partial {
 		return fmt.Errorf("continue process %d: its program was complete when it began", p.Pid())
 	}
-	if err := img.further(); err != nil {
-		return err
-	}
-	p.Open(g)
-	return nil
-}
-
-// further lays out the ops that are not yet.
-func (img *Image) further() error {
 	known, ops := img.ops.len(), img.ops
-	if err := img.program.check(known-img.extra(), len(img.program.ops)); err != nil {
+	if err := img.program.check(known - img.extra()); err != nil {
 		return err
 	}
 	ops.rest = img.program.ops[img.program.early:]
@@ -75,40 +66,7 @@ func (img *Image) further() error {
 	if err := img.fits(img.arena.size); err != nil {
 		return err
 	}
-	img.writeOps(known)
+	img.writeOps(known, ops.len())
+	p.Open(g)
 	return nil
-}
-
-// startEarly starts a complete program before it is laid out, which takes less time
-// than the child's way into the stub.
-func startEarly(p *Program) (*Process, error) {
-	img, err := loadInto(p, part{ops: p.early, gate: true, room: len(p.ops) + modeOps + 2*len(p.kept), size: partialSize})
-	if err != nil {
-		return nil, err
-	}
-	img.partial = true
-	proc, err := img.Start()
-	if err != nil {
-		img.Close()
-		return nil, err
-	}
-	proc.owned = true
-	if err := img.further(); err != nil {
-		_ = proc.Signal(unix.SIGKILL) // it waits
-		_, _ = proc.Wait()
-		proc.Release()
-		return nil, err
-	}
-	img.partial = false
-	raise(&img.arena.header().rest, 1)
-	proc.answer()
-	return proc, nil
-}
-
-// awaitRest is where the child waits for the rest of a complete program.
-func awaitRest() Op {
-	return Op{
-		Name: "rest of the program", Call: callWait, Text: "wait: rest of the program",
-		Args: [6]Arg{inHeader(offsetRest), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(1)},
-	}
 }

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,51 +122,57 @@ func TestBeginWrong(t *testing.T) {
 	proc.Release()
 }
 
-// What cannot be laid out once there is a child leaves no child.
+// A child that is made before its ops are written does what one does that is made
+// after; so does the image's next one, and the line of instants is as it prints.
+func TestLate(t *testing.T) {
+	p := New(Stub, 0)
+	p.DieWithParent()
+	addMany(p, 300)
+	text := strings.Repeat("x", 5000)
+	p.Add(Op{Name: "chdir", Call: unix.SYS_CHDIR, Args: [6]Arg{String(text)}, Accept: []syscall.Errno{unix.ENAMETOOLONG}})
+	last := p.Add(Null())
+	p.Add(Exit(7))
+	var printed strings.Builder
+	if err := p.Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	proc, err := Start(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := proc.img
+	for range 2 {
+		mustExit(t, proc, 7)
+		if n, ran := img.Result(last); !ran || n != int64(os.Getpid()) {
+			t.Errorf("the last op gave %d, %v", n, ran)
+		}
+		if ends, lines := len(proc.Line().Ends), strings.Count(printed.String(), "\n")-1; ends != lines {
+			t.Errorf("the line has %d ops, %d are printed", ends, lines)
+		}
+		if proc, err = img.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustExit(t, proc, 7)
+	img.Close()
+}
+
+// What cannot be laid out has no child.
 func TestStartWrong(t *testing.T) {
-	for name, add := range map[string]func(*Program){
-		"data": func(p *Program) { p.Add(Chdir(strings.Repeat("x", partialSize))) },
-		"skip": func(p *Program) { p.Add(Op{Name: "skip", Call: unix.SYS_GETPPID, Skip: 9}) },
-		"NUL":  func(p *Program) { p.Add(Chdir("a\x00b")) },
+	for name, op := range map[string]Op{
+		"data": Chdir(strings.Repeat("x", arenaMost)),
+		"skip": {Name: "skip", Call: unix.SYS_GETPPID, Skip: 9},
+		"NUL":  Chdir("a\x00b"),
 	} {
 		p := New(Stub, 0)
 		p.DieWithParent()
-		add(p)
-		if proc, err := Start(p); err == nil {
-			t.Errorf("%s: it started: %v", name, proc.Pid())
+		p.Add(op)
+		if _, err := Start(p); err == nil {
+			t.Errorf("%s: it started", name)
 		}
-		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil); err != unix.ECHILD {
 			t.Errorf("%s: there is a child, or wait4 says %v", name, err)
 		}
-	}
-}
-
-// shortInode is a personality without effect here: SHORT_INODE.
-const shortInode = 0x1000000
-
-// The stub's own way of placing memory is not left to the command.
-func TestStubLayout(t *testing.T) {
-	for _, was := range []uint32{0, addrNoRandomize, shortInode} {
-		launcher := NewLauncher()
-		launcher.Do(func() {
-			_, _, _ = unix.RawSyscall(unix.SYS_PERSONALITY, uintptr(was), 0, 0)
-			p := New(Stub, 0)
-			is := p.Add(Op{Name: "read", Call: unix.SYS_PERSONALITY, Args: [6]Arg{Int(readPersonality)}})
-			p.Add(Exit(0))
-			proc, err := Start(p)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := proc.Wait(); err != nil {
-				t.Error(err)
-			}
-			if got, ran := proc.img.Result(is); !ran || got != int64(was) {
-				t.Errorf("the stub's personality is %#x, the launcher's %#x", got, was)
-			}
-			proc.Release()
-		})
-		launcher.Close()
 	}
 }
 

@@ -15,9 +15,9 @@ func (p *Program) cloneFlags() uint64 {
 	return flags
 }
 
-// check finds what would lead the loop astray, in the ops from number from up to
-// another: it trusts what it walks.
-func (p *Program) check(from, to int) error {
+// check finds what would lead the loop astray, in the ops from number from on:
+// it trusts what it walks.
+func (p *Program) check(from int) error {
 	if p.err != nil {
 		return p.err
 	}
@@ -27,7 +27,7 @@ func (p *Program) check(from, to int) error {
 	if p.Flags&unix.CLONE_VFORK != 0 && p.gates+p.tells > 0 {
 		return fmt.Errorf("load program: with CLONE_VFORK the launcher sleeps until execve; a program that waits for it, or tells it something, would wait for ever")
 	}
-	for i := from; i < to; i++ {
+	for i := from; i < len(p.ops); i++ {
 		op := &p.ops[i]
 		if err := p.checkOp(i, op); err != nil {
 			return fmt.Errorf("load op %d (%s): %w", i+1, op.Name, err)

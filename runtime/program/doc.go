@@ -20,7 +20,7 @@
 // bytes in a sealed memfd. It holds the same loop and maps the arena at the
 // same address, so the program goes on where it was. Every real container
 // starts this way: it shares nothing with the launcher, and its /proc/PID/exe
-// is the sealed memfd. The way into the stub takes longer than laying out a
+// is the sealed memfd. The way into the stub takes longer than writing a
 // container's ops does, so Start does both at once: the child is made with the
 // early ops alone, and behind the stub it waits for the rest. Begin does the same
 // with a program that is not even complete.
@@ -61,7 +61,7 @@
 //
 // # What is trusted
 //
-// Each op is checked before it is laid out, since the loop trusts what it walks. A child in mode
+// Load checks a program, since the loop trusts what it walks. A child in mode
 // stub can write its arena until execve, and so can who may ptrace it; what the
 // launcher reads there it checks (the failed op's place, the second child's
 // number), or only reports.

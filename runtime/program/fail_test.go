@@ -196,25 +196,25 @@ func TestRefusedPrograms(t *testing.T) {
 	}
 }
 
-// TestArenas: the stub finds an arena that is full, and the last of the space for
-// arenas; behind that there is an error.
+// TestArenas: the stub finds the largest arena, and one at the end of the space
+// for arenas; behind that there is an error.
 func TestArenas(t *testing.T) {
 	arenas.Lock()
 	old, free := arenas.next, arenas.free
-	arenas.next, arenas.free = arenaLimit-2*arenaMost, map[arenaClass][]arena{}
+	arenas.next, arenas.free = arenaLimit-arenaMost-4*uintptr(os.Getpagesize()), map[arenaClass][]arena{}
 	arenas.Unlock()
 	defer func() {
 		arenas.Lock()
 		arenas.next, arenas.free = old, free
 		arenas.Unlock()
 	}()
-	for i, size := range []int{arenaMost / 2, 1, 1} {
+	for i, size := range []int{arenaMost / 2, 1, 1, 1} {
 		p := New(Stub, 0)
 		last := Buffer(size)
 		fill := p.Add(Op{Name: "getrandom", Call: unix.SYS_GETRANDOM, Args: [6]Arg{last, Int(size), {}}})
 		p.Add(Exit(3))
 		proc, err := Start(p)
-		if i == 2 {
+		if i == 3 {
 			if err == nil || !strings.Contains(err.Error(), "GiB for arenas are used up") {
 				t.Errorf("an arena beyond the last: %v", err)
 			}

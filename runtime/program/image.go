@@ -41,7 +41,7 @@ type header struct {
 	life      uint32 // thread id and FUTEX_WAITERS; FUTEX_OWNER_DIED after exec or exit
 	tell      uint32 // child to launcher
 	open      uint32 // launcher to child
-	rest      uint32 // launcher to child: 1: all ops are laid out
+	written   uint32 // launcher to child: 1: all ops are there
 	parent    unix.PollFd
 	zero      [2]uint64 // a timespec of zero
 	scratch   [2]uint64 // the child's timespec
@@ -80,7 +80,7 @@ const (
 const (
 	offsetTell      = unsafe.Offsetof(header{}.tell)
 	offsetOpen      = unsafe.Offsetof(header{}.open)
-	offsetRest      = unsafe.Offsetof(header{}.rest)
+	offsetWritten   = unsafe.Offsetof(header{}.written)
 	offsetStopAfter = unsafe.Offsetof(header{}.stopAfter)
 	offsetOldMask   = unsafe.Offsetof(header{}.oldMask)
 	offsetBond      = unsafe.Offsetof(header{}.bond)
@@ -101,6 +101,8 @@ type Image struct {
 	anchor  anchor  // both clocks, read just before the last start
 	armed   Tell    // the last message that the death signal is armed, of the ops that are laid out
 	partial bool    // more ops may come; see Begin
+	late    bool    // the program's ops behind the early ones are written when there is a child, which waits for them
+	written bool    // all are
 	born    bool    // a process of this image has not been reaped
 	limits  Limits
 	cycle   sync.Mutex // of the two below
@@ -139,12 +141,10 @@ func (l *opList) from(first int) iter.Seq2[int, *Op] {
 	}
 }
 
-// modeOps is the most that a mode adds, beside two for each descriptor that is kept.
-const modeOps = 18
-
 // plan is the list of ops as it runs.
 func (p *Program) plan(stub *stubFile) opList {
-	mode := make([]Op, 0, modeOps+2*len(p.kept))
+	const most = 17 // that a mode adds
+	mode := make([]Op, 0, most+2*len(p.kept))
 	if p.Mode == Stub {
 		mode = stub.enter(mode, p.kept)
 	} else {
@@ -171,19 +171,12 @@ func (img *Image) index(r Ref) int {
 }
 
 // Load lays the program out in an arena.
-func Load(p *Program) (*Image, error) { return loadInto(p, part{ops: len(p.ops)}) }
+func Load(p *Program) (*Image, error) { return loadInto(p, 0, 0, false) }
 
-// part is how much of a program is laid out when its child is made.
-type part struct {
-	ops  int     // so many of the program's, the early ones at least
-	gate bool    // behind them the child waits until the rest is there
-	room int     // for so many there is to be room; 0: for these
-	size uintptr // the least bytes of the arena; 0: as many as they take
-}
-
-// loadInto lays out a part of the program, in an arena with room for the rest.
-func loadInto(p *Program, first part) (*Image, error) {
-	if err := p.check(0, first.ops); err != nil {
+// loadInto leaves room for more ops, in an arena of at least size bytes; 0: as many
+// and as large as there are. Late is the image's.
+func loadInto(p *Program, room int, size uintptr, late bool) (*Image, error) {
+	if err := p.check(0); err != nil {
 		return nil, err
 	}
 	if err := setUp(); err != nil {
@@ -193,12 +186,11 @@ func loadInto(p *Program, first part) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{program: p, ops: p.plan(stub)}
-	img.ops.rest = img.ops.rest[:first.ops-p.early]
-	if first.gate {
-		img.ops.mode = append(img.ops.mode, awaitRest())
+	img := &Image{program: p, ops: p.plan(stub), late: late}
+	if late {
+		img.ops.mode = append(img.ops.mode, awaitOps())
 	}
-	img.room, img.armed = max(first.room, img.ops.len()), p.armed
+	img.room, img.armed = max(room, img.ops.len()), p.armed
 	img.offsets.grow(img.ops.len() / 2)
 	img.end = headerSize + uintptr(img.room+2)*recordSize
 	if err := img.layout(0); err != nil {
@@ -207,7 +199,7 @@ func loadInto(p *Program, first part) (*Image, error) {
 	if err := img.fits(arenaMost); err != nil {
 		return nil, err
 	}
-	a, err := newArena(max(first.size, img.end+stackSize), p.Mode == Stub)
+	a, err := newArena(max(size, img.end+stackSize), p.Mode == Stub)
 	if err != nil {
 		return nil, err
 	}
@@ -215,9 +207,9 @@ func loadInto(p *Program, first part) (*Image, error) {
 	if p.Mode == Stub {
 		a.settle(img.ops.mode)
 	}
-	if a.used > 0 {
+	if a.used {
 		if err := a.clear(); err != nil {
-			a.release(a.used)
+			a.release()
 			return nil, err
 		}
 	}
@@ -280,16 +272,41 @@ func (img *Image) write() {
 		stackSize: stackSize,
 		cgroup:    uint64(img.program.Cgroup),
 	}
-	img.writeOps(0)
+	first := img.ops.len()
+	if img.written = !img.late; img.late {
+		first -= len(img.ops.rest)
+	}
+	img.writeOps(0, first)
 }
 
-// writeOps writes the records of the ops from number from on, and what they
-// point to.
-func (img *Image) writeOps(from int) {
+// complete writes the ops that a child waits for, which has been made without them.
+func (img *Image) complete() {
+	if !img.written {
+		n := img.ops.len()
+		img.writeOps(n-len(img.ops.rest), n)
+		img.written = true
+		raise(&img.arena.header().written, 1)
+	}
+}
+
+// awaitOps is where the child waits for them.
+func awaitOps() Op {
+	return Op{
+		Name: "rest of the program", Call: callWait, Text: "wait: rest of the program",
+		Args: [6]Arg{inHeader(offsetWritten), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(1)},
+	}
+}
+
+// writeOps writes the records of the ops from number from up to another, and what
+// they point to.
+func (img *Image) writeOps(from, to int) {
 	h, records := img.arena.header(), img.arena.records(img.ops.len()+2)
 	base := img.arena.addr + headerSize
 	quiet := records[from].quiet // of the op before
 	for i, op := range img.ops.from(from) {
+		if i == to {
+			break
+		}
 		r := &records[i+1]
 		*r = record{}
 		if op.Call == unix.SYS_SECCOMP {
@@ -314,7 +331,7 @@ func (img *Image) writeOps(from int) {
 			img.fill(arg.block())
 		}
 	}
-	records[img.ops.len()+1] = record{call: unix.SYS_EXIT_GROUP}
+	records[to+1] = record{call: unix.SYS_EXIT_GROUP}
 }
 
 // word is the argument as the loop reads it.
@@ -361,7 +378,10 @@ func (img *Image) reset() {
 	atomic.StoreUint32(&h.life, 0)
 	atomic.StoreUint32(&h.tell, 0)
 	atomic.StoreUint32(&h.open, 0)
-	atomic.StoreUint32(&h.rest, 0)
+	atomic.StoreUint32(&h.written, 0)
+	if img.written {
+		atomic.StoreUint32(&h.written, 1)
+	}
 	h.pidfd = -1
 	h.entered, h.returned, h.ended = 0, 0, 0
 	h.rusage = unix.Rusage{}
@@ -375,7 +395,7 @@ func (img *Image) Close() {
 		return
 	}
 	if img.arena.size != 0 {
-		img.arena.release(img.end)
+		img.arena.release()
 		img.arena = arena{}
 	}
 }

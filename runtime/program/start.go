@@ -41,10 +41,8 @@ func launchBlocking(h uintptr) {
 
 // Start loads a program and starts it once.
 func Start(p *Program) (*Process, error) {
-	if p.Mode == Stub && p.Flags&unix.CLONE_VFORK == 0 && CanBegin() {
-		return startEarly(p)
-	}
-	img, err := Load(p)
+	// With CLONE_VFORK the launcher sleeps until the child is in the stub.
+	img, err := loadInto(p, 0, 0, p.Mode == Stub && p.Flags&unix.CLONE_VFORK == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +71,7 @@ func (img *Image) Start() (*Process, error) {
 		return nil, cloneError(h.clone.flags, syscall.Errno(-h.cloned))
 	}
 	img.born = true
+	img.complete()
 	proc := &Process{img: img, pid: int(h.cloned), pidfd: int(h.pidfd)}
 	if !img.partial {
 		proc.answer()

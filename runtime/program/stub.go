@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -61,34 +60,16 @@ func (s *stubFile) enter(ops []Op, kept []int) []Op {
 	for _, fd := range kept {
 		ops = append(ops, setCloexec(fd, false))
 	}
-	// A stack where the kernel puts it first is not moved: 5 of the 50 µs of this
-	// execve. A seccomp filter may forbid that (Docker's does); then it is moved.
-	was, _, _ := unix.RawSyscall(unix.SYS_PERSONALITY, readPersonality, 0, 0)
-	ops = append(ops, setPersonality(was|addrNoRandomize))
 	argv := Words(String(initName), String("0123456789abcdef"), Int(0))
 	ops = append(ops, Op{
 		Name: enterStub, Call: sysExecveat, Text: `execveat(stub, "", …, AT_EMPTY_PATH): the rest runs in the stub`,
 		Args: [6]Arg{Int(s.fd), String(""), argv, Words(Int(0)), Int(unix.AT_EMPTY_PATH)},
 	})
-	ops = append(ops, setPersonality(was), setCloexec(parentFd(), true).called("fcntl(launcher, F_SETFD, FD_CLOEXEC)"))
+	ops = append(ops, setCloexec(parentFd(), true).called("fcntl(launcher, F_SETFD, FD_CLOEXEC)"))
 	for _, fd := range kept {
 		ops = append(ops, setCloexec(fd, true))
 	}
 	return ops
-}
-
-// See personality(2).
-const (
-	readPersonality = 0xffffffff
-	addrNoRandomize = 0x40000
-)
-
-// forbidden is what a filter may say.
-var forbidden = []syscall.Errno{unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EINVAL}
-
-// setPersonality is an op that may be forbidden.
-func setPersonality(bits uintptr) Op {
-	return Op{Name: "stub layout", Call: unix.SYS_PERSONALITY, Args: [6]Arg{Int(bits)}, Accept: forbidden}
 }
 
 // settle tells the ops of enter which arena it is. Its size must be known

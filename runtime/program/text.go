@@ -134,19 +134,14 @@ func (op Op) more() func(a [6]Arg) string {
 	case unix.SYS_SENDMSG:
 		return func(a [6]Arg) string { return fmt.Sprintf("sendmsg(%v, %v, MSG_NOSIGNAL)", a[0], a[1]) }
 	case unix.SYS_FCNTL:
-		if a := op.Args; a[1] == Int(unix.F_SETFD) {
-			flag := "0"
-			if a[2].word == unix.FD_CLOEXEC {
-				flag = "FD_CLOEXEC"
+		if op.Args[1] == Int(unix.F_SETFD) {
+			return func(a [6]Arg) string {
+				flag := "0"
+				if a[2].word == unix.FD_CLOEXEC {
+					flag = "FD_CLOEXEC"
+				}
+				return fmt.Sprintf("fcntl(%v, F_SETFD, %s)", a[0], flag)
 			}
-			return func(a [6]Arg) string { return fmt.Sprintf("fcntl(%v, F_SETFD, %s)", a[0], flag) }
-		}
-	case unix.SYS_PERSONALITY:
-		return func(a [6]Arg) string {
-			if a[0].word == addrNoRandomize {
-				return "personality(ADDR_NO_RANDOMIZE)"
-			}
-			return fmt.Sprintf("personality(%#x)", a[0].word)
 		}
 	case unix.SYS_UMASK:
 		return func(a [6]Arg) string { return fmt.Sprintf("umask(%#o)", a[0].word) }

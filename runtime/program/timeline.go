@@ -97,10 +97,16 @@ func (p *Process) Line() Line {
 	t := Line{
 		Entered: l.instant(h.entered), Returned: l.instant(h.returned),
 		First: l.instant(records[0].stamp), Reaped: l.instant(h.ended),
-		Ends: make([]int64, img.ops.len()),
+		Ends: make([]int64, 0, img.ops.len()),
 	}
-	for i := range t.Ends {
-		t.Ends[i] = l.instant(records[i+1].stamp)
+	waits := -1 // does not print: what it waits for is how Start goes about it
+	if img.late {
+		waits = len(img.ops.early) + len(img.ops.mode) - 1
+	}
+	for i := range img.ops.len() {
+		if i != waits {
+			t.Ends = append(t.Ends, l.instant(records[i+1].stamp))
+		}
 	}
 	return t
 }

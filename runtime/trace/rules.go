@@ -16,7 +16,7 @@ const nodes = `/dev" "dev" dev/null dev/zero dev/full dev/random dev/urandom dev
 func rules() []rule {
 	return []rule{
 		{phase: phaseExecve, names: "execve,restore nofile,unblock signals"},
-		{phase: phaseClone, names: "enter stub,stub layout$,clone,inherit$,hide,watch$,unwatch$,name$,stdio$,save$"},
+		{phase: phaseClone, names: "enter stub,clone,inherit$,hide,watch$,unwatch$,name$,stdio$,save$"},
 		{phase: phaseClone, names: "die with parent,armed$,confirm$"},
 		{phase: phaseExec, names: "exec of the runtime$"},
 		{phase: phaseGo, names: "start Go$"},
