@@ -279,24 +279,6 @@ func (img *Image) write() {
 	img.writeOps(0, first)
 }
 
-// complete writes the ops that a child waits for, which has been made without them.
-func (img *Image) complete() {
-	if !img.written {
-		n := img.ops.len()
-		img.writeOps(n-len(img.ops.rest), n)
-		img.written = true
-		raise(&img.arena.header().written, 1)
-	}
-}
-
-// awaitOps is where the child waits for them.
-func awaitOps() Op {
-	return Op{
-		Name: "rest of the program", Call: callWait, Text: "wait: rest of the program",
-		Args: [6]Arg{inHeader(offsetWritten), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(1)},
-	}
-}
-
 // writeOps writes the records of the ops from number from up to another, and what
 // they point to.
 func (img *Image) writeOps(from, to int) {

@@ -79,6 +79,24 @@ func (img *Image) Start() (*Process, error) {
 	return proc, nil
 }
 
+// complete writes the ops that a child waits for, which has been made without them.
+func (img *Image) complete() {
+	if !img.written {
+		n := img.ops.len()
+		img.writeOps(n-len(img.ops.rest), n)
+		img.written = true
+		raise(&img.arena.header().written, 1)
+	}
+}
+
+// awaitOps is where the child waits for them.
+func awaitOps() Op {
+	return Op{
+		Name: "rest of the program", Call: callWait, Text: "wait: rest of the program",
+		Args: [6]Arg{inHeader(offsetWritten), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(1)},
+	}
+}
+
 // answer says, when the death signal is armed, that this thread is alive. When
 // the child has ended before, Wait says why.
 func (p *Process) answer() {
