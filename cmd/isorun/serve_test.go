@@ -93,11 +93,11 @@ func TestNotify(t *testing.T) {
 		}
 	}
 	text, room := make([]byte, 4096), make([]byte, 4096)
-	n, _, _, _, err := unix.Recvmsg(fd, text, room, 0)
+	n, _, err := hear(fd, text, nil)
 	if want := fmt.Sprintf("READY=1\nMAINPID=%d", pid); err != nil || string(text[:n]) != want {
 		t.Errorf("the manager hears %q, %v; want %q", text[:max(0, n)], err, want)
 	}
-	n, m, _, _, err := unix.Recvmsg(fd, text, room, unix.MSG_CMSG_CLOEXEC)
+	n, m, err := hear(fd, text, room)
 	if err != nil || string(text[:n]) != "BARRIER=1" || m == 0 {
 		t.Fatalf("the manager hears %q and %d bytes, %v; want a barrier", text[:max(0, n)], m, err)
 	}
@@ -174,11 +174,11 @@ func TestServeForeground(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard := make([]byte, 4096)
-	n, _, err := unix.Recvfrom(fd, heard, 0)
+	n, _, err := hear(fd, heard, nil)
 	if want := fmt.Sprintf("READY=1\nMAINPID=%d", cmd.Process.Pid); err != nil || string(heard[:max(0, n)]) != want {
 		t.Errorf("the manager hears %q, %v; want %q", heard[:max(0, n)], err, want)
 	}
-	if n, _, err := unix.Recvfrom(fd, heard, 0); err != nil || string(heard[:max(0, n)]) != "BARRIER=1" {
+	if n, _, err := hear(fd, heard, nil); err != nil || string(heard[:max(0, n)]) != "BARRIER=1" {
 		t.Errorf("the manager hears %q, %v; want a barrier", heard[:max(0, n)], err)
 	}
 	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
@@ -189,6 +189,17 @@ func TestServeForeground(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(temp + "/*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// hear receives one message. A receive that is bounded (SO_RCVTIMEO) is not begun
+// anew by the kernel after a signal; see signal(7).
+func hear(fd int, text, room []byte) (n, roomed int, err error) {
+	for {
+		n, roomed, _, _, err = unix.Recvmsg(fd, text, room, unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR {
+			return n, roomed, err
+		}
 	}
 }
 
