@@ -34,6 +34,7 @@ func (v *View) setupTables() []table.Table {
 		s.row(c.Path, c.MTUText(), d("setup-ns"), d("process-ns"), d("link-ns"), d("address-ns"), d("address6-ns"), d("said-ns"),
 			d("teardown-ns"), table.Bytes(c.Median("translator-B")), times(v.overBridge(c)))
 		s.note(partly(c))
+		s.note(c.resent())
 	}
 	if len(s.Rows) == 0 {
 		return nil
@@ -45,6 +46,27 @@ func (v *View) setupTables() []table.Table {
 	s.note("process: what sets it up has been started. link, IPv4, IPv6: first seen to be there (IPv6 after the search for duplicates). ready: what sets it up says so. handshake: of TCP with the peer. All from the same beginning, so they do not add up. " +
 		"removed: how long that takes alone. memory: what is resident of the translator after one handshake. slower: than a bridge without NAT, to the handshake.")
 	return []table.Table{s.done()}
+}
+
+// again is when TCP (RFC 6298, section 2.1) and ARP (arp(7), retrans_time_ms) send
+// again what was not answered: a second; a little less, since the measured part of
+// the wait begins later.
+const again = 0.9e9
+
+// resent says in how many set-ups the first packet was lost. On a bridge that is
+// the search for the peer's address: a pair's ends are up before the kernel has
+// told the bridge so (linkwatch), and until then its new port forwards nothing.
+func (c *Cell) resent() string {
+	lost, ready := 0, c.Median("said-ns")
+	for _, at := range c.values("setup-ns") {
+		if at-ready >= again {
+			lost++
+		}
+	}
+	if lost == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: in %d of %d set-ups the first packet was lost, and sent again a second later: what says that it is ready says so before its port forwards.", c.Label(), lost, c.N())
 }
 
 // overBridge is how many times longer a path's set-up takes than that of the
