@@ -265,5 +265,5 @@ func ranged() (name string, uid, gid uint32, err error) {
 			}
 		}
 	}
-	return "", 0, 0, fmt.Errorf("no user has a range in /etc/subuid")
+	return "", 0, 0, fmt.Errorf("no user has a range in /etc/subuid (useradd --create-home NAME makes one)")
 }

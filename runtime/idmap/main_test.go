@@ -223,7 +223,7 @@ func TestOrdinaryUser(t *testing.T) {
 		}
 		return nil
 	})
-	require(t, err == nil && who != nil, "no user has a range in /etc/subuid")
+	require(t, err == nil && who != nil, "no user has a range in /etc/subuid (useradd --create-home NAME makes one)")
 	var uid, gid uint32
 	if _, err := fmt.Sscan(who.Uid+" "+who.Gid, &uid, &gid); err != nil {
 		t.Fatal(err)
