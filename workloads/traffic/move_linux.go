@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -78,16 +79,42 @@ func byWrite(fd int, buf []byte) (mover, error) {
 	}}, nil
 }
 
-func byRead(fd int, buf []byte) (mover, error) {
+func byRead(fd int, buf []byte) (mover, error) { return byReceive(fd, buf, 0) }
+
+func byTruncate(fd int, buf []byte) (mover, error) { return byReceive(fd, buf, unix.MSG_TRUNC) }
+
+func byReceive(fd int, buf []byte, flags uintptr) (mover, error) {
+	receive := func(more uintptr) (int, unix.Errno) {
+		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)), flags|more)
+	}
+	look := func() (int, unix.Errno) { return receive(unix.MSG_DONTWAIT) }
 	return mover{call: func() (int, unix.Errno) {
-		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)))
+		n, errno := watch(look)
+		if errno == unix.EAGAIN {
+			return receive(0)
+		}
+		return n, errno
 	}}, nil
 }
 
-func byTruncate(fd int, buf []byte) (mover, error) {
-	return mover{call: func() (int, unix.Errno) {
-		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)), unix.MSG_TRUNC)
-	}}, nil
+// awake is how long a receiver watches for more before it sleeps. To be woken is
+// dear: for the sender above all, which has to do it, and in a virtual machine needs
+// the host for it. On a loopback there, such a receiver takes 1.2 times (MTU 1500)
+// to twice (64 KiB) what one takes that sleeps at once, for up to a fifth more of its
+// own CPU time per byte, and much less of the sender's. Behind slirp4netns, which
+// brings a packet every 4 us, it helps as well.
+const awake = 10 * time.Microsecond
+
+// watch is what look says, which does not wait; it is asked until there is
+// something to receive, for awake. EAGAIN: there was nothing.
+func watch(look func() (int, unix.Errno)) (n int, errno unix.Errno) {
+	if n, errno = look(); errno != unix.EAGAIN {
+		return n, errno
+	}
+	for begin := time.Now(); errno == unix.EAGAIN && time.Since(begin) < awake; {
+		n, errno = look()
+	}
+	return n, errno
 }
 
 func bySendfile(fd int, buf []byte) (mover, error) {
@@ -162,8 +189,12 @@ func bySpliceAway(fd int, buf []byte) (mover, error) {
 		unix.Close(null)
 		return mover{}, err
 	}
+	look := func() (int, unix.Errno) {
+		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	}
 	return mover{
 		call: func() (int, unix.Errno) {
+			watch(look) // whatever it says, the next call does as well
 			n, errno := raw(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(p[1]), 0, uintptr(len(buf)), unix.SPLICE_F_MOVE)
 			for rest := n; errno == 0 && rest > 0; {
 				var gone int

@@ -7,10 +7,11 @@
 // Both move 128 KiB at once, by one connection over IPv4, with the socket buffers
 // and the congestion control that the kernel chooses. Both count what the
 // receiver received. iperf3 is given a number of bytes, which our own ends need
-// half a second for, since its times are whole seconds (a slow path gets one); its receiver's tenths of a
-// second are taken without the first two, and without the last, which is a part
-// of one. "out" is out of the container, "in" is into it: where the client is the
-// receiver, iperf3 has -R. Both are held to the same proof of the path.
+// half a second for, since its times are whole seconds (a slow path gets one, and one
+// that stands still). Its receiver's tenths of a second are taken without the first
+// two, and without the last, which is a part of one. "out" is out of the container,
+// "in" is into it: where the client is the receiver, iperf3 has -R. Both are held to
+// the same proof of the path.
 //
 // CPU time is the sender's, per byte. Of iperf3 it is that of the whole process,
 // from its start to its end.
@@ -168,6 +169,7 @@ type way struct {
 	cell    network.Cell
 	outward bool    // the client sends
 	fastest float64 // bytes per second that ours has moved: what iperf3 is given to move
+	stands  bool    // iperf3 has not moved them in time: it is given a second instead
 	row
 }
 
@@ -246,8 +248,13 @@ func (w *way) ours() (f figure, err error) {
 
 // theirs is a run of iperf3 on the same path.
 func (w *way) theirs() (figure, error) {
-	f, err := w.path.Foreign(w.cell, commands(int64(w.fastest*(warm+window).Seconds()), w.outward))
+	bytes := int64(w.fastest * (warm + window).Seconds())
+	if w.stands {
+		bytes = 0
+	}
+	f, err := w.path.Foreign(w.cell, commands(bytes, w.outward))
 	if err != nil {
+		w.stands = true
 		return figure{}, err
 	}
 	said, err := read(f.Client, f.Server, w.outward)
