@@ -18,7 +18,7 @@ const (
 	highest   = 4e6                    // beyond what one thread can send
 	closeTo   = 1.06                   // how close the search goes: a rate is known to 6 %
 	trial     = 200 * time.Millisecond // of one rate
-	chances   = 2                      // that a rate has
+	chances   = 2                      // that a rate has in the search
 	drained   = 100 * time.Millisecond // after which what is still under way is lost
 )
 
@@ -59,7 +59,7 @@ func datagramSize(c Cell) int64 {
 func (w *world) datagrams(c Cell) (o outcome, err error) {
 	low, high := 0.0, 0.0
 	for rate := lowest; high == 0 && rate < highest; rate *= 2 {
-		_, carried, err := w.carries(c, rate, trial)
+		carried, err := w.carries(c, rate)
 		switch {
 		case err != nil:
 			return o, err
@@ -73,7 +73,7 @@ func (w *world) datagrams(c Cell) (o outcome, err error) {
 		return o, fmt.Errorf("not even %.0f datagrams per second arrive with a loss of at most %v", lowest, lossBound)
 	}
 	for high > low*closeTo {
-		_, carried, err := w.carries(c, (low+high)/2, trial)
+		carried, err := w.carries(c, (low+high)/2)
 		if err != nil {
 			return o, err
 		}
@@ -84,27 +84,27 @@ func (w *world) datagrams(c Cell) (o outcome, err error) {
 		}
 	}
 	for ; low > lowest/2; low /= closeTo {
-		a, carried, err := w.carries(c, low, c.Window)
+		a, err := w.offer(c, low, c.Window)
 		if err != nil {
 			return o, err
 		}
-		if carried {
+		if a.carried() {
 			return w.datagramOutcome(c, a)
 		}
 	}
 	return o, errors.New("no rate was carried for as long as a sample takes: the loss comes and goes")
 }
 
-// carries offers a rate, and once more when that fails: a thread that the machine
-// kept waiting for a millisecond spoils a trial of 0.2 s, and one rate that seems
-// not to be carried bounds the search from above.
-func (w *world) carries(c Cell, rate float64, d time.Duration) (a attempt, carried bool, err error) {
+// carries offers a rate for a trial, and once more when that fails: a thread that the
+// machine kept waiting for a millisecond spoils a trial of 0.2 s, and one rate that
+// seems not to be carried bounds the search from above.
+func (w *world) carries(c Cell, rate float64) (bool, error) {
 	for range chances {
-		if a, err = w.offer(c, rate, d); err != nil || a.carried() {
-			return a, err == nil, err
+		if a, err := w.offer(c, rate, trial); err != nil || a.carried() {
+			return err == nil, err
 		}
 	}
-	return a, false, nil
+	return false, nil
 }
 
 func (w *world) datagramOutcome(c Cell, a attempt) (o outcome, err error) {

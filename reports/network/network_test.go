@@ -116,8 +116,8 @@ func awkward() map[string]*made {
 		proved("NetworkRTT/path=pasta/dir=out/mtu=1500/streams=1/rtt=soon/ip=4", "goodput-B/s", "1e9").proved("NetworkSetup/path=pasta/mtu=1500", "setup-ns", "2e7").
 		proved("NetworkUDP/path=pasta/dir=out/mtu=1500/ip=4", "goodput-B/s", "1e8")
 	resent, bridge := newMade(), "NetworkSetup/path=bridge/mtu=1500"
-	for i, ready := range []string{"2e6", "1.002e9", "3e6", "2e6"} {
-		resent.line("Benchmark%s 1 1e6 said-ns %s setup-ns", bridge, ready).line("# checked {\"case\":%q,\"sample\":%d,\"limit\":\"path\",\"asked\":\"bridge\"}", bridge, i)
+	for i, at := range [][2]string{{"1e6", "2e6"}, {"1e6", "1.002e9"}, {"1e9", "1.001e9"}, {"1e6", "2e6"}} { // the third is late as a whole
+		resent.line("Benchmark%s 1 %s said-ns %s setup-ns", bridge, at[0], at[1]).line("# checked {\"case\":%q,\"sample\":%d,\"limit\":\"path\",\"asked\":\"bridge\"}", bridge, i)
 	}
 	return map[string]*made{"resent": resent, "one-path": onePath, "no-base": noBase, "failed": failed, "odd": odd, "mixed": mixed, "doubted": doubted, "names": names}
 }

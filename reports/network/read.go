@@ -16,6 +16,7 @@ type Cell struct {
 	Case     string
 	runs     []map[string][]float64 // of each run, the values of the samples that count, by unit
 	series   []sample.Series        // of those samples
+	waited   []float64              // nanoseconds, of each: from "said to be ready" to the first handshake
 	facts    map[string]string      // of the last of them
 	Unproven []string               // why the path of a sample was not proved
 	Failed   []string               // why others failed
@@ -93,6 +94,11 @@ func (c *Cell) read(i int, f *sample.File, from *sample.Case) {
 		for _, unit := range from.Units {
 			if v, ok := from.Value(unit, n); ok && isFinite(v) {
 				c.runs[i][unit] = append(c.runs[i][unit], v)
+			}
+		}
+		if said, ok := from.Value("said-ns", n); ok {
+			if shook, ok := from.Value("setup-ns", n); ok {
+				c.waited = append(c.waited, shook-said)
 			}
 		}
 		for _, s := range f.Series {

@@ -53,20 +53,25 @@ func (v *View) setupTables() []table.Table {
 // the wait begins later.
 const again = 0.9e9
 
-// resent says in how many set-ups the first packet was lost. On a bridge that is
-// the search for the peer's address: a pair's ends are up before the kernel has
-// told the bridge so (linkwatch), and until then its new port forwards nothing.
+// resent says in how many set-ups the first handshake came that late after the path
+// was said to be ready. On a bridge that is a lost search for the peer's address: a
+// pair's ends are up before the kernel has told the bridge so (linkwatch), and until
+// then its new port forwards nothing.
 func (c *Cell) resent() string {
-	lost, ready := 0, c.Median("said-ns")
-	for _, at := range c.values("setup-ns") {
-		if at-ready >= again {
-			lost++
+	late := 0
+	for _, ns := range c.waited {
+		if ns >= again {
+			late++
 		}
 	}
-	if lost == 0 {
+	if late == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s: in %d of %d set-ups the first packet was lost, and sent again a second later: what says that it is ready says so before its port forwards.", c.Label(), lost, c.N())
+	why := ""
+	if c.Path == "bridge" {
+		why = "; the bridge's new port forwards nothing for a moment after it is up"
+	}
+	return fmt.Sprintf("%s: in %d of %d set-ups the first handshake came a second or more after \"ready\", as when a first packet is lost and sent again%s.", c.Label(), late, c.N(), why)
 }
 
 // overBridge is how many times longer a path's set-up takes than that of the

@@ -87,9 +87,9 @@ func byReceive(fd int, buf []byte, flags uintptr) (mover, error) {
 	receive := func(more uintptr) (int, unix.Errno) {
 		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)), flags|more)
 	}
-	look := func() (int, unix.Errno) { return receive(unix.MSG_DONTWAIT) }
+	now := func() (int, unix.Errno) { return receive(unix.MSG_DONTWAIT) }
 	return mover{call: func() (int, unix.Errno) {
-		n, errno := watch(look)
+		n, errno := linger(now)
 		if errno == unix.EAGAIN {
 			return receive(0)
 		}
@@ -109,13 +109,13 @@ const (
 	pause = 5 * time.Microsecond
 )
 
-// watch is what look says, which does not wait. EAGAIN: there is nothing.
-func watch(look func() (int, unix.Errno)) (n int, errno unix.Errno) {
-	n, errno = look()
+// linger is what now says, which does not wait. EAGAIN: there is nothing.
+func linger(now func() (int, unix.Errno)) (n int, errno unix.Errno) {
+	n, errno = now()
 	for i := 0; errno == unix.EAGAIN && i < looks; i++ {
 		for begin := time.Now(); time.Since(begin) < pause; {
 		}
-		n, errno = look()
+		n, errno = now()
 	}
 	return n, errno
 }
@@ -192,12 +192,14 @@ func bySpliceAway(fd int, buf []byte) (mover, error) {
 		unix.Close(null)
 		return mover{}, err
 	}
-	look := func() (int, unix.Errno) {
+	peek := func() (int, unix.Errno) {
 		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	}
 	return mover{
 		call: func() (int, unix.Errno) {
-			watch(look) // whatever it says, the next call does as well
+			if _, errno := linger(peek); errno != 0 && errno != unix.EAGAIN {
+				return 0, errno // the socket says it once
+			}
 			n, errno := raw(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(p[1]), 0, uintptr(len(buf)), unix.SPLICE_F_MOVE)
 			for rest := n; errno == 0 && rest > 0; {
 				var gone int

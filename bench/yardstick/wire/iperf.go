@@ -78,18 +78,17 @@ func read(client, server string, outward bool) (s said, err error) {
 	}
 	s.bytes, s.retransmits = ends[0].End.Received.Bytes, ends[0].End.Sent.Retransmits
 	s.again = s.retransmits * ends[0].Start.MSS
-	s.goodput, err = receiver.goodput(warm.Seconds(), (warm + window).Seconds())
+	s.goodput, err = receiver.goodput(warm.Seconds())
 	return s, err
 }
 
-// goodput is that of the intervals from one time to another, which are those that
-// our own ends are measured in: some paths change within a second. The last does not
-// count, in which the data may have ended.
-func (o output) goodput(from, to float64) (float64, error) {
-	const slip = 0.01 // that its timer may be early or late by
+// goodput is that of the intervals, without those that begin in the first seconds
+// and without the last, in which the data may have ended.
+func (o output) goodput(warm float64) (float64, error) {
+	const slip = 0.01 // that its timer may be early by
 	var bytes, seconds float64
 	for _, i := range o.Intervals[:max(0, len(o.Intervals)-1)] {
-		if i.Sum.Start >= from-slip && i.Sum.End <= to+slip {
+		if i.Sum.Start >= warm-slip {
 			bytes, seconds = bytes+i.Sum.Bytes, seconds+i.Sum.Seconds
 		}
 	}

@@ -7,11 +7,11 @@
 // Both move 128 KiB at once, by one connection over IPv4, with the socket buffers
 // and the congestion control that the kernel chooses. Both count what the
 // receiver received. iperf3 is given a number of bytes, which our own ends need
-// two thirds of a second for, since its times are whole seconds (a slow path gets
-// one, and one that stands still). Its receiver's tenths of a second are taken from
-// 0.2 to 0.5 s, as ours are, without the last, which is a part of one. "out" is out
-// of the container, "in" is into it: where the client is the receiver, iperf3 has
-// -R. Both are held to the same proof of the path.
+// half a second for, since its times are whole seconds (a slow path gets one, and one
+// that stands still). Its receiver's tenths of a second are taken without the first
+// two, and without the last, which is a part of one. "out" is out of the container,
+// "in" is into it: where the client is the receiver, iperf3 has -R. Both are held to
+// the same proof of the path.
 //
 // CPU time is the sender's, per byte. Of iperf3 it is that of the whole process,
 // from its start to its end.
@@ -45,7 +45,6 @@ import (
 const (
 	warm   = 200 * time.Millisecond // of each measurement; does not count
 	window = 300 * time.Millisecond // counts
-	spare  = 150 * time.Millisecond // of iperf3's, for its last interval
 )
 
 func main() {
@@ -170,7 +169,7 @@ type way struct {
 	cell    network.Cell
 	outward bool    // the client sends
 	fastest float64 // bytes per second that ours has moved: what iperf3 is given to move
-	stands  bool    // iperf3 has not moved them in time: it is given a second instead
+	second  bool    // iperf3 has failed at it once, as where a path stands still: it is given a second instead
 	row
 }
 
@@ -249,13 +248,13 @@ func (w *way) ours() (f figure, err error) {
 
 // theirs is a run of iperf3 on the same path.
 func (w *way) theirs() (figure, error) {
-	bytes := int64(w.fastest * (warm + window + spare).Seconds())
-	if w.stands {
+	bytes := int64(w.fastest * (warm + window).Seconds())
+	if w.second {
 		bytes = 0
 	}
 	f, err := w.path.Foreign(w.cell, commands(bytes, w.outward))
 	if err != nil {
-		w.stands = true
+		w.second = true
 		return figure{}, err
 	}
 	said, err := read(f.Client, f.Server, w.outward)
