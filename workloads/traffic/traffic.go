@@ -22,23 +22,26 @@
 // its path does.
 //
 // The ordinary way to move data is the default, as it is of applications: writes
-// and reads of 128 KiB. What else there is was measured (go test -bench Methods; 2
-// CPUs of an EPYC virtual machine, Linux 6.18, MTU 65536 on loopback and 1500 on the
-// veth pair, means of 3 runs of half a second, which differ by a tenth or so):
+// and reads of 128 KiB; but a receiver looks again before it sleeps, see linger.
+// What else there is was measured (go test -bench Methods; 2 CPUs of an EPYC
+// virtual machine, Linux 6.18, MTU 65536 on loopback and 1500 on the veth pair,
+// means of 3 runs of half a second, which differ by a tenth or so):
 //
 //	                loopback                      veth pair
 //	send → receive  GB/s  ns/B to send, receive   GB/s  ns/B to send, receive
-//	write    → read  2.4  0.41  0.15               1.9  0.43  0.22
-//	sendfile → read  2.7  0.36  0.18               2.3  0.31  0.21
-//	zerocopy → read  2.7  0.35  0.17               2.0  0.49  0.21
-//	splice   → read  3.0  0.33  0.15               2.5  0.27  0.19
-//	write  → trunc   3.8  0.26  0.08               2.1  0.39  0.14
-//	write  → splice  3.8  0.27  0.10               2.3  0.36  0.15
+//	write    → read  6.3  0.14  0.16               2.9  0.21  0.28
+//	sendfile → read  5.5  0.16  0.18               3.2  0.20  0.26
+//	zerocopy → read  4.8  0.20  0.20               2.4  0.24  0.35
+//	splice   → read  5.6  0.15  0.17               2.8  0.23  0.23
+//	write  → trunc   7.0  0.12  0.14               2.5  0.21  0.32
+//	write  → splice  4.6  0.16  0.21               2.6  0.22  0.33
 //
-// So splice saves the sender a quarter, and a receiver that drops what comes
-// makes loopback half as fast again, which no application sees. MSG_ZEROCOPY gains
-// nothing on a path within one machine: the kernel copied every one of its calls
-// there, as it must when the other end keeps the pages. The report says how many.
+// So none of them is much better than the ordinary one, once the receiver is awake.
+// While it slept at once, splice saved the sender a quarter, and a receiver that
+// drops what comes (which no application does) made loopback half as fast again:
+// what they saved was most of all a wait. MSG_ZEROCOPY gains nothing on a path within
+// one machine: the kernel copied every one of its calls there, as it must when the
+// other end keeps the pages. The report says how many.
 package traffic
 
 // Kinds of loads.
