@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"fmt"
 	"testing"
 
 	"isoperf/bench/harness"
@@ -11,8 +12,8 @@ import (
 // group above, when it is lowered, and when a process is moved in. The figures
 // that say so agree with each other, and nothing is left behind.
 func TestPidsMax(t *testing.T) {
-	for _, c := range []PidsCell{{32, "fill"}, {100, "storm"}, {32, "nested"}, {48, "lowered"}, {32, "attach"}} {
-		t.Run(c.Kind, func(t *testing.T) {
+	for _, c := range []PidsCell{{32, "fill"}, {100, "storm"}, {32, "nested"}, {48, "lowered"}, {32, "attach"}, {500, "fill"}} {
+		t.Run(fmt.Sprint(c.Kind, c.Max), func(t *testing.T) {
 			var got taken
 			b := collect(&got)
 			got.take(t, b.pidsCases(harness.Extent{}, []PidsCell{c}, b.samplePids)[0])

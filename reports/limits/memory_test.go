@@ -167,6 +167,7 @@ func TestPids(t *testing.T) {
 		{"a refusal is not counted", change{"events-count": 19}, Inaccurate, "counts 19 refusals of 20"},
 		{"one is left", change{"left-count": 1}, Inaccurate, "when all have ended"},
 		{"nothing was refused", change{"refused-count": 0, "events-count": 0}, NotJudged, "did not reach"},
+		{"the load was slow", change{"accepted-count": 9, "refused-count": 0, "events-count": 0, "owner-events-count": 0}, NotJudged, "did not reach"},
 	}, func(c change) Judgement {
 		return judged(t, "PidsMax/max=32/kind=fill", with(v, c), forker)
 	})

@@ -38,6 +38,7 @@ func forks(s Spec, b *Board) error {
 	f := &fork{board: b, load: uintptr(unix.Getpid()), hold: s.Extra == "hold", until: Monotonic() + int64(Bound)}
 	f.work = unix.NsecToTimespec(int64(s.Work))
 	f.nap = unix.NsecToTimespec(100_000)
+	f.doze = unix.NsecToTimespec(50_000_000)
 	wanted := s.Count
 	if wanted == 0 {
 		wanted = math.MaxInt64
@@ -105,6 +106,7 @@ type fork struct {
 	until     int64
 	now       unix.Timespec
 	nap, work unix.Timespec
+	doze      unix.Timespec // of held children: some hundred that look more often leave the forker no CPU
 }
 
 //go:nosplit
@@ -212,7 +214,7 @@ func (f *fork) child(parent uintptr) {
 	}
 	if f.hold {
 		for !f.over() {
-			f.sleep(&f.nap)
+			f.sleep(&f.doze)
 		}
 	} else {
 		f.sleep(&f.work)
