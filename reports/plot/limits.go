@@ -130,11 +130,22 @@ func level(y float64, x axis) line {
 // limitsThrottle draws when the threads of a limited group ran.
 func limitsThrottle(f *sample.File) (Figure, bool) {
 	var t *sample.Timeline
+	most := -1
 	for i := range f.Timelines {
 		name := f.Timelines[i].Case
-		// The usual period shows most.
-		if strings.HasPrefix(name, "CpuMax/") && (t == nil || strings.Contains(name, "/period=100ms/") && !strings.Contains(t.Case, "/period=100ms/")) {
-			t = &f.Timelines[i]
+		if !strings.HasPrefix(name, "CpuMax/") {
+			continue
+		}
+		// The usual period shows most, and a part of it that is neither a hair nor all.
+		shows := 0
+		if strings.Contains(name, "/period=100ms/") {
+			shows += 2
+		}
+		if strings.Contains(name, "/quota=20%/") {
+			shows++
+		}
+		if shows > most {
+			t, most = &f.Timelines[i], shows
 		}
 	}
 	if t == nil {
