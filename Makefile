@@ -83,7 +83,7 @@ test-long: build ## the hours: 20,000 containers with kills, the suite here and 
 	scripts/oci/engines
 	scripts/fuzz 10m
 
-results: build ## all families, then RESULTS.md and its pictures; goes on where it stopped
+results: build ## families without a complete file in results/v1 (all: 90 minutes), then RESULTS.md and its pictures
 	scripts/results
 
 results-vm: ## limits on cgroup v2, and paths to a far peer, in the emulated machine, for the same page
