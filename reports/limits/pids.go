@@ -61,9 +61,7 @@ func judgePids(c *sample.Case, v map[string]float64, facts map[string]string, _ 
 	default:
 		j.Note = "the kernel does not say how many there were at most (pids.peak); the load's own count does"
 	}
-	// A load that was slow has fewer tasks than it may have, which is not the limit's fault.
-	short := v["refused-count"] < 1 && v["events-count"] < 1 && v["owner-events-count"] < 1
-	if why := pidsWrong(kind, short, v, facts); why != "" {
+	if why := pidsWrong(kind, v, facts); why != "" {
 		j.Verdict, j.Why = Inaccurate, why
 	} else if v["refused-count"] < 1 {
 		j.Verdict, j.Why = NotJudged, "no fork was refused: the load did not reach the limit"
@@ -71,10 +69,11 @@ func judgePids(c *sample.Case, v map[string]float64, facts map[string]string, _ 
 	return j
 }
 
-// pidsWrong says which of the figures that must be exact is not; empty: none. With
-// short, no fork was refused, so that there may be fewer tasks than the limit.
-func pidsWrong(kind string, short bool, v map[string]float64, facts map[string]string) string {
+// pidsWrong says which of the figures that must be exact is not; empty: none.
+func pidsWrong(kind string, v map[string]float64, facts map[string]string) string {
 	refusals, elsewhere := v["events-count"], v["owner-events-count"]
+	// A load that was slow has fewer tasks than it may have, which is not the limit's fault.
+	short := v["refused-count"]+refusals+elsewhere == 0
 	if facts["events"] == "owner" {
 		refusals, elsewhere = elsewhere, refusals
 	}
