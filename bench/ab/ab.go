@@ -1,7 +1,7 @@
 // Package ab measures two sides in turns, base and head, so that what the machine
 // does is done to both.
 //
-//	base, head ──Side──► visits ─► rounds ─► A/A: base against itself      a fifth of the time
+//	base, head ──Side──► visits ─► rounds ─► A/A: base against itself      a fifth of the time, at most
 //	                               │    └──► A/B: until it is decided      0.45 of it, at most
 //	                               │    └──► fresh rounds, to confirm      what is left
 //	                               ▼
@@ -68,6 +68,7 @@ type Recorder interface {
 // unit, "Startup/… ready-ns".
 type Judge interface {
 	Same(name string, base, again []float64)
+	Known(rounds int) bool
 	Plan(rounds int)
 	Pair(name string, base, head []float64)
 	Look(rounds int, last bool) (undecided []string)
@@ -116,6 +117,9 @@ type Tally struct {
 const (
 	shareSame = 0.2
 	shareAB   = 0.45
+	// shareKnown is how long the A/A takes at least: noise that comes and goes within
+	// seconds is to be in it.
+	shareKnown = 0.025
 	// leastSame is how many rounds of A/A there are, even when they take longer: but
 	// never more than half of the time.
 	leastSame = 8
@@ -185,7 +189,8 @@ func (r *run) share(s float64) time.Duration { return time.Duration(s * float64(
 
 func (r *run) stopped() bool { return r.err != nil || r.ctx.Err() != nil }
 
-// same is the A/A. It tells the judge how many rounds of both sides fit.
+// same is the A/A, which ends early when the judge knows enough of the noise. It
+// tells the judge how many rounds of both sides fit.
 func (r *run) same() {
 	for !r.stopped() {
 		if e := r.elapsed(); e >= r.share(shareSame) && r.tally.Same >= leastSame || e >= r.Time/2 && r.tally.Same > 0 {
@@ -193,6 +198,9 @@ func (r *run) same() {
 		}
 		r.round(AA, nil, r.judge.Same)
 		r.tally.Same++
+		if r.elapsed() >= r.share(shareKnown) && r.judge.Known(r.tally.Same) {
+			break
+		}
 	}
 	if r.tally.Same > 0 {
 		one := r.elapsed() / time.Duration(r.tally.Same)

@@ -180,6 +180,23 @@ func TestNoFalseAlarm(t *testing.T) {
 	}
 }
 
+// The A/A ends once the noise is known to be too little to count: on a quiet machine
+// at the first look after a fortieth of the time, on a loud one when its time is up.
+func TestEndOfAA(t *testing.T) {
+	for name, c := range map[string]struct {
+		noise       machine
+		least, most int
+	}{
+		"quiet": {always(func(s *rand.Rand, _ time.Duration) float64 { return 6 + 0.01*s.Float64() }), 256, 256},
+		"loud":  {always(func(s *rand.Rand, _ time.Duration) float64 { return 6 + 60*s.Float64() }), 230, 250},
+	} {
+		f, _ := simulate(t, c.noise, 1, 1)
+		if n := f.Band.Rounds; n < c.least || n > c.most {
+			t.Errorf("%s: %d rounds", name, n)
+		}
+	}
+}
+
 // A slower start is found: by 5 % in 98 of 100 at least, by 10 % always, on a
 // machine that is in use.
 func TestPower(t *testing.T) {

@@ -45,11 +45,11 @@ base. What the two are is told by how they are written:
   "./prog --x"                commands: whole processes, from clone to reaped
   ./old/isoperf PATTERN…      builds of isoperf: each runs bench with PATTERN
 
-First base is measured against itself: what that shows is noise. Then base and
-head take turns, in random order, until it is decided; what got slower is
-measured once more before it is said. A fifth of the time is for the first, and
-what is not needed is not used. Every sample is kept in DIR/base.txt and
-DIR/head.txt, which isoperf compare and benchstat read.
+First base is measured against itself: what that shows is noise. That ends when
+it is plainly less than what counts, after a fifth of the time at the latest.
+Then base and head take turns, in random order, until it is decided; what got
+slower is measured once more before it is said. Every sample is kept in
+DIR/base.txt and DIR/head.txt, which isoperf compare and benchstat read.
 
 Commands run here, with this environment, no input, and their output dropped;
 one that ends with another status than 0 has failed, and is not timed.

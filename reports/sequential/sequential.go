@@ -153,6 +153,27 @@ func (j *Judge) Same(name string, base, again []float64) {
 	j.keep(name, &j.of(name).same, base, again)
 }
 
+// firstKnown is after how many rounds of A/A one looks first whether they are
+// enough; then after twice as many, and so on.
+const firstKnown = 32
+
+// Known says whether more rounds of A/A would change no verdict: of every case, the
+// interval of base against itself lies within half of the floor, so that it is the
+// floor that a change must pass.
+func (j *Judge) Known(rounds int) bool {
+	if rounds < firstKnown || rounds&(rounds-1) != 0 || len(j.cases) == 0 {
+		return false
+	}
+	half := math.Log(1+j.floor) / 2
+	for _, h := range j.cases {
+		e := estimate(h.same, quantile(0.025))
+		if e.Rounds < leastBand || !(math.Log(e.Hi) <= half && math.Log(e.Lo) >= -half) {
+			return false
+		}
+	}
+	return true
+}
+
 // Pair takes a round of base and head.
 func (j *Judge) Pair(name string, base, head []float64) {
 	j.keep(name, &j.of(name).ab, base, head)

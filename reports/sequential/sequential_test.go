@@ -79,3 +79,41 @@ func TestStopsEarly(t *testing.T) {
 		t.Errorf("decided after %d rounds, want 100", n)
 	}
 }
+
+// The A/A is enough when its interval is within half of the floor, and not before.
+func TestKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		ratio, spread, floor float64
+		want                 int // rounds; 0: never
+	}{
+		"quiet":         {1, 0.004, 0.02, 32},
+		"noisy":         {1, 0.1, 0.02, 512}, // ± 1.96 × 0.1 / √512 is 0.9 %
+		"differs":       {1.015, 0.004, 0.02, 0},
+		"wild":          {1, 1, 0.02, 0},
+		"without floor": {1, 0.004, 0, 0},
+	} {
+		j := New(c.floor, nil)
+		got := 0
+		for i, r := range spread(c.ratio, c.spread, 3000, 11) {
+			j.Same("x", []float64{100}, []float64{100 * r})
+			if j.Known(i + 1) {
+				got = i + 1
+				break
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: after %d rounds, want %d", name, got, c.want)
+		}
+	}
+	j := New(0.02, nil)
+	if j.Known(64) {
+		t.Error("nothing is known of no case")
+	}
+	for i, r := range spread(1, 0.004, 64, 12) {
+		j.Same("quiet", []float64{100}, []float64{100 * r})
+		j.Same("noisy", []float64{100}, []float64{100 * (1 + 30*(r-1))})
+		if j.Known(i + 1) {
+			t.Errorf("after %d rounds one of the cases is as noisy as before", i+1)
+		}
+	}
+}
