@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // narrow is a 32-bit program: mkdir("d", 0700), and exit with 9.
@@ -41,6 +43,11 @@ func TestNarrow(t *testing.T) {
 	path := narrow(t)
 	t.Chdir(t.TempDir())
 	err := exec.Command(path).Run()
+	if errors.Is(err, unix.ENOEXEC) && os.Getenv("ISOPERF_VM") == "" {
+		// It is the kernel's or the hypervisor's own, and nothing installs it: the
+		// machines of make test-vm must run this test.
+		t.Skipf("this kernel runs no 32-bit programs: %v", err)
+	}
 	if e := (*exec.ExitError)(nil); !asExit(err, &e) || e.ExitCode() != 9 {
 		needs(t, "a kernel that runs 32-bit programs", err)
 	}
