@@ -33,6 +33,9 @@ type Cell struct {
 	// read, as applications do.
 	Send    string `json:"send,omitempty"`
 	Receive string `json:"receive,omitempty"`
+	// SO_SNDBUF and SO_RCVBUF of both ends, bytes; 0: the kernel tunes them. A check
+	// from outside asks for it; no family has it, so no name does.
+	Buffer int `json:"buffer,omitempty"`
 	// Somebody else's ends, instead of ours; nil: ours.
 	Foreign *Pair `json:"foreign,omitempty"`
 }

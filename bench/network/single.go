@@ -45,7 +45,7 @@ func Open(c Cell) (*Single, error) {
 }
 
 // Ours is a sample of our own ends. The cell is that of Open, or one that differs
-// from it in direction, streams and times only.
+// from it in direction, streams, buffers and times only.
 func (s *Single) Ours(c Cell) ([]sample.Value, error) {
 	o, err := s.stage.ask(c)
 	if err == nil {

@@ -68,8 +68,8 @@ func (w *world) stream(c Cell) (o outcome, err error) {
 	outward := (c.Dir == "out") == w.route.inside // the client sends
 	sender := load.Spec{Kind: traffic.Send, Threads: c.Streams}
 	receiver := load.Spec{Kind: traffic.Receive, Threads: c.Streams}
-	sender.Extra = traffic.Options{Method: c.Send, Listen: !outward}.String()
-	receiver.Extra = traffic.Options{Method: c.Receive, Listen: outward}.String()
+	sender.Extra = traffic.Options{Method: c.Send, Listen: !outward, Window: c.Buffer}.String()
+	receiver.Extra = traffic.Options{Method: c.Receive, Listen: outward, Window: c.Buffer}.String()
 	client, server := receiver, sender
 	if outward {
 		client, server = sender, receiver

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"isoperf/bench/network"
 )
@@ -14,10 +15,10 @@ import (
 // sent them, and by then most of fewer could still be in the socket's buffer.
 const fewest = 32 << 20
 
-// commands are iperf3's for a number of bytes; on a path on which they are too
-// few, for a second. Both ends note every tenth of a second, the shortest that it
+// commands are iperf3's for a number of bytes, and with sockets of a buffer (bytes;
+// 0: the kernel tunes it); on a path on which they are too few, for a second. Both ends note every tenth of a second, the shortest that it
 // can.
-func commands(bytes int64, outward bool) network.Pair {
+func commands(bytes int64, buffer int, outward bool) network.Pair {
 	until := "-n" + strconv.FormatInt(bytes, 10)
 	if bytes < fewest {
 		until = "-t1"
@@ -28,6 +29,9 @@ func commands(bytes int64, outward bool) network.Pair {
 	}
 	if !outward {
 		p.Client = append(p.Client, "-R")
+	}
+	if buffer > 0 {
+		p.Client = append(p.Client, "-w"+strconv.Itoa(buffer)) // of both ends
 	}
 	return p
 }
@@ -59,6 +63,7 @@ type said struct {
 	bytes       float64 // of the whole run, that were received
 	again       float64 // about the bytes of those that were sent again
 	retransmits float64
+	still       time.Duration // the longest time in which nothing arrived
 }
 
 // read reads what the two ends wrote.
@@ -78,8 +83,25 @@ func read(client, server string, outward bool) (s said, err error) {
 	}
 	s.bytes, s.retransmits = ends[0].End.Received.Bytes, ends[0].End.Sent.Retransmits
 	s.again = s.retransmits * ends[0].Start.MSS
+	s.still = receiver.still()
 	s.goodput, err = receiver.goodput(warm.Seconds())
 	return s, err
+}
+
+// still is the longest time of whole intervals in which nothing arrived, from the
+// first byte on.
+func (o output) still() (longest time.Duration) {
+	now, begun := 0.0, false
+	for _, i := range o.Intervals {
+		switch {
+		case i.Sum.Bytes > 0:
+			now, begun = 0, true
+		case begun:
+			now += i.Sum.Seconds
+		}
+		longest = max(longest, time.Duration(now*float64(time.Second)))
+	}
+	return longest
 }
 
 // goodput is that of the intervals, without those that begin in the first seconds

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"isoperf/bench/network"
 )
@@ -16,6 +17,7 @@ type figure struct {
 	goodput     float64 // bytes per second
 	sender      float64 // the sender's CPU time in nanoseconds per byte
 	retransmits float64 // segments, since the connection was made
+	still       time.Duration
 }
 
 // row is a path in a direction at an MTU.
@@ -29,7 +31,32 @@ const (
 	isMet    = "met"
 	isMissed = "missed"
 	isOpen   = "open"
+	isStill  = "stalls"
 )
+
+// still is how long nothing arrives where data stands still: a tenth of a second,
+// the shortest that iperf3 tells.
+const still = 95 * time.Millisecond
+
+// buffer is that of the sockets, in bytes, with which a path that stalls is compared
+// again: so little is on the way then that nothing is lost.
+const buffer = 128 << 10
+
+// stalls says whether the path stands still for both, in half of the measurements
+// of each at least: then a ratio is one of when it did.
+func (r row) stalls() bool {
+	stood := func(list []figure) int {
+		n := 0
+		for _, f := range list {
+			if f.still >= still {
+				n++
+			}
+		}
+		return n
+	}
+	n := len(r.our)
+	return 2*stood(r.our) >= n && 2*stood(r.their) >= n
+}
 
 // looks are when a row's interval is looked at, and how often it may err then.
 func looks() []look { return []look{{first, 0.005}, {40, 0.015}, {most, 0.03}} }
@@ -78,7 +105,10 @@ func (r row) ratio() (middle, low, high float64) {
 func (r row) log(i int) float64 { return math.Log(r.our[i].goodput / r.their[i].goodput) }
 
 func (r row) verdict() string {
+	_, looked := r.looked()
 	switch _, low, high := r.ratio(); {
+	case looked && r.stalls():
+		return isStill
 	case low >= least:
 		return isMet
 	case high < least:
@@ -87,10 +117,17 @@ func (r row) verdict() string {
 	return isOpen
 }
 
+// holds says whether a row is as it must be. One that stalls is held by the one after
+// it, with buffers of our choice.
+func (r row) holds() bool {
+	v := r.verdict()
+	return v == isMet || v == isStill && r.cell.Buffer == 0
+}
+
 // slower says by how much iperf3 is the slower one; empty: that is not shown.
 func (r row) slower() string {
 	middle, low, _ := r.ratio()
-	if !(low > 1) { // not yet known, either
+	if !(low > 1) || r.stalls() { // not yet known, either
 		return ""
 	}
 	return fmt.Sprintf("iperf3 is %.0f %% slower", (1-1/middle)*100)
@@ -111,6 +148,12 @@ func (r row) String() string {
 	again := func(f figure) float64 { return f.retransmits }
 	if a, b := of(r.our, again), of(r.their, again); a >= 1 || b >= 1 {
 		s += fmt.Sprintf("   retransmissions: %.0f, %.0f", a, b)
+	}
+	if r.verdict() == isStill {
+		s += "   data stands still, by either program"
+	}
+	if r.cell.Buffer > 0 {
+		s += fmt.Sprintf("   both with socket buffers of %d KiB, since it stalls without", r.cell.Buffer>>10)
 	}
 	if r.failed > 0 {
 		s += fmt.Sprintf("   pairs that failed: %d", r.failed)

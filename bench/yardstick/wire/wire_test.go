@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"isoperf/bench/network"
 )
@@ -27,6 +28,12 @@ func tenths(bytes ...int) string {
 
 func TestRead(t *testing.T) {
 	s, err := read(sender, tenths(1, 2, 300, 500, 4), true)
+	if err == nil && s.still != 0 {
+		t.Errorf("it stood still for %v", s.still)
+	}
+	if still, err := read(sender, tenths(0, 2, 0, 0, 4, 0), true); err != nil || still.still != 200*time.Millisecond {
+		t.Errorf("it stood still for %v, %v; want 200 ms", still.still, err)
+	}
 	if want := (said{goodput: s.goodput, bytes: 1000, again: 2896, retransmits: 2}); err != nil || s != want || s.goodput < 3999.9 || s.goodput > 4000.1 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -86,6 +93,37 @@ func TestVerdict(t *testing.T) {
 		r := pairs(c.n, c.ratio, c.scatter)
 		if r.verdict() != c.verdict || r.slower() != c.slower || !strings.Contains(r.String(), c.verdict) {
 			t.Errorf("%+v: %s, %q", c, r, r.slower())
+		}
+	}
+}
+
+// Where the data stands still by both in half of the measurements, no ratio is told;
+// where one of them carries on, it is.
+func TestStalls(t *testing.T) {
+	for _, c := range []struct {
+		n, our, their int // pairs, and of how many each stood still
+		verdict       string
+	}{
+		{first, first / 2, first / 2, isStill},
+		{first, first, first / 2, isStill},
+		{first, first/2 - 1, first, isMet},
+		{first, first, first/2 - 1, isMet},
+		{first - 1, first - 1, first - 1, isOpen},
+	} {
+		r := pairs(c.n, 2, 0.01)
+		for i := range c.our {
+			r.our[i].still = still
+		}
+		for i := range c.their {
+			r.their[i].still = time.Second
+		}
+		stalls := c.verdict == isStill
+		if r.verdict() != c.verdict || strings.Contains(r.String(), "stands still") != stalls || r.holds() != (c.verdict != isOpen) {
+			t.Errorf("%+v: %s, %v, %q", c, r.verdict(), r.holds(), r)
+		}
+		r.cell.Buffer = buffer
+		if r.holds() != (c.verdict == isMet) || !strings.Contains(r.String(), "128 KiB") {
+			t.Errorf("%+v, with its own buffers: %v, %q", c, r.holds(), r)
 		}
 	}
 }
