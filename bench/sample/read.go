@@ -79,7 +79,7 @@ func parse(path string, data []byte) (*File, error) {
 	switch {
 	case f.End.Why == "" && !cut && f.Fingerprint != nil:
 		f.Notes = append(f.Notes, "the end is missing: the run was cut short; what is here was measured and counts")
-	case f.End.Why != "" && f.End.Why != "done":
+	case f.End.Why != "" && f.End.Why != "done" && f.End.Why != "the time was up": // which was asked for
 		f.Notes = append(f.Notes, "the run ended early: "+f.End.Why)
 	}
 	if len(f.Cases) == 0 && len(f.NotMeasured) == 0 {

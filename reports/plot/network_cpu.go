@@ -147,20 +147,25 @@ func workPanel(list []work) panel {
 
 // networkStarts shows the first seconds of what begins slowly, or stalls.
 func networkStarts(f *sample.File) (Figure, bool) {
-	fig := Figure{Name: "network-start", Title: "Bytes per second from the start, of what begins slowly or stalls", Family: network.Stream}
+	fig := Figure{Name: "network-start", Title: "Bytes per second from the start, of what begins slowly or stalls"}
 	view := network.Read(f)
 	var alts []string
 	more := 0
-	for _, c := range append(view.Of(network.Stream), view.Of(network.Distance)...) {
-		if c.N() == 0 || !c.StartsSlowly() {
-			continue
+	for _, family := range []string{network.Stream, network.Distance} {
+		for _, c := range view.Of(family) {
+			if c.N() == 0 || !c.StartsSlowly() {
+				continue
+			}
+			if len(fig.sheet.panels) == mostPanels {
+				more++
+				continue
+			}
+			if fig.Family == "" {
+				fig.Family = family
+			}
+			fig.sheet.panels = append(fig.sheet.panels, startPanel(c))
+			alts = append(alts, fmt.Sprintf("%s: %s on the whole", c.Label(), table.Bits(c.Median(goodput))))
 		}
-		if len(fig.sheet.panels) == mostPanels {
-			more++
-			continue
-		}
-		fig.sheet.panels = append(fig.sheet.panels, startPanel(c))
-		alts = append(alts, fmt.Sprintf("%s: %s on the whole", c.Label(), table.Bits(c.Median(goodput))))
 	}
 	if len(alts) == 0 {
 		return fig, false
