@@ -43,7 +43,7 @@ func TestNarrow(t *testing.T) {
 	path := narrow(t)
 	t.Chdir(t.TempDir())
 	err := exec.Command(path).Run()
-	if errors.Is(err, unix.ENOEXEC) && os.Getenv("ISOPERF_VM") == "" {
+	if errors.Is(err, unix.ENOEXEC) && os.Getenv("ISOPERF_VM") != "1" {
 		// It is the kernel's or the hypervisor's own, and nothing installs it: the
 		// machines of make test-vm must run this test.
 		t.Skipf("this kernel runs no 32-bit programs: %v", err)

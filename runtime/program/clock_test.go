@@ -19,7 +19,7 @@ func withClock(t *testing.T, source uint64) {
 		t.Fatal(err)
 	}
 	old := clocks.source
-	require(t, source == sourceSyscall || old == source, "the kernel's clock is not the CPU's counter")
+	requireKernel(t, source == sourceSyscall || old == source, "the kernel's clock is not the CPU's counter")
 	clocks.source = source
 	t.Cleanup(func() { clocks.source = old })
 }

@@ -100,7 +100,7 @@ func TestForeignCalls(t *testing.T) {
 		{"x86_64 number -1", list(), false, 1<<32 - 1, 0, int(unix.ENOSYS)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			require(t, !c.int80 || hasInt80(t), "this kernel runs no i386 calls")
+			requireKernel(t, !c.int80 || hasInt80(t), "this kernel runs no i386 calls")
 			path := foreignCall(t, c.int80, c.nr, c.arg)
 			eachUser(t, func(t *testing.T, user int) {
 				status, _ := runFile(t, assemble(t, c.profile), user, path, []string{"call"}, nil)
@@ -128,7 +128,7 @@ func hasInt80(t *testing.T) bool {
 // TestGarbageAbove: the kernel does ignore the upper half of an argument of a
 // call through int $0x80, and shows it to filters.
 func TestGarbageAbove(t *testing.T) {
-	require(t, hasInt80(t), "this kernel runs no i386 calls")
+	requireKernel(t, hasInt80(t), "this kernel runs no i386 calls")
 	allow := assemble(t, &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86}})
 	// exit(5) through i386 ends the process with 5.
 	status, _ := runFile(t, allow, 0, foreignCall(t, true, 1, 0xabcd<<32|5), []string{"call"}, nil)
