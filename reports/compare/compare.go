@@ -119,7 +119,7 @@ type Comparison struct {
 	Check      Check
 	Verdict    Verdict // Slower, Apart, CannotTell, Faster, Same
 	Floor      float64
-	Phases     []Phase // where a slower start's time went, the largest first
+	Phases     []Phase // where a slower start's time went, the largest that is sure first
 	Notes      []string
 
 	// Turns says how far it can be believed, of samples that were judged while they

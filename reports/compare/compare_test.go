@@ -225,6 +225,36 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+// A long phase whose noise is larger than the change is not named in place of the
+// short one that changed, however the estimates of both lie.
+func TestWhereBesideNoise(t *testing.T) {
+	larger := 0
+	for seed := range uint64(40) {
+		text := func(mount int) string {
+			var b strings.Builder
+			rng := rand.New(rand.NewPCG(uint64(mount), seed))
+			for range 60 {
+				m, long := mount+rng.IntN(20_000), 3_000_000+rng.IntN(1_500_000)
+				fmt.Fprintf(&b, "BenchmarkStartup/runtime=isorun 1 %d ready-ns\n", 5_000_000+m+rng.IntN(40_000))
+				fmt.Fprintf(&b, "BenchmarkStartupSpans/runtime=isorun 1 %d ready-ns %d span.start-of-go-ns %d span.mount-proc-ns\n", long+m, long, m)
+			}
+			return b.String()
+		}
+		c := Compare(column(t, "base", text(100_000)), column(t, "head", text(220_000)), Options{})
+		if !strings.Contains(c.Where(), `"mount proc"`) {
+			t.Errorf("%d: %q: %q", seed, c.Answer(), c.Where())
+		}
+		for _, p := range c.Phases {
+			if p.Name == "start of go" && p.Delta() > 120_000 {
+				larger++
+			}
+		}
+	}
+	if larger == 0 {
+		t.Error("noise never looked like the larger change")
+	}
+}
+
 // Every output says the same, in its own form.
 func TestOutputs(t *testing.T) {
 	c := slower(t)

@@ -20,7 +20,9 @@ type Phase struct {
 func (p Phase) Delta() float64 { return p.Shift.Delta }
 
 // phases are those of the starts that got slower: the spans of the same runtime
-// in the same files.
+// in the same files. First comes the one that takes longer by most at least, the lower
+// bound of its interval: the estimate of a long phase that is noisy, as the start of
+// Go, is often beyond that of a short one that did change.
 func phases(base, head Column, rows []Row) []Phase {
 	var list []Phase
 	for _, r := range rows {
@@ -45,9 +47,9 @@ func phases(base, head Column, rows []Row) []Phase {
 	}
 	slices.SortStableFunc(list, func(a, b Phase) int {
 		switch {
-		case a.Delta() > b.Delta():
+		case a.Shift.Lo > b.Shift.Lo:
 			return -1
-		case a.Delta() < b.Delta():
+		case a.Shift.Lo < b.Shift.Lo:
 			return 1
 		}
 		return 0

@@ -138,7 +138,7 @@ func (c Comparison) Where() string {
 	case !(p.Whole > 0):
 		return fmt.Sprintf("Where: phase %q %s.", p.Name, increase(p.Delta()))
 	case p.Delta() < p.Whole/2:
-		return fmt.Sprintf("Where: several phases; %q is the most, %s of the %s.", p.Name, increase(p.Delta()), increase(p.Whole))
+		return fmt.Sprintf("Where: several phases; the surest is %q, %s of the %s.", p.Name, increase(p.Delta()), increase(p.Whole))
 	}
 	return fmt.Sprintf("Where: phase %q holds the change, %s of the %s.", p.Name, increase(p.Delta()), increase(p.Whole))
 }
