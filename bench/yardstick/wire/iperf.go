@@ -16,8 +16,8 @@ import (
 const fewest = 32 << 20
 
 // commands are iperf3's for a number of bytes, and with sockets of a buffer (bytes;
-// 0: the kernel tunes it); on a path on which they are too few, for a second. Both ends note every tenth of a second, the shortest that it
-// can.
+// 0: the kernel tunes it); on a path on which they are too few, for a second. Both
+// ends note every tenth of a second, the shortest that it can.
 func commands(bytes int64, buffer int, outward bool) network.Pair {
 	until := "-n" + strconv.FormatInt(bytes, 10)
 	if bytes < fewest {

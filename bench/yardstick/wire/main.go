@@ -167,7 +167,7 @@ func world(cells []network.Cell, pairs int) (rows []row, err error) {
 			err = decide([]*way{small}, pairs)
 		}
 		if err != nil {
-			return nil, err
+			return rows, err
 		}
 		rows = append(rows, small.row)
 	}
