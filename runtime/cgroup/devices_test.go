@@ -4,12 +4,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 	"isoperf/runtime/program"
 )
 
@@ -111,7 +114,7 @@ func TestDeviceProgram(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	one := func(n int) int64 { return int64(random.IntN(n+1)) - 1 }
 	answers, sets := map[uint32]int{}, 0
-	for range 2000 {
+	for range 300 {
 		rules := make([]deviceRule, 1+random.IntN(6))
 		for i := range rules {
 			rules[i] = deviceRule{random.IntN(2) == 0, "abc"[random.IntN(3)], one(3), one(3), uint8(1 + random.IntN(7))}
@@ -289,5 +292,35 @@ func restoreControllers(t *testing.T, h *Host) {
 				}
 			}
 		})
+	}
+}
+
+// A signal that arrives while the kernel verifies the rules' program does not
+// keep them from being loaded.
+func TestDevicesLoadedDespiteSignals(t *testing.T) {
+	require(t, os.Geteuid() == 0, "loading a BPF program takes root")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self, stop := unix.Gettid(), make(chan struct{})
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default: // SIGURG is what Go's scheduler sends its threads
+				_ = unix.Tgkill(unix.Getpid(), self, unix.SIGURG)
+			}
+		}
+	})
+	defer sender.Wait()
+	defer close(stop)
+	rules := []deviceRule{{allow: true, kind: 'c', major: 1, minor: 3, access: accessRead}}
+	for range 300 {
+		fd, err := loadDevices(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
 	}
 }

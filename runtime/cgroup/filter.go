@@ -133,26 +133,50 @@ func attachedDevices(dir int) (int, error) {
 // version 2 whose directory is open as dir. Old is the program that it takes the
 // place of, or -1. The group keeps the program; the result is a descriptor of it.
 func attachDevices(dir int, rules []deviceRule, old int) (int, error) {
+	prog, err := loadDevices(rules)
+	if err != nil {
+		return -1, err
+	}
+	attach := bpfAttach{target: uint32(dir), prog: uint32(prog), kind: bpfAttachCgroup, flags: bpfFlagAllowMulti}
+	if old >= 0 {
+		attach.flags, attach.replace = attach.flags|bpfFlagReplaceProg, uint32(old)
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgAttach, uintptr(unsafe.Pointer(&attach)), unsafe.Sizeof(attach)); errno != 0 {
+		unix.Close(prog)
+		return -1, fmt.Errorf("attach the BPF program of %d device rules: %w; a group above may have one that cannot be shared", len(rules), errno)
+	}
+	return prog, nil
+}
+
+// loadDevices gives the rules' program to the kernel; the result is a descriptor
+// of it. The kernel's verifier gives up with EAGAIN when a signal is pending
+// (do_check, kernel/bpf/verifier.c), and Go sends its own threads signals; so they
+// wait meanwhile.
+func loadDevices(rules []deviceRule) (int, error) {
 	code, license := deviceProgram(rules), []byte("Apache-2.0\x00")
 	load := bpfLoad{
 		kind: bpfTypeCgroup, count: uint32(len(code)),
 		code: uint64(uintptr(unsafe.Pointer(&code[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
 	}
 	copy(load.name[:], "isoperf_devices")
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^uint64(0)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before); err != nil {
+		return -1, fmt.Errorf("hold signals back: %w", err)
+	}
 	prog, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgLoad, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil); err != nil {
+		return -1, fmt.Errorf("let signals come again: %w", err)
+	}
 	if errno != 0 {
 		return -1, fmt.Errorf("load the BPF program of %d device rules: %w; it takes CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace", len(rules), errno)
 	}
 	unix.CloseOnExec(int(prog))
-	attach := bpfAttach{target: uint32(dir), prog: uint32(prog), kind: bpfAttachCgroup, flags: bpfFlagAllowMulti}
-	if old >= 0 {
-		attach.flags, attach.replace = attach.flags|bpfFlagReplaceProg, uint32(old)
-	}
-	if _, _, errno = unix.Syscall(unix.SYS_BPF, bpfProgAttach, uintptr(unsafe.Pointer(&attach)), unsafe.Sizeof(attach)); errno != 0 {
-		unix.Close(int(prog))
-		return -1, fmt.Errorf("attach the BPF program of %d device rules: %w; a group above may have one that cannot be shared", len(rules), errno)
-	}
 	return int(prog), nil
 }
