@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -47,7 +48,7 @@ type trial struct {
 	limit    int64 // that was in force
 	allowed  int64 // how many tasks there may be: the limit, or what there was when it was lowered
 	peak     int64 // -1: the kernel does not say (before 6.1)
-	full     int64 // pids.current when the load could not fork; storm: not taken
+	full     int64 // pids.current when the load could not fork, the least of some looks
 	listed   int   // tasks on the group's list then
 	threads  int   // of the load's own process
 	attached int64 // by how many tasks the count grew when a process was moved in, less those that it has
@@ -96,7 +97,7 @@ func (s *pidsSample) try(ctx context.Context, limit int64) (t trial, err error) 
 
 // look counts what is in the group.
 func (s *pidsSample) look(t *trial) (err error) {
-	if t.full, err = s.owner.number("pids.current"); err != nil {
+	if t.full, err = s.settled(); err != nil {
 		return err
 	}
 	if t.peak, err = s.owner.peak(); err != nil {
@@ -110,6 +111,28 @@ func (s *pidsSample) look(t *trial) (err error) {
 		s.doubt("task %d is in the group too, and none of the load's", tid)
 	}
 	return nil
+}
+
+// How often settled looks, and how long it waits between: together longer than a
+// scheduler keeps a CPU, of a virtual machine also, from a fork in course.
+const (
+	settledLooks = 10
+	settledEvery = time.Millisecond
+)
+
+// settled is pids.current without a fork that is about to be refused (see end):
+// the least of some looks, for none of those that are let through ends meanwhile.
+func (s *pidsSample) settled() (int64, error) {
+	least := int64(math.MaxInt64)
+	for range settledLooks {
+		n, err := s.owner.number("pids.current")
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, n)
+		doze(int64(settledEvery))
+	}
+	return least, nil
 }
 
 // lower sets the limit below what runs already; nothing of that may end. Then the
@@ -150,7 +173,7 @@ func (s *pidsSample) attach(ctx context.Context, t trial) (off int64, err error)
 	if _, err := s.watch(ctx, t.limit, func() bool { return false }, fillFor); err != nil {
 		return 0, err
 	}
-	now, err := s.owner.number("pids.current")
+	now, err := s.settled()
 	return now - t.full - 1, err
 }
 
