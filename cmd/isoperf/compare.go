@@ -243,12 +243,16 @@ func nextAfter(c compare.Comparison, o compareFlags) string {
 	switch {
 	case c.Machine.Hosts:
 		return "isoperf report FILE… --html FILE shows every host on one page"
+	case c.Interleaved && c.Verdict == compare.CannotTell:
+		return "isoperf ab with more time, or a higher --floor"
+	case c.Interleaved: // there is nothing that tells more
 	case c.Verdict == compare.Slower || c.Verdict == compare.CannotTell || c.Verdict == compare.Apart && len(c.Machine.Differs) == 0:
 		return "isoperf ab --base … --head … (both in turns, which tells more)"
-	case !o.verbose:
-		return "--verbose shows every case, with p and n"
 	}
-	return ""
+	if o.verbose {
+		return ""
+	}
+	return "--verbose shows every case, with p and n"
 }
 
 // worst is the exit status of all.

@@ -39,8 +39,9 @@ into an old and a new side, 300 times, in stretches of neighbours, and judged by
 the same rules: so often would these very files have raised an alarm. With more
 than three alarms, no change is believed. What differs between any two runs and
 not within one (a reboot, another neighbour) this cannot see. isoperf ab deals
-its rounds anew in the same way, with the order of each by a coin. The figure is
-in every report: text, Markdown, HTML, JUnit, JSON and metrics.
+its rounds anew in the same way, with the order of each by a coin, and so are
+the parts of the two files that it wrote. The figure is in every report: text,
+Markdown, HTML, JUnit, JSON and metrics.
 
 Vetoes. Keys of the files that differ (kernel, cpu, host, privilege, a label),
 or controls that moved beyond 3 % and their noise (the null case, the clock, a

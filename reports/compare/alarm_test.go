@@ -1,6 +1,8 @@
 package compare
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -131,5 +133,33 @@ func TestCheckBarks(t *testing.T) {
 	}
 	if at := (Check{0, 300}).AtMost(); at < 0.0099 || at > 0.01 {
 		t.Errorf("0 of 300 is at most %.4f", at)
+	}
+}
+
+// What sides that took turns have in common, a machine that is now fast and now
+// slow, is no doubt about their difference; without one there is no alarm.
+func TestCheckOfTurns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	name := "Startup/runtime=x"
+	turns := func(factor float64) Comparison {
+		texts := [2]string{}
+		for range 40 {
+			level := math.Exp(0.3 * rng.NormFloat64())
+			for range 10 {
+				for side, f := range []float64{1, factor} {
+					texts[side] += fmt.Sprintf("Benchmark%s 1 %g ready-ns\n", name, 1e6*level*f*math.Exp(0.02*rng.NormFloat64()))
+				}
+			}
+		}
+		o := Options{Interleaved: true, Noise: map[string]float64{name + " ready-ns": 0.01}}
+		return Compare(column(t, "base.txt", "goos: linux\n"+texts[0]), column(t, "head.txt", "goos: linux\n"+texts[1]), o)
+	}
+	for range 5 {
+		if c := turns(1.3); c.Verdict != Slower || c.Check.Alarms != 0 {
+			t.Errorf("30 %% is called %q, with %d alarms of %d", c.Verdict, c.Check.Alarms, c.Check.Draws)
+		}
+		if c := turns(1); c.Verdict == Slower || c.Verdict == Faster {
+			t.Errorf("no change is called %q: %s", c.Verdict, c.Answer())
+		}
 	}
 }

@@ -17,6 +17,10 @@ import (
 // The vetoes are left out, so there are more alarms here than in a comparison, and
 // the figure is there when nothing can be compared, too.
 //
+// Of two files whose sides took turns, the parts of the same time are dealt in pairs
+// instead: a coin says which of the two is old. What the machine did then, it did to
+// both.
+//
 // It says nothing of what happens between two runs only (a reboot, another
 // neighbour for as long as the file): the controls and isoperf ab are for that.
 //
@@ -80,12 +84,14 @@ type deck struct {
 	old     int       // so many parts are the old side's
 	ties    float64   // the sum of t³-t over values that are equal
 	thinned bool
+	pairs   bool  // part i is of the same time as part old+i
 	usual   usual // what rows are like here
 	alarms  int
 }
 
-// check deals the parts of all rows that were judged.
-func (c *Comparison) check() {
+// check deals the parts of all rows that were judged; turns says that the sides
+// took turns.
+func (c *Comparison) check(turns bool) {
 	var decks []*deck
 	usual := usualOf(c.Rows)
 	for i := range c.Rows {
@@ -94,7 +100,7 @@ func (c *Comparison) check() {
 			continue
 		}
 		if d := newDeck(r); d != nil {
-			d.usual = usual
+			d.usual, d.pairs = usual, turns && len(d.parts) == 2*d.old
 			decks = append(decks, d)
 		}
 	}
@@ -212,9 +218,18 @@ func deal(decks []*deck, floor float64, rng *rand.Rand) bool {
 	return alarm
 }
 
-// order is the parts as they are dealt: stretches of a circle, shuffled.
+// order is the parts as they are dealt: pairs by coins, or stretches of a circle,
+// shuffled.
 func (d *deck) order(rng *rand.Rand) []int {
 	n := len(d.parts)
+	if d.pairs {
+		order := make([]int, n)
+		for i := range d.old {
+			swap := rng.IntN(2) * d.old
+			order[i], order[d.old+i] = i+swap, i+d.old-swap
+		}
+		return order
+	}
 	length := 1 + rng.IntN(max(1, n/2))
 	offset := rng.IntN(n)
 	order := make([]int, 0, n)

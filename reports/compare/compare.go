@@ -122,9 +122,10 @@ type Comparison struct {
 	Phases     []Phase // where a slower start's time went, the largest that is sure first
 	Notes      []string
 
-	// Turns says how far it can be believed, of samples that were judged while they
-	// took turns; empty: they were not.
-	Turns string
+	// Interleaved says that the sides took turns, and Turns how far it can be
+	// believed, of samples that were judged meanwhile; empty: they were not.
+	Interleaved bool
+	Turns       string
 
 	BaseFiles, HeadFiles []string     // their paths
 	Config               []Difference // the machine: all configuration keys, whether they differ or not
@@ -133,7 +134,7 @@ type Comparison struct {
 
 // Compare compares two columns.
 func Compare(base, head Column, o Options) Comparison {
-	c := Comparison{Base: base.Name, Head: head.Name, Floor: o.floor()}
+	c := Comparison{Base: base.Name, Head: head.Name, Floor: o.floor(), Interleaved: o.Interleaved}
 	c.Rows = rows(base, head, o)
 	c.Machine = machine(base, head, o)
 	holm(c.Rows)
@@ -143,7 +144,7 @@ func Compare(base, head Column, o Options) Comparison {
 	if c.Machine.Apart == "" && !o.Interleaved && !c.Machine.Hosts {
 		c.Machine.together(c.Rows, c.Floor)
 	}
-	c.check()
+	c.check(o.Interleaved)
 	c.doubt("with the parts of both files dealt anew, rows move as much")
 	if c.Machine.Apart != "" {
 		for i := range c.Rows {

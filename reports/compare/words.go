@@ -151,6 +151,9 @@ func (c Comparison) Trust() string {
 	after := c.Turns
 	if after == "" {
 		after = c.Machine.words()
+		if c.Interleaved {
+			after = "base and head took turns; " + after
+		}
 	}
 	return "Trust: " + c.Check.words() + "; " + after + "."
 }
