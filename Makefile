@@ -1,5 +1,6 @@
 # Every target runs on its own; `make help` lists them.
 PREFIX  ?= /usr/local
+BIN     ?= bin
 FUZZTIME ?= 20s
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -15,10 +16,10 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t16
 
 build: ## bin/isoperf and bin/isorun, static
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/isoperf
-	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION) -E isoperf/runtime/program/inherit.entry' -o bin/ ./cmd/isorun
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/isoperf
+	go build -trimpath -ldflags '-s -w -X main.buildVersion=$(VERSION) -E isoperf/runtime/program/inherit.entry' -o $(BIN)/ ./cmd/isorun
 	@# As an installed file: the linker's own pages are small, which costs a start 5 %.
-	@cat bin/isorun >bin/isorun.copy && chmod 755 bin/isorun.copy && mv bin/isorun.copy bin/isorun
+	@cd $(BIN) && cat isorun >isorun.copy && chmod 755 isorun.copy && mv isorun.copy isorun
 
 bench: build ## the main job: what a namespace costs here, in half a minute
 	bin/isoperf bench

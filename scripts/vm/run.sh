@@ -108,7 +108,7 @@ mkdir -p "$tree/bin" "$tree/in" "$tree/out"
 { git ls-files -z -co --exclude-standard 2>/dev/null || find . -path ./bin -prune -o -type f -print0; } |
 	tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$tree"
 [[ -z $given ]] || cp -a "$given/." "$tree/in" || die "copy $given: see above"
-{ go build -o "$tree/bin/" ./cmd/isoperf && go build -ldflags '-E isoperf/runtime/program/inherit.entry' -o "$tree/bin/" ./cmd/isorun; } || die "the programs do not compile"
+make -s build BIN="$tree/bin" || die "the programs do not compile"
 
 # add USER PACKAGE REGEX [FLAGS...] puts tests on the disk and into the job.
 add() {
