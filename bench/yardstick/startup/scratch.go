@@ -82,7 +82,8 @@ func (s *scratch) compile(source, out, plan string, more ...string) error {
 	return nil
 }
 
-// buildGo builds a command of this module as the Makefile does.
+// buildGo builds a command of this module as the Makefile does, which writes the
+// program anew at once.
 func (s *scratch) buildGo(what, out string) error {
 	flags := "-s -w -X main.buildVersion=startup"
 	if strings.HasSuffix(what, "/isorun") {
@@ -92,6 +93,16 @@ func (s *scratch) buildGo(what, out string) error {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if message, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %q: %w\n%srun this inside the module", what, err, message)
+	}
+	program, err := os.ReadFile(out)
+	if err == nil {
+		err = os.Remove(out)
+	}
+	if err == nil {
+		err = os.WriteFile(out, program, 0o755)
+	}
+	if err != nil {
+		return fmt.Errorf("write %q anew: %w", what, err)
 	}
 	return nil
 }
