@@ -13,8 +13,8 @@ import (
 // arena is memory at the same address in the launcher and in the stub.
 type arena struct {
 	addr, size uintptr
-	fd         int  // the memfd behind it, or -1
-	used       bool // an image had it before
+	fd         int     // the memfd behind it, or -1
+	dirty      uintptr // so much of its beginning an image has used; 0: it is new
 }
 
 // Arenas live in a part of the address space that neither Go, nor the race
@@ -98,7 +98,6 @@ func newArena(size uintptr, file bool) (arena, error) {
 
 // release gives the arena back for the next image of its size.
 func (a arena) release() {
-	a.used = true
 	class := arenaClass{a.size, a.fd >= 0}
 	arenas.Lock()
 	arenas.free[class] = append(arenas.free[class], a)
@@ -108,19 +107,21 @@ func (a arena) release() {
 // at is the memory at an address of the arena, which Go does not manage.
 func at[T any](addr uintptr) *T { return *(**T)(unsafe.Pointer(&addr)) }
 
-// large is an arena of which only some pages are used.
-const large = 1 << 20
+// Of an arena of at least large, only some pages are used. They are kept for the
+// next image, up to mostKept: what is mapped already costs it no page faults.
+const (
+	large    = 1 << 20
+	mostKept = 256 << 10
+)
 
-// clear makes an arena that was used as new, but for its stack. What is large was
-// used in a few pages only, so those are given back.
-func (a arena) clear() error {
-	if a.size < large || a.fd < 0 {
-		clear(unsafe.Slice(at[byte](a.addr), a.size-stackSize))
-		return nil
-	}
-	if err := unix.Fallocate(a.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(a.size)); err != nil {
+// clear makes an arena as new, but for its stack.
+func (a *arena) clear() error {
+	if a.fd < 0 || a.dirty <= mostKept {
+		clear(unsafe.Slice(at[byte](a.addr), a.dirty))
+	} else if err := unix.Fallocate(a.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(a.size)); err != nil {
 		return fmt.Errorf("clear an arena of %d bytes: %w", a.size, err)
 	}
+	a.dirty = 0
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -264,4 +265,33 @@ func TestMisuse(t *testing.T) {
 			t.Error("a closed image was started")
 		}
 	})
+}
+
+// An arena that comes back has nothing of the program that had it before.
+func TestArenaAsNew(t *testing.T) {
+	for _, mode := range []Mode{VM, Stub} {
+		for _, size := range []int{100, 100 << 10, mostKept + 1, large, 3 * large} {
+			load := func(arg Arg) *Image {
+				p := New(mode, 0)
+				p.Add(Op{Name: "write", Call: unix.SYS_WRITE, Args: [6]Arg{Int(-1), arg, Int(size)}})
+				p.Add(Exit(0))
+				img, err := Load(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return img
+			}
+			before := load(Bytes(bytes.Repeat([]byte{0xa5}, size)))
+			addr := before.arena.addr
+			before.Close()
+			after := load(Buffer(size))
+			if after.arena.addr != addr {
+				t.Errorf("mode %v, %d bytes: the arena is another", mode, size)
+			}
+			if n := bytes.Count(unsafe.Slice(at[byte](after.arena.addr), after.arena.size-stackSize), []byte{0xa5, 0xa5}); n != 0 {
+				t.Errorf("mode %v, %d bytes: twice %d are still there", mode, size, n)
+			}
+			after.Close()
+		}
+	}
 }

@@ -203,15 +203,13 @@ func loadInto(p *Program, room int, size uintptr, late bool) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.clear(); err != nil {
+		a.release()
+		return nil, err
+	}
 	img.arena = a
 	if p.Mode == Stub {
 		a.settle(img.ops.mode)
-	}
-	if a.used {
-		if err := a.clear(); err != nil {
-			a.release()
-			return nil, err
-		}
 	}
 	img.write()
 	return img, nil
@@ -377,6 +375,7 @@ func (img *Image) Close() {
 		return
 	}
 	if img.arena.size != 0 {
+		img.arena.dirty = img.end
 		img.arena.release()
 		img.arena = arena{}
 	}
