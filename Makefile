@@ -14,7 +14,7 @@ export CGO_ENABLED = 0
 
 # A program that is written at once, as neither the linker nor install does it: the
 # page cache then has it in large pages (ext4 since Linux 6.16, XFS, btrfs), of which
-# one maps most of its text. A start of isorun takes 5 % longer otherwise.
+# one maps most of its text. A start of isorun takes 2 to 8 % longer otherwise.
 whole = dd if=$(1) of=$(2).new bs=64M status=none && chmod 755 $(2).new && mv $(2).new $(2)
 
 help: ## this list
