@@ -114,7 +114,7 @@ func TestDeviceProgram(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	one := func(n int) int64 { return int64(random.IntN(n+1)) - 1 }
 	answers, sets := map[uint32]int{}, 0
-	for range 300 {
+	for range 2000 {
 		rules := make([]deviceRule, 1+random.IntN(6))
 		for i := range rules {
 			rules[i] = deviceRule{random.IntN(2) == 0, "abc"[random.IntN(3)], one(3), one(3), uint8(1 + random.IntN(7))}
