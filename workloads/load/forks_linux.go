@@ -106,7 +106,7 @@ type fork struct {
 	until     int64
 	now       unix.Timespec
 	nap, work unix.Timespec
-	doze      unix.Timespec // of held children: some hundred that look more often leave the forker no CPU
+	doze      unix.Timespec // of held children, the least
 }
 
 //go:nosplit
@@ -213,6 +213,9 @@ func (f *fork) child(parent uintptr) {
 	for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 	}
 	if f.hold {
+		// Some hundred that look more often leave the forker no CPU: the later it came,
+		// the more seldom one looks, up to a second.
+		f.doze.Nsec = min(max(f.doze.Nsec, 2_000_000*n), 999_999_999)
 		for !f.over() {
 			f.sleep(&f.doze)
 		}
