@@ -3,8 +3,11 @@ package compare
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/perf/benchmath"
 
@@ -12,25 +15,21 @@ import (
 	"isoperf/reports/table"
 )
 
-// rows pairs the columns' cases.
+// rows pairs the columns' cases, on all CPUs: with a million samples, most of a
+// comparison's time is here.
 func rows(base, head Column, o Options) []Row {
-	var list []Row
-	for _, name := range base.order {
-		if isControl(name) || spansOfStart(name, base, head) && !o.All {
-			continue
-		}
-		old, next := base.cases[name], head.cases[name]
-		if next == nil || next.samples == 0 || old.samples == 0 {
-			if row, ok := lone(name, old, next, base, head); ok {
-				list = append(list, row)
+	made := make([][]Row, len(base.order))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(made)); i = next.Add(1) - 1 {
+				made[i] = rowsOf(base.order[i], base, head, o)
 			}
-			continue
-		}
-		for _, r := range pair(name, base, head, o) {
-			r.Main = r.Main && !spansOfStart(name, base, head)
-			list = append(list, r)
-		}
+		})
 	}
+	workers.Wait()
+	list := slices.Concat(made...)
 	for _, name := range head.order {
 		if base.cases[name] == nil && !isControl(name) {
 			if row, ok := lone(name, nil, head.cases[name], base, head); ok {
@@ -48,6 +47,25 @@ func rows(base, head Column, o Options) []Row {
 		}
 		noise, cv := noiseOf(r.old.logs, r.next.logs, usual)
 		r.bound(noise, cv, o.floor())
+	}
+	return list
+}
+
+// rowsOf makes the rows of a case of base's.
+func rowsOf(name string, base, head Column, o Options) []Row {
+	if isControl(name) || spansOfStart(name, base, head) && !o.All {
+		return nil
+	}
+	old, next := base.cases[name], head.cases[name]
+	if next == nil || next.samples == 0 || old.samples == 0 {
+		if row, ok := lone(name, old, next, base, head); ok {
+			return []Row{row}
+		}
+		return nil
+	}
+	list := pair(name, base, head, o)
+	for i := range list {
+		list[i].Main = list[i].Main && !spansOfStart(name, base, head)
 	}
 	return list
 }
