@@ -3,6 +3,7 @@ package cgroup
 import (
 	"fmt"
 	"runtime"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -148,17 +149,41 @@ func attachDevices(dir int, rules []deviceRule, old int) (int, error) {
 	return prog, nil
 }
 
+var bpfLicense = []byte("Apache-2.0\x00")
+
 // loadDevices gives the rules' program to the kernel; the result is a descriptor
 // of it. The kernel's verifier gives up with EAGAIN when a signal is pending
-// (do_check, kernel/bpf/verifier.c), and Go sends its own threads signals; so they
-// wait meanwhile.
+// (do_check, kernel/bpf/verifier.c), and Go sends its own threads signals; then
+// it is given once more, and they wait meanwhile.
 func loadDevices(rules []deviceRule) (int, error) {
-	code, license := deviceProgram(rules), []byte("Apache-2.0\x00")
+	code := deviceProgram(rules) // on the heap, which does not move
 	load := bpfLoad{
 		kind: bpfTypeCgroup, count: uint32(len(code)),
-		code: uint64(uintptr(unsafe.Pointer(&code[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
+		code: uint64(uintptr(unsafe.Pointer(&code[0]))), license: uint64(uintptr(unsafe.Pointer(&bpfLicense[0]))),
 	}
 	copy(load.name[:], "isoperf_devices")
+	prog, errno := load.call()
+	if errno == unix.EAGAIN { // a locked thread has Go make one more, so not before
+		var err error
+		if prog, errno, err = load.undisturbed(); err != nil {
+			return -1, err
+		}
+	}
+	runtime.KeepAlive(code)
+	if errno != 0 {
+		return -1, fmt.Errorf("load the BPF program of %d device rules: %w; it takes CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace", len(rules), errno)
+	}
+	unix.CloseOnExec(int(prog))
+	return int(prog), nil
+}
+
+func (l *bpfLoad) call() (prog uintptr, errno syscall.Errno) {
+	prog, _, errno = unix.Syscall(unix.SYS_BPF, bpfProgLoad, uintptr(unsafe.Pointer(l)), unsafe.Sizeof(*l))
+	return prog, errno
+}
+
+// undisturbed is call without signals.
+func (l *bpfLoad) undisturbed() (prog uintptr, errno syscall.Errno, err error) {
 	var all, before unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^uint64(0)
@@ -166,17 +191,11 @@ func loadDevices(rules []deviceRule) (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before); err != nil {
-		return -1, fmt.Errorf("hold signals back: %w", err)
+		return 0, 0, fmt.Errorf("hold signals back: %w", err)
 	}
-	prog, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgLoad, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
-	runtime.KeepAlive(code)
-	runtime.KeepAlive(license)
+	prog, errno = l.call()
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil); err != nil {
-		return -1, fmt.Errorf("let signals come again: %w", err)
+		return 0, 0, fmt.Errorf("let signals come again: %w", err)
 	}
-	if errno != 0 {
-		return -1, fmt.Errorf("load the BPF program of %d device rules: %w; it takes CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN, in the initial user namespace", len(rules), errno)
-	}
-	unix.CloseOnExec(int(prog))
-	return int(prog), nil
+	return prog, errno, nil
 }
