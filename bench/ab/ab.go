@@ -17,6 +17,9 @@
 // its stack than with another (C. Curtsinger, E. D. Berger, STABILIZER, ASPLOS
 // 2013). A side is to be measured with many places, not one.
 //
+// The programs of both sides are dropped from the page cache and read in again
+// every second (Layout): how it holds a file is worth up to 8 % of a start.
+//
 // All samples are kept. Those of the A/A are in the file of base, under names that
 // begin with Control/what=aa/: they are of the machine, and no row of a
 // comparison. The controls are sampled for both files in turns.
@@ -84,6 +87,8 @@ type Options struct {
 	Seed   uint64
 	// Controls are sampled beside, for both files.
 	Controls []harness.Case
+	// Layout is of the programs of both sides; nil: they are left as they are.
+	Layout   *Layout
 	Progress func(State) // between rounds; nil: nobody looks
 	Clock    harness.Clock
 }
@@ -142,6 +147,7 @@ type run struct {
 	collect  func()
 	controls []control
 	between  time.Time // when what is done between rounds was done last
+	renewed  time.Time // when the programs were laid out last
 	open     map[string]bool
 	groups   map[string]int // of the judged cases
 	tally    Tally
@@ -289,6 +295,10 @@ func (r *run) round(phase Phase, only map[string]bool, tell func(string, []float
 // somebody is told.
 const betweenEvery = 250 * time.Millisecond
 
+// renewEvery is how often the programs are laid out in the page cache anew, which
+// takes some milliseconds.
+const renewEvery = time.Second
+
 // rest does what must not be done beside a sample.
 func (r *run) rest(phase Phase, undecided int) {
 	now := r.Clock.Now()
@@ -301,6 +311,10 @@ func (r *run) rest(phase Phase, undecided int) {
 		r.Progress(State{phase, rounds, r.elapsed(), r.Time, undecided})
 	}
 	r.collect()
+	if r.Layout != nil && now.Sub(r.renewed) >= renewEvery {
+		r.renewed = now
+		r.keep(r.Layout.Renew())
+	}
 	r.control()
 }
 

@@ -42,6 +42,9 @@ func NewStarts(b *startup.Bench, name string) (*Starts, sample.Observed, error) 
 // With is the container's variant.
 func (s *Starts) With() string { return s.single.With }
 
+// Program is the path of what is started.
+func (s *Starts) Program() string { return s.single.Program }
+
 // NewCommand makes a side of a command that was readied.
 func NewCommand(name string, single *startup.Single) *Starts {
 	return &Starts{Case: name, single: single}

@@ -17,6 +17,7 @@ import (
 // Single is the usual start of one runtime, or that of a command, for those who
 // time it otherwise than in a case.
 type Single struct {
+	Program   string // the path of the runtime, or of the command
 	Argv, Env []string
 	With      string // the variant's name; empty: it is a command
 	Observed  sample.Observed
@@ -50,7 +51,7 @@ func (b *Bench) Single(name string) (*Single, error) {
 		return nil, err
 	}
 	st.peak = f.peak
-	return &Single{f.start.argv, env, v.name, f.observed, st}, nil
+	return &Single{f.setup.path, f.start.argv, env, v.name, f.observed, st}, nil
 }
 
 // Command readies the start of any command: a whole process, from before clone3
@@ -83,7 +84,7 @@ func (b *Bench) Command(argv []string, within time.Duration) (*Single, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	st.limit()
-	return &Single{Argv: st.start.argv, Env: st.env, starter: st}, nil
+	return &Single{Program: path, Argv: st.start.argv, Env: st.env, starter: st}, nil
 }
 
 // Total is total-ns of one start.

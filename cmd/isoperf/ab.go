@@ -51,6 +51,10 @@ Then base and head take turns, in random order, until it is decided; what got
 slower is measured once more before it is said. Every sample is kept in
 DIR/base.txt and DIR/head.txt, which isoperf compare and benchstat read.
 
+Once a second the files of both programs are dropped from the page cache, and
+read in again: in what pages the kernel holds a file depends on how it was
+written, and is worth up to 8 % of a start.
+
 Commands run here, with this environment, no input, and their output dropped;
 one that ends with another status than 0 has failed, and is not timed.
 

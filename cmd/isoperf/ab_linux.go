@@ -52,6 +52,7 @@ type abRun struct {
 	builds  [2]*ab.Build
 	seen    [2]sample.Observed
 	groups  []string
+	layout  *ab.Layout // of the programs
 	writers [2]*sample.Writer
 	closers []func() error
 	seed    uint64
@@ -107,6 +108,7 @@ func (c *cli) runAB(patterns []string, o abFlags) (err error) {
 	if err := c.abOpen(r, patterns, o); err != nil {
 		return err
 	}
+	c.abLayout(r)
 	if err := ab.Try(c.ctx, r.base, r.head, len(r.groups)); err != nil {
 		if c.ctx.Err() != nil {
 			return status{code: 130}
@@ -161,6 +163,25 @@ func (c *cli) abOpen(r *abRun, patterns []string, o abFlags) error {
 		return r.openCommands(o)
 	}
 	return r.openRuntimes()
+}
+
+// abLayout opens the programs of both sides for being laid out alike. One that
+// cannot be read is measured as it lies, and that is said.
+func (c *cli) abLayout(r *abRun) {
+	var paths []string
+	for _, side := range []ab.Side{r.base, r.head} {
+		switch s := side.(type) {
+		case *ab.Starts:
+			paths = append(paths, s.Program())
+		case *ab.Build:
+			paths = append(paths, s.Path)
+		}
+	}
+	var err error
+	if r.layout, err = ab.NewLayout(paths...); err != nil {
+		fmt.Fprintf(c.stderr, "isoperf: warning: %v\n  (a difference of some percent may be of how it lies there)\n", err)
+	}
+	r.closers = append(r.closers, r.layout.Close)
 }
 
 func (r *abRun) openRuntimes() error {
@@ -284,7 +305,7 @@ func (c *cli) abJudge(r *abRun, o abFlags, floor float64, dir string) error {
 		}
 	}
 	judge := sequential.New(floor, func(name string) bool { return higher[unitOf(name)] })
-	options := ab.Options{Groups: r.groups, Time: o.time, Seed: r.seed, Progress: c.abProgress}
+	options := ab.Options{Groups: r.groups, Time: o.time, Seed: r.seed, Layout: r.layout, Progress: c.abProgress}
 	if r.starts != nil {
 		options.Controls = control.Cases(1)
 	}

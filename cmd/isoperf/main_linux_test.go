@@ -195,6 +195,30 @@ func noneLeft(t *testing.T) {
 	}
 }
 
+// A program that may only be executed cannot be laid out in the page cache anew:
+// it is measured as it lies, and that is said.
+func TestExecuteOnly(t *testing.T) {
+	bin := isoperf(t)
+	program := filepath.Join(filepath.Dir(bin), "secret")
+	text, err := os.ReadFile("/bin/true")
+	if err == nil {
+		err = os.WriteFile(program, text, 0o111)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "ab", "--base", "true", "--head", program, "--time", "100ms", "--out", program+".d", "--inconclusive", "pass")
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	cmd.Dir = filepath.Dir(bin)
+	said, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "warning: lay out \""+program+"\" in the page cache anew: open "+program+": permission denied") {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 // An ordinary user gets the whole table, inside one user namespace.
 func TestOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
