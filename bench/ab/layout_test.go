@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,15 +47,15 @@ func cached(t *testing.T, path string) (have, all int) {
 	return have, len(pages)
 }
 
-// onDisk says whether what is dropped of a file comes back from somewhere: in a
-// file system that is memory nothing can be dropped.
+// onDisk says whether what is dropped of a file comes back from a disk: in a file
+// system that is memory nothing can be dropped.
 func onDisk(t *testing.T, path string) bool {
 	t.Helper()
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
 		t.Fatal(err)
 	}
-	return s.Type != unix.TMPFS_MAGIC && s.Type != unix.RAMFS_MAGIC
+	return slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}, s.Type)
 }
 
 func program(t *testing.T) string {

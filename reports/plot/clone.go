@@ -240,16 +240,17 @@ func ecdfPanel(sets []distribution, pacing string, x axis) (panel, bool) {
 	}
 	p := panel{heading: pacingWords(pacing), height: max(170, vg.Length(len(shown))*14+8), right: 150, x: x, y: y}
 	for _, d := range shown {
-		p.marks = append(p.marks, d.curve(x), d.explained())
+		p.marks = append(p.marks, d.curve(x, len(shown)), d.explained())
 	}
 	p.marks = append(p.marks, paint(func(c draw.Canvas, _ *plot.Plot) { sideKey(c, shown) }))
 	return p, true
 }
 
-// curve is the steps of the empirical distribution. Steps closer than a
-// tenth of a point are drawn as one.
-func (d distribution) curve(x axis) plot.Plotter {
-	const closest = 0.1 / 400
+// curve is the steps of the empirical distribution, which is one of so many. Steps
+// closer than a tenth of a point are drawn as one, and farther ones in a thicket of
+// curves, of which a picture of some MB would show no more.
+func (d distribution) curve(x axis, of int) plot.Plotter {
+	closest := 0.1 / 400 * max(1, float64(of)/20)
 	xys := plotter.XYs{{X: d.sorted[0], Y: 0}}
 	at := math.Inf(-1)
 	for i, v := range d.sorted {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image/png"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -243,6 +244,26 @@ func TestOddSamples(t *testing.T) {
 			if strings.Contains(b.String(), "NaN") || strings.Contains(b.String(), "Inf") {
 				t.Errorf("%s: %s has a coordinate that is not a number", name, fig.Name)
 			}
+		}
+	}
+}
+
+// A hundred curves of thousands of samples each are no picture of several MB.
+func TestManyCurvesStaySmall(t *testing.T) {
+	var text strings.Builder
+	r := rand.New(rand.NewPCG(1, 2))
+	for curve := range 100 {
+		for range 2500 {
+			fmt.Fprintf(&text, "BenchmarkClone/flag=f%d/mode=vm/pacing=burst 1 %.0f reap-ns\n", curve, 3e5*math.Exp(0.1*r.NormFloat64()))
+		}
+	}
+	f, err := sample.Read("many", strings.NewReader(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fig := range figuresOf(t, f) {
+		if size := len(svg(t, fig)); size > 3<<19 {
+			t.Errorf("%s takes %d bytes", fig.Name, size)
 		}
 	}
 }
