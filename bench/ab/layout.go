@@ -95,9 +95,10 @@ func (l *Layout) renew(f *os.File) error {
 }
 
 // drop drops a file from the page cache, of which only what is on the disk can go
-// (posix_fadvise(2), POSIX_FADV_DONTNEED).
+// (posix_fadvise(2), POSIX_FADV_DONTNEED). EINVAL: it is on a file system that is
+// never written, such as squashfs (fsync(2)).
 func drop(f *os.File) error {
-	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+	if err := unix.Fdatasync(int(f.Fd())); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("fdatasync: %w", err)
 	}
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {

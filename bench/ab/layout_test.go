@@ -114,6 +114,22 @@ func TestLayoutRefuses(t *testing.T) {
 	}
 }
 
+// A file system that cannot be written has nothing to bring to a disk first.
+func TestLayoutNeverWritten(t *testing.T) {
+	const path = "/proc/version" // which fdatasync refuses as on squashfs
+	l, err := NewLayout(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := unix.Fdatasync(int(l.files[0].Fd())); err != unix.EINVAL {
+		t.Fatalf("fdatasync of %s: %v", path, err)
+	}
+	if err := l.Renew(); err != nil {
+		t.Error(err)
+	}
+}
+
 // While a comparison runs they are laid out anew, and a program that can no more
 // be is no secret.
 func TestLayoutInRun(t *testing.T) {
