@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -48,10 +47,6 @@ func NewLayout(paths ...string) (*Layout, error) {
 }
 
 func openProgram(path string) (*os.File, os.FileInfo, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, nil, err
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
