@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/trace/record"
 )
 
 func TestMain(m *testing.M) {
@@ -37,8 +40,23 @@ func TestScripts(t *testing.T) {
 			}
 			return os.Link(isorun, filepath.Join(bin, "isorun"))
 		},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"add-ops": addOps},
 		Condition: func(cond string) (bool, error) { return cond == "root" && os.Geteuid() == 0, nil },
 	})
+}
+
+// addOps is "add-ops FILE FIRST END…": it adds a child's ops to a timeline.
+func addOps(ts *testscript.TestScript, _ bool, args []string) {
+	var at []int64
+	for _, word := range args[1:] {
+		n, err := strconv.ParseInt(word, 10, 64)
+		ts.Check(err)
+		at = append(at, n)
+	}
+	name := ts.MkAbs(args[0])
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	ts.Check(os.WriteFile(name, record.AppendOps(text, at[0], at[1:]), 0o644))
 }
 
 // isoperf builds the program, so that it can be started as other users and

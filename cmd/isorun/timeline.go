@@ -15,23 +15,46 @@ import (
 )
 
 // timeline is the file of --timeline. It is opened first, so that a name that
-// cannot be written fails in time, and written last, in few microseconds: a start
-// is to take the same time with it and without. A nil one does nothing.
+// cannot be written fails in time. A start is to take the same time with it and
+// without, so a step is only noted when it ends; what is put in words and written is
+// as much as possible while the child gets ready, when there is time, and the rest at
+// the end. A nil one does nothing.
 type timeline struct {
-	fd   int // not an os.File, which would ask for a poller
-	text []byte
-	last int64 // the end of the last step
+	fd    int           // not an os.File, which would ask for a poller
+	steps []record.Step // not written yet
+	first int64         // of the child's program, as record.Trace has it
+	ends  []int64
+	told  bool  // the child's program is there, and not written yet
+	last  int64 // the end of the last step
+	err   error // of a write
 }
 
-// openTimeline opens the file; nil for no name. The steps so far are those
-// before main, whose beginning only a binary that begins in inherit's entry
-// knows, and the flags.
+// The memory of the one timeline: pages of the program's own, which cost less to
+// have than those of the heap.
+var memory struct {
+	timeline timeline
+	steps    [64]record.Step
+	ends     [512]int64
+	text     [8 << 10]byte
+}
+
+// newTimeline is the one of this process; it has the steps so far, those before
+// main, whose beginning only a binary that begins in inherit's entry knows.
+func newTimeline() *timeline {
+	t := &memory.timeline
+	*t = timeline{fd: -1, steps: memory.steps[:0], ends: memory.ends[:0], last: begun}
+	if at := inherit.At(); at != 0 {
+		t.step("start Go", at, begun)
+	}
+	return t
+}
+
+// openTimeline opens the file; nil for no name.
 func openTimeline(name string) (*timeline, error) {
 	if name == "" {
 		return nil, nil
 	}
-	t := &timeline{text: make([]byte, 0, 4<<10)}
-	t.begin()
+	t := newTimeline()
 	if fd, err := strconv.Atoi(name); err == nil { // a descriptor is open already
 		t.fd = fd
 		t.mark("read flags")
@@ -72,8 +95,7 @@ func (g *globals) beginTimeline() (*timeline, error) {
 	if err := unix.Access(g.timelines, unix.W_OK|unix.X_OK); err != nil {
 		return nil, fmt.Errorf("--timeline: directory %q: %w; make it, or choose another (%s names one, too)", g.timelines, err, timelineVariable)
 	}
-	t := &timeline{fd: -1, text: make([]byte, 0, 4<<10)}
-	t.begin()
+	t := newTimeline()
 	t.mark("read flags")
 	return t, nil
 }
@@ -88,7 +110,7 @@ func (t *timeline) keep(dir, id, command string) error {
 	if t.fd, err = unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644); err != nil {
 		return fmt.Errorf("--timeline: create %q: %w", name, err)
 	}
-	return t.write(nil)
+	return t.end(nil)
 }
 
 // ready adds what a container did until it waits for its start.
@@ -97,17 +119,8 @@ func (t *timeline) ready(c *container.Container) {
 		return
 	}
 	t.tell(c)
-	t.step("get ready", c.Line().Returned, program.Now())
+	t.step("get ready", c.Line(t.ends).Returned, program.Now())
 	t.last = program.Now()
-}
-
-// begin adds the steps before main.
-func (t *timeline) begin() {
-	t.last = inherit.At()
-	if t.last != 0 {
-		t.step("start Go", t.last, begun)
-	}
-	t.last = begun
 }
 
 // mark ends a step of the launcher now.
@@ -122,34 +135,61 @@ func (t *timeline) mark(name string) {
 // step adds one that happened.
 func (t *timeline) step(name string, start, end int64) {
 	if start != 0 && end >= start {
-		t.text = record.Append(t.text, record.Step{Name: name, Start: start, End: end})
+		t.steps = append(t.steps, record.Step{Name: name, Start: start, End: end})
 	}
 }
 
-// rehearse does what write does, for nothing: while the child gets ready there
-// is time to have the code and the memory at hand that the end will need.
-func (t *timeline) rehearse(c *container.Container) {
-	n := len(t.text)
+// begin is what there is time for while the child gets ready: it writes the steps so
+// far, and does once, for nothing, what the end will need, so that its code and its
+// memory are at hand then.
+func (t *timeline) begin(c *container.Container) {
+	t.err = t.flush()
 	t.tell(c)
-	t.text = t.text[:n]
+	t.words()
+	t.steps, t.told = t.steps[:0], false
 }
 
 // tell adds what the container did, and says when it was reaped.
 func (t *timeline) tell(c *container.Container) (reaped int64) {
-	line := c.Line()
+	line := c.Line(t.ends)
+	t.first, t.ends, t.told = line.First, line.Ends, true
 	t.step("prepare", t.last, line.Entered)
 	t.step("clone3", line.Entered, line.Returned)
 	t.step("wait", line.Returned, line.Reaped)
-	t.text = record.AppendOps(t.text, line.First, line.Ends)
 	for _, e := range c.Events() {
 		t.step(e.Name, e.Start, e.End)
 	}
 	return line.Reaped
 }
 
-// write adds what the container did, nothing when it was not started, and ends
-// the file.
-func (t *timeline) write(c *container.Container) error {
+// words are what is to be written.
+func (t *timeline) words() []byte {
+	text := memory.text[:0]
+	for _, s := range t.steps {
+		text = record.Append(text, s)
+	}
+	if t.told {
+		text = record.AppendOps(text, t.first, t.ends)
+	}
+	return text
+}
+
+// flush writes what has not been written.
+func (t *timeline) flush() error {
+	for text := t.words(); len(text) > 0; {
+		n, err := unix.Write(t.fd, text)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("--timeline: write: %w", err)
+		}
+		text = text[max(0, n):]
+	}
+	t.steps, t.told = t.steps[:0], false
+	return nil
+}
+
+// end adds what the container did, nothing when it was not started, and ends the
+// file.
+func (t *timeline) end(c *container.Container) error {
 	if t == nil {
 		return nil
 	}
@@ -157,15 +197,11 @@ func (t *timeline) write(c *container.Container) error {
 		t.last = max(t.last, t.tell(c))
 	}
 	t.mark("end")
-	for text := t.text; len(text) > 0; {
-		n, err := unix.Write(t.fd, text)
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("--timeline: write: %w", err)
-		}
-		text = text[max(0, n):]
+	if t.err == nil {
+		t.err = t.flush()
 	}
-	if err := unix.Close(t.fd); err != nil {
-		return fmt.Errorf("--timeline: close: %w", err)
+	if err := unix.Close(t.fd); err != nil && t.err == nil {
+		t.err = fmt.Errorf("--timeline: close: %w", err)
 	}
-	return nil
+	return t.err
 }

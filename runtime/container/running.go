@@ -155,9 +155,10 @@ func (c *Container) Events() []Event { return c.events }
 // Timeline is that of the child.
 func (c *Container) Timeline() program.Timeline { return c.plan.unshift(c.process.Timeline()) }
 
-// Line is that of the child, with nothing but instants.
-func (c *Container) Line() program.Line {
-	line := c.process.Line()
+// Line is that of the child, with nothing but instants, in the memory of ends; see
+// program.Process.Line.
+func (c *Container) Line(ends []int64) program.Line {
+	line := c.process.Line(ends)
 	if !c.plan.shifts() {
 		return line
 	}

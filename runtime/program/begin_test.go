@@ -146,7 +146,7 @@ func TestLate(t *testing.T) {
 		if n, ran := img.Result(last); !ran || n != int64(os.Getpid()) {
 			t.Errorf("the last op gave %d, %v", n, ran)
 		}
-		if ends, lines := len(proc.Line().Ends), strings.Count(printed.String(), "\n")-1; ends != lines {
+		if ends, lines := len(proc.Line(nil).Ends), strings.Count(printed.String(), "\n")-1; ends != lines {
 			t.Errorf("the line has %d ops, %d are printed", ends, lines)
 		}
 		if proc, err = img.Start(); err != nil {
