@@ -44,10 +44,6 @@ func takeSpare(want uint64) *Spare {
 	if maker == 0 {
 		return nil
 	}
-	if _, complete := inherit.Made(); !complete && want&unix.CLONE_NEWNET == 0 {
-		// Only the network namespace is worth waiting for.
-		_ = unix.Kill(maker, unix.SIGKILL) // it may be gone
-	}
 	if !awaitMaker(maker) {
 		return nil
 	}
