@@ -133,10 +133,10 @@ func printPlan(c *spec.Container, o foreground.Options, stdout io.Writer) error 
 
 func (g *globals) runContainer(c *spec.Container, o foreground.Options, line *timeline) int {
 	if line != nil {
-		o.Idle = line.begin
+		o.Idle = line.rehearse
 	}
 	result, err := foreground.Run(c, o)
-	if werr := line.end(result.Container); err == nil {
+	if werr := line.write(result.Container); err == nil {
 		err = werr
 	}
 	if err != nil {

@@ -15,18 +15,15 @@ import (
 )
 
 // timeline is the file of --timeline. It is opened first, so that a name that
-// cannot be written fails in time. A start is to take the same time with it and
-// without, so a step is only noted when it ends; what is put in words and written is
-// as much as possible while the child gets ready, when there is time, and the rest at
-// the end. A nil one does nothing.
+// cannot be written fails in time, and written last, at once: a start is to take the
+// same time with it and without, so a step is only noted when it ends. A nil one does
+// nothing.
 type timeline struct {
-	fd    int           // not an os.File, which would ask for a poller
-	steps []record.Step // not written yet
-	first int64         // of the child's program, as record.Trace has it
+	fd    int // not an os.File, which would ask for a poller
+	steps []record.Step
+	first int64 // of the child's program, as record.Trace has it; 0: there is none
 	ends  []int64
-	told  bool  // the child's program is there, and not written yet
 	last  int64 // the end of the last step
-	err   error // of a write
 }
 
 // The memory of the one timeline: pages of the program's own, which cost less to
@@ -110,7 +107,7 @@ func (t *timeline) keep(dir, id, command string) error {
 	if t.fd, err = unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644); err != nil {
 		return fmt.Errorf("--timeline: create %q: %w", name, err)
 	}
-	return t.end(nil)
+	return t.write(nil)
 }
 
 // ready adds what a container did until it waits for its start.
@@ -118,8 +115,8 @@ func (t *timeline) ready(c *container.Container) {
 	if t == nil {
 		return
 	}
-	t.tell(c)
-	t.step("get ready", c.Line(t.ends).Returned, program.Now())
+	line := t.tell(c)
+	t.step("get ready", line.Returned, program.Now())
 	t.last = program.Now()
 }
 
@@ -139,27 +136,26 @@ func (t *timeline) step(name string, start, end int64) {
 	}
 }
 
-// begin is what there is time for while the child gets ready: it writes the steps so
-// far, and does once, for nothing, what the end will need, so that its code and its
-// memory are at hand then.
-func (t *timeline) begin(c *container.Container) {
-	t.err = t.flush()
+// rehearse does what the end will do, for nothing: while the child gets ready there is
+// time to have its code and its memory at hand.
+func (t *timeline) rehearse(c *container.Container) {
+	n := len(t.steps)
 	t.tell(c)
 	t.words()
-	t.steps, t.told = t.steps[:0], false
+	t.steps = t.steps[:n]
 }
 
-// tell adds what the container did, and says when it was reaped.
-func (t *timeline) tell(c *container.Container) (reaped int64) {
+// tell adds what the container did.
+func (t *timeline) tell(c *container.Container) program.Line {
 	line := c.Line(t.ends)
-	t.first, t.ends, t.told = line.First, line.Ends, true
+	t.first, t.ends = line.First, line.Ends
 	t.step("prepare", t.last, line.Entered)
 	t.step("clone3", line.Entered, line.Returned)
 	t.step("wait", line.Returned, line.Reaped)
 	for _, e := range c.Events() {
 		t.step(e.Name, e.Start, e.End)
 	}
-	return line.Reaped
+	return line
 }
 
 // words are what is to be written.
@@ -168,14 +164,22 @@ func (t *timeline) words() []byte {
 	for _, s := range t.steps {
 		text = record.Append(text, s)
 	}
-	if t.told {
+	if t.first != 0 {
 		text = record.AppendOps(text, t.first, t.ends)
 	}
 	return text
 }
 
-// flush writes what has not been written.
-func (t *timeline) flush() error {
+// write adds what the container did, nothing when it was not started, and ends
+// the file.
+func (t *timeline) write(c *container.Container) error {
+	if t == nil {
+		return nil
+	}
+	if c != nil {
+		t.last = max(t.last, t.tell(c).Reaped)
+	}
+	t.mark("end")
 	for text := t.words(); len(text) > 0; {
 		n, err := unix.Write(t.fd, text)
 		if err != nil && err != unix.EINTR {
@@ -183,25 +187,8 @@ func (t *timeline) flush() error {
 		}
 		text = text[max(0, n):]
 	}
-	t.steps, t.told = t.steps[:0], false
+	if err := unix.Close(t.fd); err != nil {
+		return fmt.Errorf("--timeline: close: %w", err)
+	}
 	return nil
-}
-
-// end adds what the container did, nothing when it was not started, and ends the
-// file.
-func (t *timeline) end(c *container.Container) error {
-	if t == nil {
-		return nil
-	}
-	if c != nil {
-		t.last = max(t.last, t.tell(c))
-	}
-	t.mark("end")
-	if t.err == nil {
-		t.err = t.flush()
-	}
-	if err := unix.Close(t.fd); err != nil && t.err == nil {
-		t.err = fmt.Errorf("--timeline: close: %w", err)
-	}
-	return t.err
 }
