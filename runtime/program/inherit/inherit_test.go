@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,7 @@ type seen struct {
 	Children      string // that are left
 	Stdin         string // what descriptor 0 is
 	Profiled      int    // bytes between two samples of memory; 0: none is taken
+	Ahead         int    // pages that are there, of the 512 KiB of heap around the stack and above
 }
 
 func TestMain(m *testing.M) {
@@ -44,6 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 func look() (s seen) {
+	s.Ahead = ahead()
 	s.Soft, s.Hard, s.Raised = inherit.Nofile()
 	var set unix.CPUSet
 	_ = unix.SchedGetaffinity(0, &set)
@@ -69,6 +72,20 @@ func look() (s seen) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	s.Children = string(text)
 	return s
+}
+
+// ahead does not grow the heap itself before it has looked.
+func ahead() (pages int) {
+	var there [512 << 10 / 4096]byte
+	at := uintptr(unsafe.Pointer(&there)) &^ (1<<16 - 1)
+	size := uintptr(os.Getpagesize())
+	if _, _, errno := syscall.RawSyscall(unix.SYS_MINCORE, at, 512<<10, uintptr(unsafe.Pointer(&there))); errno != 0 {
+		return -int(errno)
+	}
+	for _, v := range there[:512<<10/size] {
+		pages += int(v & 1)
+	}
+	return pages
 }
 
 func slack() int {
@@ -170,6 +187,25 @@ func TestMaker(t *testing.T) {
 		if link == ours || !strings.HasPrefix(link, name+":[") {
 			t.Errorf("the %s namespace is %q, want a new one, not %q", name, link, ours)
 		}
+	}
+}
+
+// The heap's next pages are there before "run" needs them. A heap that ends in
+// between, one of eight at its random place, has less of them.
+func TestPopulated(t *testing.T) {
+	bin := binary(t)
+	most := func(arg string) (n int) {
+		for range 8 {
+			n = max(n, tell(t, exec.Command(bin, arg, "tell")).Ahead)
+		}
+		return n
+	}
+	all := 512 << 10 / os.Getpagesize()
+	if n := most("run"); n != all {
+		t.Errorf("%d of %d pages are there for run", n, all)
+	}
+	if n := most("walk"); n <= 0 || n == all {
+		t.Errorf("%d of %d pages are there for a command that is not run: the test does not see them", n, all)
 	}
 }
 
