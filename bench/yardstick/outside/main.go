@@ -5,7 +5,7 @@
 //	round: ours, hyperfine -N, hyperfine -N, ours, … ──► a median each, their ratio ──► the median of the ratios
 //	       the same with a payload that does nothing ──────────────────► hyperfine's own spawn, in µs
 //
-// A round has several turns of few starts, so that both clocks see the same
+// A round has several turns of half a second, so that both clocks see the same
 // seconds: a shared machine is a fifth slower for some, and as quick again, which
 // sets hyperfine's medians of 20 rounds 5 % apart from hyperfine's. For the same
 // reason the ratio is that of a round's two medians, and the median of those, with
@@ -18,6 +18,8 @@
 // A payload that does nothing shows what that costs, in the rounds of every
 // runtime. It is named, and the ratio without it stands beside; the verdict is of
 // the ratio as it is.
+//
+// Arguments are the runtimes to compare; none: all of them.
 //
 // Exit status 0: they agree within 3 %; 1: one does not; 2: something could not
 // be measured. scripts/peers installs hyperfine and the runtimes.
@@ -51,12 +53,15 @@ const within = 0.03
 
 func main() {
 	rounds := flag.Int("rounds", 20, "rounds of each runtime")
-	each := flag.Int("each", 10, "starts of a turn, of which a round has four by each clock")
+	turn := flag.Duration("turn", 500*time.Millisecond, "how long a turn is to take, of which a round has four by each clock")
 	isorun := flag.String("isorun", "bin/isorun", "the isorun to measure")
 	inside := flag.Bool("inside", false, "this process has mounts of its own already")
 	flag.Parse()
-	if flag.NArg() > 0 || *rounds < 1 || *each < 2 {
-		fmt.Fprintln(os.Stderr, "outside: it takes no arguments, at least one round, and at least two starts; see -help")
+	if flag.NArg() > 0 {
+		names = flag.Args()
+	}
+	if *rounds < 1 || *turn < 0 {
+		fmt.Fprintln(os.Stderr, "outside: it takes at least one round, and a turn of no less than no time; see -help")
 		os.Exit(2)
 	}
 	hybrid, err := startup.Hybrid()
@@ -67,7 +72,7 @@ func main() {
 		err = startup.HideUnified()
 	}
 	if err == nil {
-		err = compare(*isorun, *rounds, *each)
+		err = compare(*isorun, *rounds, *turn)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "outside: %v\n", err)
@@ -105,7 +110,7 @@ const nullCase = "fork-exec"
 // names are the runtimes that are compared, when they are here.
 var names = []string{"unshare", "bwrap", "isorun", "crun", "runc"}
 
-func compare(isorun string, rounds, each int) (err error) {
+func compare(isorun string, rounds int, turn time.Duration) (err error) {
 	if _, err := exec.LookPath("hyperfine"); err != nil {
 		return fmt.Errorf("%w (scripts/peers installs it)", err)
 	}
@@ -116,7 +121,7 @@ func compare(isorun string, rounds, each int) (err error) {
 		return fmt.Errorf("make a directory for results: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	m := meter{file: filepath.Join(dir, "out.json"), rounds: rounds, each: each}
+	m := meter{file: filepath.Join(dir, "out.json"), rounds: rounds, turn: turn}
 	if m.null, err = b.Single(nullCase); err != nil {
 		return fmt.Errorf("start a payload that does nothing: %w", err)
 	}
@@ -185,9 +190,23 @@ func (c clocks) agrees() bool { r := c.ratio(0); return 1-within <= r && r <= 1+
 
 // meter takes the rounds.
 type meter struct {
-	null         *startup.Single
-	file         string // for hyperfine's results
-	rounds, each int
+	null   *startup.Single
+	file   string // for hyperfine's results
+	rounds int
+	turn   time.Duration
+}
+
+// few and many bound the starts of a turn. A turn of ten of crun's leaves the ratio
+// of 20 rounds open by 4 %, one of forty by 1.2 %.
+const few, many = 10, 100
+
+// each is how many starts a turn has.
+func (m meter) each(s *startup.Single) (int, error) {
+	list, err := m.our(s, few)
+	if err != nil {
+		return 0, err
+	}
+	return min(max(few, int(m.turn.Seconds()/median(list))), many), nil
 }
 
 // order is that of the turns of a round: each clock comes first as often as the
@@ -197,7 +216,13 @@ var order = []bool{true, false, false, true, false, true, true, false}
 // alternate takes rounds of the starts, one start after the other. The results
 // have the median of each round.
 func (m meter) alternate(starts ...*startup.Single) ([]clocks, error) {
-	all := make([]clocks, len(starts))
+	all, each := make([]clocks, len(starts)), make([]int, len(starts))
+	for i, s := range starts {
+		var err error
+		if each[i], err = m.each(s); err != nil {
+			return nil, err
+		}
+	}
 	for range m.rounds {
 		round := make([]clocks, len(starts))
 		for _, ours := range order {
@@ -205,10 +230,10 @@ func (m meter) alternate(starts ...*startup.Single) ([]clocks, error) {
 				harness.Rest(harness.Settle)
 				c, list, err := &round[i], []float64(nil), error(nil)
 				if ours {
-					list, err = m.our(s)
+					list, err = m.our(s, each[i])
 					c.our = append(c.our, list...)
 				} else {
-					list, err = m.their(s)
+					list, err = m.their(s, each[i])
 					c.their = append(c.their, list...)
 				}
 				if err != nil {
@@ -224,8 +249,8 @@ func (m meter) alternate(starts ...*startup.Single) ([]clocks, error) {
 }
 
 // our starts with one that does not count, as hyperfine is told to.
-func (m meter) our(s *startup.Single) (list []float64, err error) {
-	for i := range m.each + 1 {
+func (m meter) our(s *startup.Single, each int) (list []float64, err error) {
+	for i := range each + 1 {
 		total, err := s.Total()
 		if err != nil {
 			return nil, err
@@ -238,8 +263,8 @@ func (m meter) our(s *startup.Single) (list []float64, err error) {
 }
 
 // their is what hyperfine says of the same command, without a shell.
-func (m meter) their(s *startup.Single) ([]float64, error) {
-	args := []string{"-N", "--style", "none", "--warmup", "1", "--runs", strconv.Itoa(m.each), "--export-json", m.file}
+func (m meter) their(s *startup.Single, each int) ([]float64, error) {
+	args := []string{"-N", "--style", "none", "--warmup", "1", "--runs", strconv.Itoa(each), "--export-json", m.file}
 	cmd := exec.Command("hyperfine", append(args, quoted(s.Argv))...)
 	cmd.Env = s.Env
 	cmd.WaitDelay = time.Second
@@ -256,8 +281,8 @@ func (m meter) their(s *startup.Single) ([]float64, error) {
 	if err := json.Unmarshal(text, &result); err != nil {
 		return nil, fmt.Errorf("read hyperfine's result %q: %w", text, err)
 	}
-	if len(result.Results) != 1 || len(result.Results[0].Times) != m.each {
-		return nil, fmt.Errorf("read hyperfine's result %q: it does not have the %d times of one command", text, m.each)
+	if len(result.Results) != 1 || len(result.Results[0].Times) != each {
+		return nil, fmt.Errorf("read hyperfine's result %q: it does not have the %d times of one command", text, each)
 	}
 	return result.Results[0].Times, nil
 }
