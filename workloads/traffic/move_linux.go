@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -29,6 +30,11 @@ func newMover(kind, method string, fd, block int) (mover, error) {
 		table = map[string]func(int, []byte) (mover, error){Write: byWrite, Sendfile: bySendfile, ZeroCopy: byZeroCopy, Splice: bySplice}
 	case Receive:
 		table = map[string]func(int, []byte) (mover, error){Read: byRead, Truncate: byTruncate, Splice: bySpliceAway}
+	}
+	if kind == Receive {
+		if err := patient(fd, block); err != nil {
+			return mover{}, err
+		}
 	}
 	buf, err := buffer(block)
 	if err != nil {
@@ -84,40 +90,28 @@ func byRead(fd int, buf []byte) (mover, error) { return byReceive(fd, buf, 0) }
 func byTruncate(fd int, buf []byte) (mover, error) { return byReceive(fd, buf, unix.MSG_TRUNC) }
 
 func byReceive(fd int, buf []byte, flags uintptr) (mover, error) {
-	receive := func(more uintptr) (int, unix.Errno) {
-		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)), flags|more)
-	}
-	now := func() (int, unix.Errno) { return receive(unix.MSG_DONTWAIT) }
 	return mover{call: func() (int, unix.Errno) {
-		n, errno := linger(now)
-		if errno == unix.EAGAIN {
-			return receive(0)
-		}
-		return n, errno
+		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), uintptr(len(buf)), flags)
 	}}, nil
 }
 
-// A receiver that has found nothing stays awake for 10 us: it looks again twice, after
-// pause each, and then sleeps. To be woken is dear: for the sender above all, which has
-// to do it, and in a virtual machine needs the host for it. On a loopback there, such a
-// receiver takes 1.1 times (MTU 1500) to twice (64 KiB) what one takes that sleeps at
-// once, for up to a fifth more of its own CPU time per byte, and much less of the
-// sender's. One that looks all the time acknowledges more often, which is dear where a
-// translator has to read that: slirp4netns then brings 4 % less.
-const (
-	looks = 2
-	pause = 5 * time.Microsecond
-)
+// tardy is how long a receiver waits for a whole block.
+const tardy = 10 * time.Millisecond
 
-// linger is what now says, which does not wait. EAGAIN: there is nothing.
-func linger(now func() (int, unix.Errno)) (n int, errno unix.Errno) {
-	n, errno = now()
-	for i := 0; errno == unix.EAGAIN && i < looks; i++ {
-		for begin := time.Now(); time.Since(begin) < pause; {
-		}
-		n, errno = now()
+// patient has a receiver sleep until a block is there (SO_RCVLOWAT; the kernel takes
+// half of the socket's buffer at most), or for tardy, instead of until the next
+// segment. Each time that it wakes is dear, for the sender above all, which has to
+// wake it, and in a virtual machine needs the host for that; and one that reads less
+// at once acknowledges more often.
+func patient(fd, block int) error {
+	wait := unix.NsecToTimeval(int64(tardy))
+	err := errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, block),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait))
+	if err != nil {
+		return fmt.Errorf("have a receiver sleep until %d bytes are there: %w", block, err)
 	}
-	return n, errno
+	return nil
 }
 
 func bySendfile(fd int, buf []byte) (mover, error) {
@@ -192,12 +186,10 @@ func bySpliceAway(fd int, buf []byte) (mover, error) {
 		unix.Close(null)
 		return mover{}, err
 	}
-	peek := func() (int, unix.Errno) {
-		return raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	}
 	return mover{
 		call: func() (int, unix.Errno) {
-			if _, errno := linger(peek); errno != 0 && errno != unix.EAGAIN {
+			_, errno := raw(unix.SYS_RECVFROM, uintptr(fd), base(buf), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			if errno != 0 && errno != unix.EAGAIN {
 				return 0, errno // the socket says it once
 			}
 			n, errno := raw(unix.SYS_SPLICE, uintptr(fd), 0, uintptr(p[1]), 0, uintptr(len(buf)), unix.SPLICE_F_MOVE)

@@ -4,37 +4,50 @@ import (
 	"fmt"
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"isoperf/workloads/load"
 )
 
-// A receiver looks as often as it should, and takes what it is told at once.
-func TestLinger(t *testing.T) {
-	for name, test := range map[string]struct {
-		errors []unix.Errno // of the looks; the last for ever
-		looks  int
-		want   unix.Errno
-	}{
-		"nothing":  {[]unix.Errno{unix.EAGAIN}, 1 + looks, unix.EAGAIN},
-		"at once":  {[]unix.Errno{0}, 1, 0},
-		"later":    {[]unix.Errno{unix.EAGAIN, 0}, 2, 0},
-		"an error": {[]unix.Errno{unix.EAGAIN, unix.ECONNRESET}, 2, unix.ECONNRESET},
-	} {
-		n := 0
-		begin := time.Now()
-		got, errno := linger(func() (int, unix.Errno) {
-			n++
-			return n, test.errors[min(n, len(test.errors))-1]
-		})
-		if n != test.looks || got != n || errno != test.want {
-			t.Errorf("%s: %d looks, the last of which gave %d, %v; want %d, %v", name, n, got, errno, test.looks, test.want)
-		}
-		if took := time.Since(begin); took < time.Duration(test.looks-1)*pause {
-			t.Errorf("%s: it looked %d times within %v", name, n, took)
-		}
+// A receiver is woken for a block, and has what there is where no more comes.
+func TestPatient(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r, err := l.(*net.TCPListener).AcceptTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f, err := r.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := newMover(Receive, Read, int(f.Fd()), block) // Fd has it wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	if n, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || n != block {
+		t.Errorf("it is woken for %d bytes, %v; want %d", n, err, block)
+	}
+	if n, errno := m.call(); n > 0 || errno != unix.EAGAIN {
+		t.Errorf("where nothing came, it has %d bytes, %v", n, errno)
+	}
+	if _, err := c.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if n, errno := m.call(); n != 1000 || errno != 0 {
+		t.Errorf("of 1000 bytes it has %d, %v", n, errno)
 	}
 }
 

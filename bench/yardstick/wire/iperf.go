@@ -105,17 +105,27 @@ func (o output) still() (longest time.Duration) {
 }
 
 // goodput is that of the intervals, without those that begin in the first seconds
-// and without the last, in which the data may have ended.
+// and without the last, in which the data may have ended. Where nothing arrived in
+// any of these, it is that of all of them: a path that stands still is slow, and not
+// without a figure.
 func (o output) goodput(warm float64) (float64, error) {
 	const slip = 0.01 // that its timer may be early by
-	var bytes, seconds float64
+	var all, late interval
 	for _, i := range o.Intervals[:max(0, len(o.Intervals)-1)] {
+		all.add(i.Sum)
 		if i.Sum.Start >= warm-slip {
-			bytes, seconds = bytes+i.Sum.Bytes, seconds+i.Sum.Seconds
+			late.add(i.Sum)
 		}
 	}
-	if seconds <= 0 || bytes <= 0 {
+	switch {
+	case late.Seconds <= 0:
 		return 0, errors.New("iperf3 was done before it could be measured; the path has become faster meanwhile: run it again")
+	case late.Bytes > 0:
+		return late.Bytes / late.Seconds, nil
+	case all.Bytes > 0:
+		return all.Bytes / all.Seconds, nil
 	}
-	return bytes / seconds, nil
+	return 0, errors.New("iperf3's receiver received nothing until its last tenth of a second; does the path work?")
 }
+
+func (i *interval) add(j interval) { i.Bytes, i.Seconds = i.Bytes+j.Bytes, i.Seconds+j.Seconds }

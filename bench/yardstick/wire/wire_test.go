@@ -37,9 +37,12 @@ func TestRead(t *testing.T) {
 	if want := (said{goodput: s.goodput, bytes: 1000, again: 2896, retransmits: 2}); err != nil || s != want || s.goodput < 3999.9 || s.goodput > 4000.1 {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if stood, err := read(sender, tenths(4, 2, 0, 0, 0), true); err != nil || stood.goodput < 14.9 || stood.goodput > 15.1 {
+		t.Errorf("what stood still moved %v bytes/s, %v; want the 15 of the whole", stood.goodput, err)
+	}
 	for name, text := range map[string]string{
 		"too short":   tenths(1, 2, 300),
-		"nothing":     tenths(1, 2, 0, 0, 0),
+		"nothing":     tenths(0, 0, 0, 0, 9),
 		"no interval": tenths(),
 		"no JSON":     "iperf3: error",
 		"an error":    `{"error":"unable to connect"}`,
