@@ -196,7 +196,7 @@ type way struct {
 	cell    network.Cell
 	outward bool    // the client sends
 	fastest float64 // bytes per second that ours has moved: what iperf3 is given to move
-	second  bool    // iperf3 has failed at it once, as where a path stands still: it is given a second instead
+	second  bool    // iperf3 has failed at it once, or was done too early, as where a path stands still: it is given a second instead
 	row
 }
 
@@ -288,6 +288,7 @@ func (w *way) theirs() (figure, error) {
 	}
 	said, err := read(f.Client, f.Server, w.outward)
 	if err != nil {
+		w.second = true
 		return figure{}, err
 	}
 	if err := w.cell.Prove(f, said.bytes, said.again); err != nil {
