@@ -31,11 +31,6 @@ func newMover(kind, method string, fd, block int) (mover, error) {
 	case Receive:
 		table = map[string]func(int, []byte) (mover, error){Read: byRead, Truncate: byTruncate, Splice: bySpliceAway}
 	}
-	if kind == Receive {
-		if err := patient(fd, block); err != nil {
-			return mover{}, err
-		}
-	}
 	buf, err := buffer(block)
 	if err != nil {
 		return mover{}, err
@@ -98,12 +93,16 @@ func byReceive(fd int, buf []byte, flags uintptr) (mover, error) {
 // tardy is how long a receiver waits for a whole block.
 const tardy = 10 * time.Millisecond
 
-// patient has a receiver sleep until a block is there (SO_RCVLOWAT; the kernel takes
-// half of the socket's buffer at most), or for tardy, instead of until the next
-// segment. Each time that it wakes is dear, for the sender above all, which has to
-// wake it, and in a virtual machine needs the host for that; and one that reads less
-// at once acknowledges more often.
-func patient(fd, block int) error {
+// patient has a receiver sleep until a block is there (SO_RCVLOWAT), or for tardy,
+// instead of until the next segment. Each time that it wakes is dear, for the sender
+// above all, which has to wake it, and in a virtual machine needs the host for that;
+// and one that reads less at once acknowledges more often. Of a buffer whose size was
+// asked for it waits for half: it is not to be full before that, and the kernel does
+// not have it grow.
+func patient(fd, block, buffer int) error {
+	if buffer > 0 {
+		block = min(block, buffer/2)
+	}
 	wait := unix.NsecToTimeval(int64(tardy))
 	err := errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, block),

@@ -32,14 +32,21 @@ func TestPatient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	m, err := newMover(Receive, Read, int(f.Fd()), block) // Fd has it wait
+	fd := int(f.Fd()) // which has it wait
+	for buffer, want := range map[int]int{64 << 10: 32 << 10, 0: block} {
+		if err := patient(fd, block, buffer); err != nil {
+			t.Fatal(err)
+		}
+		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
+		if err != nil || n != want {
+			t.Errorf("with a buffer of %d bytes it is woken for %d, %v; want %d", buffer, n, err, want)
+		}
+	}
+	m, err := newMover(Receive, Read, fd, block)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.close()
-	if n, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || n != block {
-		t.Errorf("it is woken for %d bytes, %v; want %d", n, err, block)
-	}
 	if n, errno := m.call(); n > 0 || errno != unix.EAGAIN {
 		t.Errorf("where nothing came, it has %d bytes, %v", n, errno)
 	}

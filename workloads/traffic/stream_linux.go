@@ -161,6 +161,11 @@ func (t *traffic) stream(i, fd int) error {
 	if err := s.describe(fd); err != nil {
 		return err
 	}
+	if t.spec.Kind == Receive {
+		if err := patient(fd, t.report.Block, t.options.Window); err != nil {
+			return err
+		}
+	}
 	m, err := newMover(t.spec.Kind, t.report.Method, fd, t.report.Block)
 	if err != nil {
 		return err
