@@ -90,27 +90,49 @@ func byReceive(fd int, buf []byte, flags uintptr) (mover, error) {
 	}}, nil
 }
 
-// tardy is how long a receiver waits for a whole block.
-const tardy = 10 * time.Millisecond
+// tardy is how long a receiver waits for what it asked for.
+const tardy = 2 * time.Millisecond
 
-// patient has a receiver sleep until a block is there (SO_RCVLOWAT), or for tardy,
-// instead of until the next segment. Each time that it wakes is dear, for the sender
-// above all, which has to wake it, and in a virtual machine needs the host for that;
-// and one that reads less at once acknowledges more often. Of a buffer whose size was
-// asked for it waits for half: it is not to be full before that, and the kernel does
-// not have it grow.
-func patient(fd, block, buffer int) error {
+// patient has a receiver sleep until a block is there (SO_RCVLOWAT), instead of until
+// the next segment. Each time that it wakes is dear, for the sender above all, which
+// has to wake it, and in a virtual machine needs the host for that; and one that
+// reads less at once acknowledges more often. Of a buffer whose size was asked for it
+// waits for half: it is not to be full before that, and the kernel does not have it
+// grow.
+//
+// Where a block is not there within tardy, it asks for a quarter of that next time,
+// and for a block again when it was given one: on a path that is slow, or far, to
+// read late is to open the window late.
+func patient(fd, block, buffer int, call move) (move, error) {
+	most := block
 	if buffer > 0 {
-		block = min(block, buffer/2)
+		most = min(block, buffer/2)
+	}
+	asked := 0
+	ask := func(n int) error {
+		asked = n
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
 	}
 	wait := unix.NsecToTimeval(int64(tardy))
-	err := errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, block),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait))
-	if err != nil {
-		return fmt.Errorf("have a receiver sleep until %d bytes are there: %w", block, err)
+	if err := errors.Join(ask(most), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait)); err != nil {
+		return nil, fmt.Errorf("have a receiver sleep until %d bytes are there: %w", most, err)
 	}
-	return nil
+	return func() (int, unix.Errno) {
+		n, errno := call()
+		next := asked
+		switch {
+		case n >= most:
+			next = most
+		case 0 < n && n < asked:
+			next = max(1, asked/4)
+		}
+		if next != asked {
+			if e, failed := errors.AsType[unix.Errno](ask(next)); failed {
+				return n, e
+			}
+		}
+		return n, errno
+	}, nil
 }
 
 func bySendfile(fd int, buf []byte) (mover, error) {

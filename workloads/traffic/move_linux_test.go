@@ -33,29 +33,49 @@ func TestPatient(t *testing.T) {
 	}
 	defer f.Close()
 	fd := int(f.Fd()) // which has it wait
-	for buffer, want := range map[int]int{64 << 10: 32 << 10, 0: block} {
-		if err := patient(fd, block, buffer); err != nil {
-			t.Fatal(err)
-		}
-		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)
-		if err != nil || n != want {
-			t.Errorf("with a buffer of %d bytes it is woken for %d, %v; want %d", buffer, n, err, want)
-		}
-	}
 	m, err := newMover(Receive, Read, fd, block)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.close()
-	if n, errno := m.call(); n > 0 || errno != unix.EAGAIN {
+	woken := func(when string, want int) {
+		t.Helper()
+		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || n != want {
+			t.Errorf("%s it is woken for %d, %v; want %d", when, n, err, want)
+		}
+	}
+	if _, err := patient(fd, block, 64<<10, m.call); err != nil {
+		t.Fatal(err)
+	}
+	woken("with a buffer of 64 KiB", 32<<10)
+	waits, err := patient(fd, block, 0, m.call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func() (n int, errno unix.Errno) {
+		for n, errno = waits(); errno == unix.EINTR; n, errno = waits() { // Go's signals
+		}
+		return n, errno
+	}
+	woken("at first", block)
+	if n, errno := call(); n > 0 || errno != unix.EAGAIN {
 		t.Errorf("where nothing came, it has %d bytes, %v", n, errno)
 	}
 	if _, err := c.Write(make([]byte, 1000)); err != nil {
 		t.Fatal(err)
 	}
-	if n, errno := m.call(); n != 1000 || errno != 0 {
+	if n, errno := call(); n != 1000 || errno != 0 {
 		t.Errorf("of 1000 bytes it has %d, %v", n, errno)
 	}
+	woken("after little came", block/4)
+	go func() { _, _ = c.Write(make([]byte, 64*block)) }()
+	for n := 0; n < block; {
+		var errno unix.Errno
+		if n, errno = call(); errno != 0 && errno != unix.EAGAIN {
+			t.Fatal(errno)
+		}
+	}
+	woken("after a block came", block)
 }
 
 // However it receives, an end says that the connection was reset, also when that

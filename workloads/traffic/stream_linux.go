@@ -161,16 +161,16 @@ func (t *traffic) stream(i, fd int) error {
 	if err := s.describe(fd); err != nil {
 		return err
 	}
-	if t.spec.Kind == Receive {
-		if err := patient(fd, t.report.Block, t.options.Window); err != nil {
-			return err
-		}
-	}
 	m, err := newMover(t.spec.Kind, t.report.Method, fd, t.report.Block)
 	if err != nil {
 		return err
 	}
 	defer m.close()
+	if t.spec.Kind == Receive {
+		if m.call, err = patient(fd, t.report.Block, t.options.Window, m.call); err != nil {
+			return err
+		}
+	}
 	t.board.AwaitGo()
 	errno := t.pump(i, m.call)
 	if m.after != nil {
