@@ -30,7 +30,7 @@ same connection. mtu is that of every link on the path, and is read back. Bytes
 count when they have arrived. The first 0.3 s of a connection are left out, and
 shown as a curve. Senders write, receivers read, 128 KiB at a time, as
 applications do; network-send shows what other calls would change. A receiver
-is woken when so much is there (SO_RCVLOWAT), of less where that takes 2 ms: to
+is woken when so much is there (SO_RCVLOWAT), or less where that takes 2 ms: to
 wake it costs the sender more. One that is woken by each segment, as iperf3's,
 gets less; in a virtual machine with two CPUs 0.7 of it at MTU 1500, and half at
 65520.

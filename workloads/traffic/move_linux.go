@@ -100,9 +100,9 @@ const tardy = 2 * time.Millisecond
 // waits for half: it is not to be full before that, and the kernel does not have it
 // grow.
 //
-// Where a block is not there within tardy, it asks for a quarter of that next time,
-// and for a block again when it was given one: on a path that is slow, or far, to
-// read late is to open the window late.
+// Where what it asked for is not there within tardy, it asks for a quarter of that
+// next time, and for a block again when it was given one: on a path that is slow, or
+// far, to read late is to open the window late.
 func patient(fd, block, buffer int, call move) (move, error) {
 	most := block
 	if buffer > 0 {

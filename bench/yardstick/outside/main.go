@@ -5,7 +5,7 @@
 //	round: ours, hyperfine -N, hyperfine -N, ours, … ──► a median each, their ratio ──► the median of the ratios
 //	       the same with a payload that does nothing ──────────────────► hyperfine's own spawn, in µs
 //
-// A round has several turns of half a second, so that both clocks see the same
+// A round has several turns of about half a second, so that both clocks see the same
 // seconds: a shared machine is a fifth slower for some, and as quick again, which
 // sets hyperfine's medians of 20 rounds 5 % apart from hyperfine's. For the same
 // reason the ratio is that of a round's two medians, and the median of those, with
@@ -19,7 +19,7 @@
 // runtime. It is named, and the ratio without it stands beside; the verdict is of
 // the ratio as it is.
 //
-// Arguments are the runtimes to compare; none: all of them.
+// Arguments are the runtimes to compare, which must be here; none: all that are.
 //
 // Exit status 0: they agree within 3 %; 1: one does not; 2: something could not
 // be measured. scripts/peers installs hyperfine and the runtimes.
@@ -57,9 +57,6 @@ func main() {
 	isorun := flag.String("isorun", "bin/isorun", "the isorun to measure")
 	inside := flag.Bool("inside", false, "this process has mounts of its own already")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		names = flag.Args()
-	}
 	if *rounds < 1 || *turn < 0 {
 		fmt.Fprintln(os.Stderr, "outside: it takes at least one round, and a turn of no less than no time; see -help")
 		os.Exit(2)
@@ -72,7 +69,7 @@ func main() {
 		err = startup.HideUnified()
 	}
 	if err == nil {
-		err = compare(*isorun, *rounds, *turn)
+		err = compare(*isorun, *rounds, *turn, flag.Args())
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "outside: %v\n", err)
@@ -107,10 +104,11 @@ var errApart = errors.New("the clocks do not agree")
 // nullCase is a process without a container: the payload alone.
 const nullCase = "fork-exec"
 
-// names are the runtimes that are compared, when they are here.
-var names = []string{"unshare", "bwrap", "isorun", "crun", "runc"}
+// usual are the runtimes that are compared, when they are here.
+var usual = []string{"unshare", "bwrap", "isorun", "crun", "runc"}
 
-func compare(isorun string, rounds int, turn time.Duration) (err error) {
+// compare takes the runtimes that are asked for, or the usual ones.
+func compare(isorun string, rounds int, turn time.Duration, asked []string) (err error) {
 	if _, err := exec.LookPath("hyperfine"); err != nil {
 		return fmt.Errorf("%w (scripts/peers installs it)", err)
 	}
@@ -133,9 +131,15 @@ func compare(isorun string, rounds int, turn time.Duration) (err error) {
 		return fmt.Errorf("compare the clocks with %s: %w", nullCase, err)
 	}
 	fmt.Fprintf(t, "%s\t%.3f\t%.3f\t%.3f\t%s\tthe constant\t%.0f\t\t\n", nullCase, null[0].ours()*1e3, null[0].theirs()*1e3, null[0].ratio(0), null[0].interval(), null[0].apart()*1e6)
-	apart := false
+	apart, names := false, asked
+	if len(asked) == 0 {
+		names = usual
+	}
 	for _, name := range names {
 		s, serr := b.Single(name)
+		if serr != nil && len(asked) > 0 {
+			return serr
+		}
 		if serr != nil {
 			fmt.Fprintf(t, "%s\tnot measured: %v\t\t\t\t\t\t\t\n", name, serr)
 			continue

@@ -10,9 +10,8 @@
 // half a second for, since its times are whole seconds (a slow path gets one, and one
 // that stands still). Its receiver's tenths of a second are taken without the first
 // two, and without the last, which is a part of one; all but the last where nothing
-// came in the others. "out" is out of the container,
-// "in" is into it: where the client is the receiver, iperf3 has -R. Both are held to
-// the same proof of the path.
+// came in the others. "out" is out of the container, "in" is into it: where the client
+// is the receiver, iperf3 has -R. Both are held to the same proof of the path.
 //
 // CPU time is the sender's, per byte. Of iperf3 it is that of the whole process,
 // from its start to its end.
