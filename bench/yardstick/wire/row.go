@@ -38,12 +38,12 @@ const (
 // the shortest that iperf3 tells.
 const still = 95 * time.Millisecond
 
-// buffer is that of the sockets, in bytes, with which a path that stalls is compared
-// again: so little is on the way then that nothing is lost.
-const buffer = 128 << 10
+// Buffers of the sockets, in bytes, with which a path that stalls is compared again,
+// each half of the one before: so little is on the way then that nothing is lost.
+const largest, smallest = 128 << 10, 32 << 10
 
-// stalls says whether the path stands still for both, in half of the measurements
-// of each at least: then a ratio is one of when it did.
+// stalls says whether the path stands still for both, in an eighth of the
+// measurements of each at least: then a ratio is one of when it did.
 func (r row) stalls() bool {
 	stood := func(list []figure) int {
 		n := 0
@@ -55,7 +55,7 @@ func (r row) stalls() bool {
 		return n
 	}
 	n := len(r.our)
-	return 2*stood(r.our) >= n && 2*stood(r.their) >= n
+	return 8*stood(r.our) >= n && 8*stood(r.their) >= n
 }
 
 // looks are when a row's interval is looked at, and how often it may err then.
@@ -118,10 +118,10 @@ func (r row) verdict() string {
 }
 
 // holds says whether a row is as it must be. One that stalls is held by the one after
-// it, with buffers of our choice.
+// it, with smaller buffers; there is none after the smallest.
 func (r row) holds() bool {
 	v := r.verdict()
-	return v == isMet || v == isStill && r.cell.Buffer == 0
+	return v == isMet || v == isStill && r.cell.Buffer != smallest
 }
 
 // slower says by how much iperf3 is the slower one; empty: that is not shown.
@@ -153,7 +153,7 @@ func (r row) String() string {
 		s += "   data stands still, by either program"
 	}
 	if r.cell.Buffer > 0 {
-		s += fmt.Sprintf("   both with socket buffers of %d KiB, since it stalls without", r.cell.Buffer>>10)
+		s += fmt.Sprintf("   both with socket buffers of %d KiB, since it stalls with more", r.cell.Buffer>>10)
 	}
 	if r.failed > 0 {
 		s += fmt.Sprintf("   pairs that failed: %d", r.failed)

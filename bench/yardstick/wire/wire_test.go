@@ -100,17 +100,17 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// Where the data stands still by both in half of the measurements, no ratio is told;
+// Where the data stands still by both in an eighth of the measurements, no ratio is told;
 // where one of them carries on, it is.
 func TestStalls(t *testing.T) {
 	for _, c := range []struct {
 		n, our, their int // pairs, and of how many each stood still
 		verdict       string
 	}{
-		{first, first / 2, first / 2, isStill},
-		{first, first, first / 2, isStill},
-		{first, first/2 - 1, first, isMet},
-		{first, first, first/2 - 1, isMet},
+		{first, first / 8, first / 8, isStill},
+		{first, first, first / 8, isStill},
+		{first, first/8 - 1, first, isMet},
+		{first, first, first/8 - 1, isMet},
 		{first - 1, first - 1, first - 1, isOpen},
 	} {
 		r := pairs(c.n, 2, 0.01)
@@ -124,8 +124,8 @@ func TestStalls(t *testing.T) {
 		if r.verdict() != c.verdict || strings.Contains(r.String(), "stands still") != stalls || r.holds() != (c.verdict != isOpen) {
 			t.Errorf("%+v: %s, %v, %q", c, r.verdict(), r.holds(), r)
 		}
-		r.cell.Buffer = buffer
-		if r.holds() != (c.verdict == isMet) || !strings.Contains(r.String(), "128 KiB") {
+		r.cell.Buffer = smallest
+		if r.holds() != (c.verdict == isMet) || !strings.Contains(r.String(), "32 KiB") {
 			t.Errorf("%+v, with its own buffers: %v, %q", c, r.holds(), r)
 		}
 	}
