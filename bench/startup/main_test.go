@@ -41,7 +41,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	for name, flags := range map[string]string{"isoperf": "-s", "isorun": "-s -E isoperf/runtime/program/inherit.entry"} {
+	for name, flags := range map[string]string{"isoperf": "-s", "isorun": "-s -R 0x200000 -E isoperf/runtime/program/inherit.entry"} {
 		cmd := exec.Command("go", "build", "-ldflags", flags, "-o", filepath.Join(built, name), "isoperf/cmd/"+name)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

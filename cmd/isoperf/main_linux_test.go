@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	isorun := filepath.Join(t.TempDir(), "isorun")
-	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", isorun, "isoperf/cmd/isorun")
+	build := exec.Command("go", "build", "-ldflags", "-R 0x200000 -E isoperf/runtime/program/inherit.entry", "-o", isorun, "isoperf/cmd/isorun")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -122,7 +122,7 @@ var built = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-ldflags", "-E isoperf/runtime/program/inherit.entry", "-o", dir+"/isorun", ".")
+	build := exec.Command("go", "build", "-ldflags", "-R 0x200000 -E isoperf/runtime/program/inherit.entry", "-o", dir+"/isorun", ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)

@@ -87,7 +87,7 @@ func (s *scratch) compile(source, out, plan string, more ...string) error {
 func (s *scratch) buildGo(what, out string) error {
 	flags := "-s -w -X main.buildVersion=startup"
 	if strings.HasSuffix(what, "/isorun") {
-		flags += " -E isoperf/runtime/program/inherit.entry"
+		flags += " -R 0x200000 -E isoperf/runtime/program/inherit.entry"
 	}
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", flags, "-o", out, what)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

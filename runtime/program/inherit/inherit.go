@@ -13,7 +13,7 @@
 // # The entry
 //
 // A binary that is linked with -E isoperf/runtime/program/inherit.entry begins
-// in entry, a few raw system calls in assembly; without it all of what follows
+// in entry, some raw system calls in assembly; without it all of what follows
 // is left out, and everything works the same. It is for isorun, whose own start
 // is half of the time that a small container takes:
 //
@@ -29,8 +29,13 @@
 //     doubled four times, and the runtime cuts eight of the smaller ones at once.
 //   - With "run" or "create" among the arguments, the pages that the heap grows into
 //     next, by one call: a start touches three quarters of them, and each would be a
-//     fault of its own, which takes 10 us and more on a machine whose host keeps
-//     shadow page tables.
+//     fault of its own.
+//   - Large pages (2 MiB; amd64), where the first touch of a page takes long, which entry
+//     measures: 10 to 25 us on a machine whose host keeps shadow page tables, where
+//     300 of them were half of a start. One for the program's data, with the runtime's
+//     small mappings behind it, and one or two for the heap. For the first the binary
+//     must be linked with -R 0x200000 as well. They cost 2 to 4 MiB of memory, and
+//     elsewhere as much time as they save: to clear one takes 150 us.
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the
@@ -52,6 +57,7 @@ import (
 // birth is what entry wrote down. The assembly uses its offsets.
 type birth struct {
 	at         [2]uint64   // when, CLOCK_MONOTONIC: seconds, nanoseconds
+	touched    [2]uint64   // and when it had touched a first page; amd64
 	soft, hard uint64      // RLIMIT_NOFILE
 	limited    uint64      // 1: the soft limit was set to few
 	timer      int64       // of the first thread, nanoseconds; PR_GET_TIMERSLACK

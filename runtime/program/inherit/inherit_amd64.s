@@ -2,6 +2,8 @@
 #include "textflag.h"
 #include "funcdata.h"
 
+#define LARGE 0x200000
+
 // func getrlimit(resource uintptr, old unsafe.Pointer) int64
 TEXT ·getrlimit(SB), NOSPLIT, $0-24
 	XORL DI, DI
@@ -42,22 +44,78 @@ TEXT ·deep(SB), 0, $20000-0
 	RET
 
 // func entry()
-// The stack holds argc and argv, which the runtime reads: nothing is pushed.
-// R12 is the record of the birth; the kernel keeps it.
+// The stack holds argc and argv, which the runtime reads: nothing is pushed. The
+// record of the birth is made below it, in a page that nobody has touched (R12), and is
+// copied to its place at the end. After the clone registers keep what there is to
+// note: the first write to a page is a fault then.
 TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
-	LEAQ ·born(SB), R12
 	MOVL $1, DI               // CLOCK_MONOTONIC
-	LEAQ birth_at(R12), SI
+	LEAQ -32(SP), SI
 	MOVL $228, AX             // clock_gettime
 	SYSCALL
-	MOVQ ·profiled(SB), AX
-	MOVQ $0, (AX)
+	LEAQ -4096(SP), R12
+	ANDQ $~4095, R12
+	MOVQ R12, DI
+	MOVL $(birth__size/8), CX
+	XORL AX, AX
+	REP
+	STOSQ
+	MOVL $1, DI
+	LEAQ birth_touched(R12), SI
+	MOVL $228, AX
+	SYSCALL
+	MOVQ -32(SP), AX
+	MOVQ AX, birth_at(R12)
+	MOVQ -24(SP), AX
+	MOVQ AX, (birth_at+8)(R12)
+
+	MOVL $30, DI              // PR_GET_TIMERSLACK
+	XORL SI, SI
+	XORL DX, DX
+	XORL R10, R10
+	XORL R8, R8
+	MOVL $157, AX             // prctl
+	SYSCALL
+	MOVQ AX, birth_timer(R12)
+	MOVL $29, DI              // PR_SET_TIMERSLACK
+	MOVL $5000000, SI         // 5 ms
+	MOVL $157, AX
+	SYSCALL
+
+	XORL DI, DI
+	MOVL $7, SI               // RLIMIT_NOFILE
+	XORL DX, DX
+	LEAQ birth_soft(R12), R10
+	MOVL $302, AX             // prlimit64
+	SYSCALL
+	MOVQ $3, birth_few(R12)
+	MOVQ birth_hard(R12), AX
+	MOVQ AX, (birth_few+8)(R12)
+
+	// The CPU that this runs on, and the others.
+	XORL DI, DI
+	MOVL $1024, SI
+	LEAQ birth_mask(R12), DX
+	MOVL $204, AX             // sched_getaffinity
+	SYSCALL
+	MOVQ AX, birth_masked(R12)
+	LEAQ birth_cpu(R12), DI
+	XORL SI, SI
+	XORL DX, DX
+	MOVL $309, AX             // getcpu
+	SYSCALL
+	MOVQ birth_cpu(R12), BX
+	MOVQ BX, CX
+	SHRQ $6, CX
+	ANDQ $63, BX
+	BTSQ BX, birth_one(R12)(CX*8)
+	XORL R14, R14             // the maker; 0: none
 	MOVQ 0(SP), CX            // argc
 	LEAQ 16(SP), BX           // argv[1]
 
 argument:
 	DECQ CX
-	JLE  timer
+	JLE  pin
 	MOVQ (BX), AX
 	ADDQ $8, BX
 	CMPL (AX), $0x006e7572    // "run"
@@ -76,7 +134,7 @@ open:
 	MOVL $72, AX              // fcntl
 	SYSCALL
 	TESTQ AX, AX
-	JLT  timer
+	JLT  pin
 	INCQ DI
 	CMPQ DI, $3
 	JLT  open
@@ -91,7 +149,7 @@ open:
 	MOVL $9, AX               // mmap
 	SYSCALL
 	CMPQ AX, $-4095
-	JCC  timer
+	JCC  pin
 	MOVQ AX, birth_spare(R12)
 	MOVQ AX, R13
 	MOVL $0x400, DI           // CLONE_FILES
@@ -103,88 +161,128 @@ open:
 	SYSCALL
 	TESTQ AX, AX
 	JEQ  maker
-	MOVQ AX, birth_maker(R12)
+	JLT  pin
+	MOVQ AX, R14
 
-timer:
-	MOVL $30, DI              // PR_GET_TIMERSLACK
-	XORL SI, SI
-	XORL DX, DX
-	XORL R10, R10
-	XORL R8, R8
-	MOVL $157, AX             // prctl
-	SYSCALL
-	MOVQ AX, birth_timer(R12)
-	MOVL $29, DI              // PR_SET_TIMERSLACK
-	MOVL $5000000, SI         // 5 ms
-	MOVL $157, AX
-	SYSCALL
-
-	// The CPU that this runs on, and no other.
-	XORL DI, DI
-	MOVL $1024, SI
-	LEAQ birth_mask(R12), DX
-	MOVL $204, AX             // sched_getaffinity
-	SYSCALL
-	MOVQ AX, birth_masked(R12)
-	TESTQ AX, AX
-	JLE  files
-	LEAQ birth_cpu(R12), DI
-	XORL SI, SI
-	XORL DX, DX
-	MOVL $309, AX             // getcpu
-	SYSCALL
-	MOVQ birth_cpu(R12), AX
-	MOVQ AX, CX
+	// The maker is mostly put behind this process, on the same CPU, and takes its
+	// turn soon: move it to the others, at once. Where there are none, the kernel
+	// refuses.
+	MOVQ birth_cpu(R12), BX
+	MOVQ BX, CX
 	SHRQ $6, CX
-	MOVL $1, BX
-	XCHGQ AX, CX              // the shift is taken modulo 64
-	SHLQ CX, BX
-	MOVQ BX, birth_one(R12)(AX*8)
-	XORL DI, DI
+	LEAQ birth_mask(R12)(CX*8), R15
+	ANDQ $63, BX
+	BTRQ BX, (R15)
+	MOVQ R14, DI
 	MOVQ birth_masked(R12), SI
+	LEAQ birth_mask(R12), DX
+	MOVL $203, AX             // sched_setaffinity
+	SYSCALL
+	BTSQ BX, (R15)
+
+pin:
+	MOVQ birth_masked(R12), SI
+	TESTQ SI, SI
+	JLE  files
+	XORL DI, DI
 	LEAQ birth_one(R12), DX
 	MOVL $203, AX             // sched_setaffinity
 	SYSCALL
 
-	// The maker is mostly put behind this process, on the same CPU: move it to
-	// the others. Where there are none, the kernel refuses.
-	MOVQ birth_maker(R12), DI
-	TESTQ DI, DI
-	JLE  files
-	MOVQ birth_cpu(R12), BX
-	MOVQ BX, CX
-	SHRQ $6, CX
-	LEAQ birth_mask(R12)(CX*8), R14
-	ANDQ $63, BX
-	BTRQ BX, (R14)
-	MOVQ birth_masked(R12), SI
-	LEAQ birth_mask(R12), DX
-	MOVL $203, AX
-	SYSCALL
-	BTSQ BX, (R14)
-
 files:
 	XORL DI, DI
 	MOVL $7, SI               // RLIMIT_NOFILE
-	XORL DX, DX
-	LEAQ birth_soft(R12), R10
-	MOVL $302, AX             // prlimit64
-	SYSCALL
-	TESTQ AX, AX
-	JNE  runtime
-	MOVQ $3, birth_few(R12)
-	MOVQ birth_hard(R12), AX
-	MOVQ AX, (birth_few+8)(R12)
 	LEAQ birth_few(R12), DX
 	XORL R10, R10
-	MOVL $302, AX
+	MOVL $302, AX             // prlimit64
+	SYSCALL
+	XORL R15, R15             // whether the limit was set
+	TESTQ AX, AX
+	SETEQ R15
+
+	// Where a fault takes long, data in one large page.
+	MOVQ birth_touched(R12), AX
+	SUBQ birth_at(R12), AX
+	IMULQ $1000000000, AX
+	ADDQ (birth_touched+8)(R12), AX
+	SUBQ (birth_at+8)(R12), AX
+	CMPQ AX, ·slow(SB)
+	JLT  record
+	LEAQ runtime·noptrdata(SB), BX
+	ANDQ $~(LARGE-1), BX      // where data begins
+	LEAQ runtime·erodata(SB), AX
+	CMPQ AX, BX
+	JHI  record               // what is read only is in the same page
+	LEAQ runtime·end(SB), AX
+	LEAQ LARGE(BX), CX
+	CMPQ AX, CX
+	JHI  record               // it is too small
+	LEAQ (32*LARGE)(BX), R13  // beyond where the kernel puts the break
+	MOVQ R13, DI
+	MOVL $LARGE, SI
+	MOVL $3, DX               // PROT_READ|PROT_WRITE
+	MOVL $0x100022, R10       // MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED_NOREPLACE
+	MOVQ $-1, R8
+	XORL R9, R9
+	MOVL $9, AX               // mmap
+	SYSCALL
+	CMPQ AX, R13
+	JNE  record
+	MOVQ R13, DI
+	MOVL $LARGE, SI
+	MOVL $14, DX              // MADV_HUGEPAGE
+	MOVL $28, AX              // madvise
 	SYSCALL
 	TESTQ AX, AX
-	JNE  runtime
-	MOVQ $1, birth_limited(R12)
+	JNE  small
+	MOVQ BX, SI
+	MOVQ R13, DI
+	LEAQ runtime·edata(SB), CX
+	SUBQ BX, CX
+	REP
+	MOVSB
+	MOVQ R13, DI
+	MOVL $LARGE, SI
+	MOVL $LARGE, DX
+	MOVL $3, R10              // MREMAP_MAYMOVE|MREMAP_FIXED
+	MOVQ BX, R8
+	MOVL $25, AX              // mremap
+	SYSCALL
+	CMPQ AX, BX
+	JNE  broken
+	LEAQ runtime·end(SB), AX
+	ADDQ $4095, AX
+	ANDQ $~4095, AX
+	MOVQ AX, ·pool(SB)
+	MOVQ AX, ·poolStart(SB)
+	ADDQ $LARGE, BX
+	MOVQ BX, ·poolEnd(SB)
+	LEAQ ·mapping(SB), AX
+	MOVQ AX, _cgo_mmap(SB)
 
-runtime:
-	JMP _rt0_amd64_linux(SB)
+record:
+	MOVQ R12, SI
+	LEAQ ·born(SB), DI
+	MOVL $(birth__size/8), CX
+	REP
+	MOVSQ
+	LEAQ ·born(SB), DI
+	MOVQ R14, birth_maker(DI)
+	MOVQ R15, birth_limited(DI)
+	MOVQ ·profiled(SB), AX
+	MOVQ $0, (AX)
+	JMP  _rt0_amd64_linux(SB)
+
+small:
+	MOVQ R13, DI
+	MOVL $LARGE, SI
+	MOVL $11, AX              // munmap
+	SYSCALL
+	JMP  record
+
+	// Data is gone.
+broken:
+	INT  $3
 
 	// The other process. R13 is the page.
 maker:
@@ -237,6 +335,63 @@ leave:
 	MOVL $231, AX             // exit_group
 	SYSCALL
 	JMP  leave
+
+// func mapping()
+// The runtime's mmap, by the calling convention of C. The kernel keeps all
+// registers but AX, CX and R11.
+TEXT ·mapping(SB), NOSPLIT|NOFRAME, $0-0
+	CMPL CX, $0x22            // MAP_PRIVATE|MAP_ANONYMOUS
+	JNE  fixed
+	TESTQ DI, DI
+	JNE  map                  // it is to be at a certain place
+	CMPQ SI, $0x40000
+	JHI  map
+	LEAQ 4095(SI), R10
+	ANDQ $~4095, R10
+	MOVQ R10, AX
+	LOCK
+	XADDQ AX, ·pool(SB)
+	ADDQ AX, R10
+	CMPQ R10, ·poolEnd(SB)
+	JHI  map
+	RET
+
+fixed:
+	CMPL CX, $0x32            // MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS
+	JNE  map
+	CMPQ DI, ·poolStart(SB)
+	JCS  map
+	CMPQ DI, ·poolEnd(SB)
+	JCC  map
+	MOVQ DI, AX               // it is readable, writable and zero
+	RET
+
+map:
+	MOVLQZX CX, R10
+	MOVLQSX R8, R8
+	MOVL $9, AX               // mmap
+	SYSCALL
+	CMPQ AX, $-4095
+	JCC  failed
+	CMPL DX, $3               // PROT_READ|PROT_WRITE
+	JNE  mapped
+	CMPL R10, $0x32
+	JNE  mapped
+	CMPQ SI, $LARGE
+	JCS  mapped
+	MOVQ AX, R9
+	MOVQ AX, DI
+	MOVL $14, DX              // MADV_HUGEPAGE
+	MOVL $28, AX              // madvise
+	SYSCALL
+	MOVQ R9, AX
+
+mapped:
+	RET
+
+failed:
+	NEGQ AX
+	RET
 
 // struct ifreq: the name, and IFF_UP.
 DATA loopbackUp<>+0(SB)/8, $"lo\x00\x00\x00\x00\x00\x00"
