@@ -136,7 +136,7 @@ go build -o "$root/init" ./scripts/arm64/init || die "init does not compile for 
 entry=isoperf/runtime/program/inherit
 flags=()
 if go list -deps -test "$package" | grep -qx "$entry"; then
-	flags=(-ldflags "-E=$entry.entry") # as isorun is linked
+	flags=(-ldflags "-R=0x200000 -E=$entry.entry") # as isorun is linked
 fi
 go test -c "${flags[@]}" -o "$root/test/binary" "$package" || die "the tests of $package do not compile for arm64"
 [[ -s $root/test/binary ]] || die "package $package has no tests"

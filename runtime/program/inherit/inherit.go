@@ -30,12 +30,13 @@
 //   - With "run" or "create" among the arguments, the pages that the heap grows into
 //     next, by one call: a start touches three quarters of them, and each would be a
 //     fault of its own.
-//   - Large pages (2 MiB; amd64), where the first touch of a page takes long, which entry
+//   - Large pages (2 MiB; amd64), where the first touch of a page is slow, which entry
 //     measures: 10 to 25 us on a machine whose host keeps shadow page tables, where
 //     300 of them were half of a start. One for the program's data, with the runtime's
 //     small mappings behind it, and one or two for the heap. For the first the binary
-//     must be linked with -R 0x200000 as well. They cost 2 to 4 MiB of memory, and
-//     elsewhere as much time as they save: to clear one takes 150 us.
+//     must be linked with -R 0x200000 as well. They cost 2 to 6 MiB of memory, and
+//     where faults are fast they would cost about what they save: to clear one takes
+//     50 to 150 us.
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the
@@ -43,7 +44,8 @@
 //     does not need them still has to wait for it and to close them. (A thread
 //     would slow the start down by more than it saves: with two CPUs in one
 //     address space each change of a mapping interrupts the other one.) Where 0,
-//     1 or 2 is closed, there is no such process.
+//     1 or 2 is closed, there is no such process; nor where the first touch of a page
+//     is slow: the clone then costs 1.1 ms, more than the namespaces.
 //
 // Limits are given back before any package but the runtime is initialised, CPUs
 // and timer by Restore, before a child is made.
@@ -57,7 +59,7 @@ import (
 // birth is what entry wrote down. The assembly uses its offsets.
 type birth struct {
 	at         [2]uint64   // when, CLOCK_MONOTONIC: seconds, nanoseconds
-	touched    [2]uint64   // and when it had touched a first page; amd64
+	fault      int64       // how long the first touch of a page took, nanoseconds; amd64
 	soft, hard uint64      // RLIMIT_NOFILE
 	limited    uint64      // 1: the soft limit was set to few
 	timer      int64       // of the first thread, nanoseconds; PR_GET_TIMERSLACK

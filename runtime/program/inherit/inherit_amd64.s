@@ -4,6 +4,11 @@
 
 #define LARGE 0x200000
 
+// How much of the data, which begins at BX, the file has; the rest is zero.
+#define FILED(reg) \
+	LEAQ runtime·edata(SB), reg \
+	SUBQ BX, reg
+
 // func getrlimit(resource uintptr, old unsafe.Pointer) int64
 TEXT ·getrlimit(SB), NOSPLIT, $0-24
 	XORL DI, DI
@@ -61,13 +66,18 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	REP
 	STOSQ
 	MOVL $1, DI
-	LEAQ birth_touched(R12), SI
+	LEAQ -48(SP), SI
 	MOVL $228, AX
 	SYSCALL
 	MOVQ -32(SP), AX
 	MOVQ AX, birth_at(R12)
-	MOVQ -24(SP), AX
-	MOVQ AX, (birth_at+8)(R12)
+	MOVQ -24(SP), CX
+	MOVQ CX, (birth_at+8)(R12)
+	SUBQ -48(SP), AX
+	IMULQ $-1000000000, AX
+	ADDQ -40(SP), AX
+	SUBQ CX, AX
+	MOVQ AX, birth_fault(R12)
 
 	MOVL $30, DI              // PR_GET_TIMERSLACK
 	XORL SI, SI
@@ -110,6 +120,9 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	ANDQ $63, BX
 	BTSQ BX, birth_one(R12)(CX*8)
 	XORL R14, R14             // the maker; 0: none
+	MOVQ birth_fault(R12), AX
+	CMPQ AX, ·slow(SB)
+	JGE  pin
 	MOVQ 0(SP), CX            // argc
 	LEAQ 16(SP), BX           // argv[1]
 
@@ -200,12 +213,9 @@ files:
 	TESTQ AX, AX
 	SETEQ R15
 
-	// Where a fault takes long, data in one large page.
-	MOVQ birth_touched(R12), AX
-	SUBQ birth_at(R12), AX
-	IMULQ $1000000000, AX
-	ADDQ (birth_touched+8)(R12), AX
-	SUBQ (birth_at+8)(R12), AX
+	// Where a fault takes long, data in one large page: it is moved away, and copied
+	// into the new page.
+	MOVQ birth_fault(R12), AX
 	CMPQ AX, ·slow(SB)
 	JLT  record
 	LEAQ runtime·noptrdata(SB), BX
@@ -218,40 +228,40 @@ files:
 	CMPQ AX, CX
 	JHI  record               // it is too small
 	LEAQ (32*LARGE)(BX), R13  // beyond where the kernel puts the break
-	MOVQ R13, DI
+	MOVQ BX, DI
+	FILED(SI)
+	MOVQ SI, DX
+	MOVL $3, R10              // MREMAP_MAYMOVE|MREMAP_FIXED
+	MOVQ R13, R8
+	MOVL $25, AX              // mremap
+	SYSCALL
+	CMPQ AX, R13
+	JNE  record
+	MOVQ BX, DI
 	MOVL $LARGE, SI
 	MOVL $3, DX               // PROT_READ|PROT_WRITE
-	MOVL $0x100022, R10       // MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED_NOREPLACE
+	MOVL $0x32, R10           // MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS
 	MOVQ $-1, R8
 	XORL R9, R9
 	MOVL $9, AX               // mmap
 	SYSCALL
-	CMPQ AX, R13
-	JNE  record
-	MOVQ R13, DI
+	CMPQ AX, BX
+	JNE  back
+	MOVQ BX, DI
 	MOVL $LARGE, SI
 	MOVL $14, DX              // MADV_HUGEPAGE
 	MOVL $28, AX              // madvise
 	SYSCALL
-	TESTQ AX, AX
-	JNE  small
-	MOVQ BX, SI
-	MOVQ R13, DI
-	LEAQ runtime·edata(SB), CX
-	SUBQ BX, CX
+	MOVQ R13, SI
+	MOVQ BX, DI
+	FILED(CX)
 	REP
 	MOVSB
 	MOVQ R13, DI
-	MOVL $LARGE, SI
-	MOVL $LARGE, DX
-	MOVL $3, R10              // MREMAP_MAYMOVE|MREMAP_FIXED
-	MOVQ BX, R8
-	MOVL $25, AX              // mremap
+	FILED(SI)
+	MOVL $11, AX              // munmap
 	SYSCALL
-	CMPQ AX, BX
-	JNE  broken
-	LEAQ runtime·end(SB), AX
-	ADDQ $4095, AX
+	LEAQ runtime·end+4095(SB), AX
 	ANDQ $~4095, AX
 	MOVQ AX, ·pool(SB)
 	MOVQ AX, ·poolStart(SB)
@@ -273,16 +283,16 @@ record:
 	MOVQ $0, (AX)
 	JMP  _rt0_amd64_linux(SB)
 
-small:
+	// There is no memory for it.
+back:
 	MOVQ R13, DI
-	MOVL $LARGE, SI
-	MOVL $11, AX              // munmap
+	FILED(SI)
+	MOVQ SI, DX
+	MOVL $3, R10
+	MOVQ BX, R8
+	MOVL $25, AX              // mremap
 	SYSCALL
 	JMP  record
-
-	// Data is gone.
-broken:
-	INT  $3
 
 	// The other process. R13 is the page.
 maker:

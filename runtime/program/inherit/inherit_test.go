@@ -3,6 +3,7 @@ package inherit_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/program/inherit"
+	"isoperf/runtime/program/inherit/inherittest"
 )
 
 const linked = "-E=isoperf/runtime/program/inherit.entry"
@@ -108,6 +110,9 @@ func binary(t *testing.T) string {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := inherittest.SlowFrom(path, math.MaxInt64); err != nil { // with a maker
+		t.Fatal(err)
 	}
 	return path
 }

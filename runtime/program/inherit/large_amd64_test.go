@@ -1,7 +1,6 @@
 package inherit_test
 
 import (
-	"debug/elf"
 	"encoding/json"
 	"math"
 	"os"
@@ -11,9 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit/inherittest"
 )
 
 // Large pages are for where a fault is slow, and for a program whose data begins in
@@ -47,7 +47,9 @@ func TestLarge(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		patch(t, bin, "isoperf/runtime/program/inherit.slow", c.slow)
+		if err := inherittest.SlowFrom(bin, c.slow); err != nil {
+			t.Fatal(err)
+		}
 		var s struct {
 			Data, Heap bool
 			At         int64
@@ -72,33 +74,5 @@ func TestLarge(t *testing.T) {
 		if s.At == 0 || s.Soft != limit.Cur || !slices.Equal(s.Args, []string{"run", "x"}) {
 			t.Errorf("linked with %q, slow from %d ns: %+v, want a time, a limit of %d and the arguments", c.flags, c.slow, s, limit.Cur)
 		}
-	}
-}
-
-// patch gives a variable of a binary another value.
-func patch(t *testing.T, bin, name string, value int64) {
-	t.Helper()
-	f, err := elf.Open(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == name })
-	if at < 0 {
-		t.Fatalf("%s has no symbol %q", bin, name)
-	}
-	s := symbols[at]
-	section := f.Sections[s.Section]
-	w, err := os.OpenFile(bin, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if _, err := w.WriteAt((*[8]byte)(unsafe.Pointer(&value))[:], int64(section.Offset+s.Value-section.Addr)); err != nil {
-		t.Fatal(err)
 	}
 }
