@@ -104,14 +104,13 @@ func printSpans(w io.Writer, s *setting, m *library) {
 		warm += quantile(p.samples, 0.5)
 	}
 	out, flush := table(w, "   where a whole isorun goes, µs")
-	whole, floor, empty, idle := by("isorun"), by(namePayload), by(nameEmpty), by(nameVersion)
+	whole, floor, idle := by("isorun"), by(namePayload), by(nameVersion)
 	for _, line := range []struct {
 		name string
 		ns   float64
 	}{
 		{"a static program that exits", floor},
-		{"the Go runtime's start", empty - floor},
-		{"packages, flags", idle - empty},
+		{"the Go runtime's start, packages, flags", idle - floor},
 		{"load, plan, start, wait as the library does when it is warm", warm},
 		{"the rest: the same code cold (page faults, caches), signals", whole - idle - warm},
 	} {

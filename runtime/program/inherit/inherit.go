@@ -36,7 +36,8 @@
 //     small mappings behind it, and one or two for the heap. For the first the binary
 //     must be linked with -R 0x200000 as well. They cost 2 to 6 MiB of memory, and
 //     where faults are fast they would cost about what they save: to clear one takes
-//     50 to 150 us.
+//     50 to 150 us. Nor is the kernel's clock in memory (vDSO) used there: four pages,
+//     for some forty readings of the clock.
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the

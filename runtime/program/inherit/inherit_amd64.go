@@ -7,10 +7,6 @@ const (
 	sysSchedGetaffinity = 204
 )
 
-// slow is how long the first touch of a page takes, in nanoseconds, where large pages
-// are used. With page tables of its own, or in hardware, it is 0.3 to 2 us.
-var slow int64 = 6000
-
 // pool is where the next small mapping of the runtime is made, behind data; between
 // poolStart and poolEnd.
 var pool, poolStart, poolEnd uintptr
