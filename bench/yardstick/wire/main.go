@@ -24,10 +24,10 @@
 // (Bonferroni: whatever the looks have in common, they err in no more than the sum).
 //
 // Where the data stands still by either program (a tenth of a second without a byte,
-// in an eighth of the measurements of each), a ratio is one of when it did, and no
-// number of pairs decides it: "stalls". Such a path is compared again with socket buffers of
-// 128 KiB at both ends of both programs, where it stalls still with 64 and 32, and
-// must be met so.
+// in an eighth of the measurements of each), a ratio is one of how long it did, and
+// more pairs rarely decide it: "stalls", where it is not met. Such a path is compared
+// again with socket buffers of 128 KiB at both ends of both programs, where it stalls
+// still with 64 and 32, and must be met so.
 //
 // Exit status 0: all that could be measured is met; 1: something is not, or failed;
 // 2: nothing was compared. scripts/peers installs iperf3.

@@ -43,7 +43,7 @@ const still = 95 * time.Millisecond
 const largest, smallest = 128 << 10, 32 << 10
 
 // stalls says whether the path stands still for both, in an eighth of the
-// measurements of each at least: then a ratio is one of when it did.
+// measurements of each at least: then a ratio is one of how long it did.
 func (r row) stalls() bool {
 	stood := func(list []figure) int {
 		n := 0
@@ -107,10 +107,10 @@ func (r row) log(i int) float64 { return math.Log(r.our[i].goodput / r.their[i].
 func (r row) verdict() string {
 	_, looked := r.looked()
 	switch _, low, high := r.ratio(); {
-	case looked && r.stalls():
-		return isStill
 	case low >= least:
 		return isMet
+	case looked && r.stalls():
+		return isStill
 	case high < least:
 		return isMissed
 	}
@@ -149,7 +149,7 @@ func (r row) String() string {
 	if a, b := of(r.our, again), of(r.their, again); a >= 1 || b >= 1 {
 		s += fmt.Sprintf("   retransmissions: %.0f, %.0f", a, b)
 	}
-	if r.verdict() == isStill {
+	if r.stalls() {
 		s += "   data stands still, by either program"
 	}
 	if r.cell.Buffer > 0 {

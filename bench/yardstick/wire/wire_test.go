@@ -100,28 +100,31 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// Where the data stands still by both in an eighth of the measurements, no ratio is told;
-// where one of them carries on, it is.
+// Where the data stands still by both in an eighth of the measurements, what would stay
+// open is asked again with smaller buffers; where one of them carries on, it is not, nor
+// where it is met as it is.
 func TestStalls(t *testing.T) {
 	for _, c := range []struct {
-		n, our, their int // pairs, and of how many each stood still
-		verdict       string
+		n, our, their  int // pairs, and of how many each stood still
+		ratio, scatter float64
+		verdict        string
+		still          bool // is told
 	}{
-		{first, first / 8, first / 8, isStill},
-		{first, first, first / 8, isStill},
-		{first, first/8 - 1, first, isMet},
-		{first, first, first/8 - 1, isMet},
-		{first - 1, first - 1, first - 1, isOpen},
+		{first, first / 8, first / 8, 1, 0.1, isStill, true},
+		{first, first, first / 8, 0.9, 0, isStill, true},
+		{first, first, first / 8, 2, 0.01, isMet, true},
+		{first, first/8 - 1, first, 1, 0.1, isOpen, false},
+		{first, first, first/8 - 1, 0.9, 0, isMissed, false},
+		{first - 1, first - 1, first - 1, 1, 0.1, isOpen, true},
 	} {
-		r := pairs(c.n, 2, 0.01)
+		r := pairs(c.n, c.ratio, c.scatter)
 		for i := range c.our {
 			r.our[i].still = still
 		}
 		for i := range c.their {
 			r.their[i].still = time.Second
 		}
-		stalls := c.verdict == isStill
-		if r.verdict() != c.verdict || strings.Contains(r.String(), "stands still") != stalls || r.holds() != (c.verdict != isOpen) {
+		if r.verdict() != c.verdict || strings.Contains(r.String(), "stands still") != c.still || r.holds() != (c.verdict == isMet || c.verdict == isStill) {
 			t.Errorf("%+v: %s, %v, %q", c, r.verdict(), r.holds(), r)
 		}
 		r.cell.Buffer = smallest
