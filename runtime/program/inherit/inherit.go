@@ -27,9 +27,9 @@
 //     allocation, for which it makes a table and walks the stack.
 //   - A stack of 32 kB, before any package is initialised: it would otherwise be
 //     doubled four times, and the runtime cuts eight of the smaller ones at once.
-//   - With "run" or "create" among the arguments, the pages that the heap grows into
-//     next, by one call: a start touches three quarters of them, and each would be a
-//     fault of its own.
+//   - With "run" or "create" among the arguments, and no large pages, those that the heap
+//     grows into next, by one call: a start touches three quarters of them, and each
+//     would be a fault of its own.
 //   - Large pages (2 MiB; amd64), where the first touch of a page is slow, which entry
 //     measures: 10 to 25 us on a machine whose host keeps shadow page tables, where
 //     300 of them were half of a start. One for the program's data, with the runtime's
@@ -109,7 +109,7 @@ func original() limit {
 		return read()
 	}
 	deep()
-	if born.spare != 0 {
+	if born.spare != 0 { // to run, where faults are fast
 		populate()
 	}
 	setrlimit(rlimitNofile, unsafe.Pointer(&born.soft))
