@@ -2,6 +2,8 @@ package inherit_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"os/exec"
@@ -20,13 +22,11 @@ import (
 // a page of its own. What entry does else does not depend on them.
 func TestLarge(t *testing.T) {
 	text, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
-	if err != nil {
-		t.Fatalf("the kernel has no large pages: %v", err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
 	}
 	always := strings.Contains(string(text), "[always]")
-	if !always && !strings.Contains(string(text), "[madvise]") {
-		t.Fatalf("large pages are switched off here: %s", text)
-	}
+	has := always || strings.Contains(string(text), "[madvise]") // otherwise it all works without
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestLarge(t *testing.T) {
 		slow  int64 // nanoseconds
 		large bool
 	}{
-		{aligned, 0, true},
+		{aligned, 0, has},
 		{aligned, math.MaxInt64, false},
 		{linked, 0, false},
 	} {
