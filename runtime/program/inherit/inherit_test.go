@@ -209,7 +209,9 @@ func TestPopulated(t *testing.T) {
 	if n := most("run"); n != all {
 		t.Errorf("%d of %d pages are there for run", n, all)
 	}
-	if n := most("walk"); n <= 0 || n == all {
+	// Where the kernel makes pages large by itself, they are there for others as well.
+	text, _ := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	if n := most("walk"); n <= 0 || n == all && !strings.Contains(string(text), "[always]") {
 		t.Errorf("%d of %d pages are there for a command that is not run: the test does not see them", n, all)
 	}
 }
