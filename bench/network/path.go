@@ -207,8 +207,9 @@ func ports(address string) []runtimenet.Port {
 // with bbr, cubic and reno. A sender whose socket's buffer is 128 KiB (iperf3 -w 128K)
 // never has that much on the way: no retransmissions, and 190 MB/s; with 256 KiB it
 // stops again; on another machine it does with 128 KiB, and with 64 KiB it does not.
-// At MTU 65520 the same happens, later. Into the container, where the
-// host's TCP sends to a window that the container keeps, it does not.
+// At MTU 65520 the same happens, later, and on that machine with 32 KiB as well. Into
+// the container, where the host's TCP sends to a window that the container keeps, it
+// does not.
 
 // spliced is the path from the host's loopback to the container's, for which
 // pasta makes no packets: it moves bytes between two sockets.
