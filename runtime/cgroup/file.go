@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,14 +26,16 @@ func openat(dir int, name string, flags int) (int, error) {
 	}
 }
 
-// readFile reads a file whole.
+// readFile reads a file whole. Most are small, and read where no memory has to be
+// faulted in.
 func readFile(dir int, name string) ([]byte, error) {
 	fd, err := openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 0, 4096)
+	var page [4096]byte
+	buf := page[:0]
 	for {
 		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
 		switch {
@@ -41,7 +44,7 @@ func readFile(dir int, name string) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case n == 0:
-			return buf, nil
+			return bytes.Clone(buf), nil
 		}
 		buf = buf[:len(buf)+n]
 		if len(buf) == cap(buf) {

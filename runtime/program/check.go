@@ -51,7 +51,11 @@ func (p *Program) checkOp(i int, op *Op) error {
 		}
 	}
 	for j := range op.Args {
-		if arg := &op.Args[j]; (arg.kind() == argResult || arg.kind() == argPlace) && (int(arg.word) < 0 || int(arg.word) >= i) {
+		arg := &op.Args[j]
+		if arg.data == nil { // a number, as most
+			continue
+		}
+		if k := arg.kind(); (k == argResult || k == argPlace) && (int(arg.word) < 0 || int(arg.word) >= i) {
 			return fmt.Errorf("it uses the result of op %d, which does not come before it", int(arg.word)+1)
 		}
 	}

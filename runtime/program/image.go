@@ -245,7 +245,9 @@ func (img *Image) layout(from int) (err error) {
 	}
 	for _, op := range img.ops.from(from) {
 		for i := range op.Args {
-			place(op, op.Args[i].block())
+			if op.Args[i].data != nil {
+				place(op, op.Args[i].block())
+			}
 		}
 	}
 	return err
@@ -303,22 +305,28 @@ func (img *Image) writeOps(from, to int) {
 		if op.Onward {
 			r.onward = 1
 		}
-		for j, arg := range op.Args {
+		for j := range op.Args {
+			arg := &op.Args[j]
+			if arg.data == nil { // a number, as most
+				r.args[j] = uint64(arg.word)
+				continue
+			}
 			if k := arg.kind(); k == argResult || k == argHeld {
 				r.indirect |= 1 << j
 			}
-			r.args[j] = img.word(arg)
-			img.fill(arg.block())
+			r.args[j] = img.place(*arg)
 		}
 	}
 	records[to+1] = record{call: unix.SYS_EXIT_GROUP}
 }
 
-// word is the argument as the loop reads it.
-func (img *Image) word(arg Arg) uint64 {
+// place is the argument as the loop reads it; what it points to is written.
+func (img *Image) place(arg Arg) uint64 {
 	switch arg.kind() {
 	case argData:
-		return uint64(img.arena.addr + img.offsets.of(arg.data))
+		addr := img.arena.addr + img.offsets.of(arg.data)
+		img.fill(arg.data, addr)
+		return uint64(addr)
 	case argResult, argPlace:
 		return uint64(img.arena.addr + headerSize + uintptr(img.index(Ref(arg.word)))*recordSize + unsafe.Offsetof(record{}.result))
 	case argHeader, argHeld:
@@ -327,12 +335,8 @@ func (img *Image) word(arg Arg) uint64 {
 	return uint64(arg.word)
 }
 
-// fill writes a block and what it points to.
-func (img *Image) fill(b *block) {
-	if b == nil {
-		return
-	}
-	addr := img.arena.addr + img.offsets.of(b)
+// fill writes a block to its address, and what it points to.
+func (img *Image) fill(b *block, addr uintptr) {
 	switch b.form {
 	case formString, formBytes:
 		copy(unsafe.Slice(at[byte](addr), len(b.text)), b.text) // a NUL is behind it already
@@ -342,8 +346,7 @@ func (img *Image) fill(b *block) {
 	}
 	words := unsafe.Slice(at[uint64](addr), len(b.words))
 	for i, w := range b.words {
-		words[i] = img.word(w)
-		img.fill(w.block())
+		words[i] = img.place(w)
 	}
 }
 

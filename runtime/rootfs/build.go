@@ -32,9 +32,9 @@ type builder struct {
 	root  program.Arg     // a descriptor of the root
 	over  map[string]bool // where something was mounted; true: a /proc or /sys, which is as the host's
 	made  map[string]bool
-	links map[string]bool        // that lead to a control group's hierarchy
-	fresh map[string]program.Arg // descriptors of file systems in memory that were just mounted
-	empty string                 // where an empty file system was put that can be copied
+	links map[string]bool // that lead to a control group's hierarchy
+	fresh []fresh         // file systems in memory that were just mounted
+	empty string          // where an empty file system was put that can be copied
 	hows  []how
 	tty   program.Arg // the container's end of its terminal
 }
@@ -42,7 +42,7 @@ type builder struct {
 // Build adds the ops that make the file system, up to the pivot and the end of
 // the old root. The result is the container's terminal, when there is one.
 func Build(p *program.Program, o Options) (tty program.Arg, err error) {
-	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}, links: map[string]bool{}, fresh: map[string]program.Arg{}}
+	b := &builder{Program: p, o: o, look: o.Look, over: map[string]bool{}, made: map[string]bool{}, links: map[string]bool{}}
 	if b.look == nil {
 		root := o.Root
 		if root == "" {
@@ -267,10 +267,11 @@ func absolute(p string) string {
 // before the start: below a /proc or /sys of its own what is in the host's, below
 // nothing that is mounted what is in the root.
 func (b *builder) kind(p string) Kind {
-	for at := absolute(p); at != "/"; at = path.Dir(at) {
+	p = absolute(p)
+	for at := p; at != "/"; at = path.Dir(at) {
 		host, mounted := b.over[at]
 		switch {
-		case mounted && at == absolute(p):
+		case mounted && at == p:
 			return Directory
 		case mounted && host && b.o.Look == nil:
 			return hostKind(p)

@@ -113,7 +113,7 @@ func (b *builder) fileSystem(kind, source, target string, o options) {
 	end()
 	b.mounted(target)
 	if kind == "tmpfs" {
-		b.fresh[absolute(target)] = mount
+		b.fresh = append(b.fresh, fresh{absolute(target), mount})
 	} else {
 		b.done(mount)
 	}

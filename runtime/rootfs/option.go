@@ -19,9 +19,10 @@ type flag struct {
 }
 
 // flags are the options of mount(8) that every file system has. Those of the
-// access time exclude each other.
-func flags() []flag {
-	return []flag{
+// access time exclude each other. It is an array, which takes no memory that a
+// short-lived launcher would have to fault in.
+func flags() [30]flag {
+	return [...]flag{
 		{"ro", unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY, false}, {"rw", unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY, true},
 		{"nosuid", unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID, false}, {"suid", unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID, true},
 		{"nodev", unix.MOUNT_ATTR_NODEV, unix.MS_NODEV, false}, {"dev", unix.MOUNT_ATTR_NODEV, unix.MS_NODEV, true},
@@ -43,7 +44,7 @@ func flags() []flag {
 
 // times are the attributes to take away for one about the access time, of which
 // there is always one.
-func times(f flag) uint64 {
+func times(f *flag) uint64 {
 	const one = unix.MOUNT_ATTR_NOATIME | unix.MOUNT_ATTR_STRICTATIME
 	if f.attr&one != 0 || f.bit == unix.MS_RELATIME {
 		return unix.MOUNT_ATTR__ATIME
@@ -54,11 +55,23 @@ func times(f flag) uint64 {
 // Propagation is the mount flag of a word: "private", "rslave".
 func Propagation(word string) (uintptr, bool) {
 	rest, recursive := strings.CutPrefix(word, "r")
-	bits := map[string]uintptr{"private": unix.MS_PRIVATE, "slave": unix.MS_SLAVE, "shared": unix.MS_SHARED, "unbindable": unix.MS_UNBINDABLE}[rest]
-	if bits != 0 && recursive {
+	var bits uintptr
+	switch rest {
+	case "private":
+		bits = unix.MS_PRIVATE
+	case "slave":
+		bits = unix.MS_SLAVE
+	case "shared":
+		bits = unix.MS_SHARED
+	case "unbindable":
+		bits = unix.MS_UNBINDABLE
+	default:
+		return 0, false
+	}
+	if recursive {
 		bits |= unix.MS_REC
 	}
-	return bits, bits != 0
+	return bits, true
 }
 
 // options are those of one mount, sorted out.
@@ -102,16 +115,18 @@ next:
 			o.propagation = bits
 			continue
 		}
-		for _, f := range table {
+		rest, recursive := strings.CutPrefix(word, "r")
+		for i := range table {
+			f := &table[i]
 			switch {
 			case word == f.name && f.not:
 				o.set, o.bits = o.set&^f.attr, o.bits&^f.bit
 			case word == f.name:
 				o.set, o.bits = o.set|f.attr, o.bits|f.bit
 				o.clear |= times(f)
-			case word == "r"+f.name && f.attr != 0 && f.not:
+			case recursive && rest == f.name && f.attr != 0 && f.not:
 				o.all &^= f.attr
-			case word == "r"+f.name && f.attr != 0:
+			case recursive && rest == f.name && f.attr != 0:
 				o.all |= f.attr
 				o.clearAll |= times(f)
 			default:

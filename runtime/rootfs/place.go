@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +19,7 @@ func (b *builder) at(p string, flags int) program.Arg {
 // end. What was made in a fresh file system, and is no link, need not be opened.
 func (b *builder) place(p string, flags int) (at program.Place, end func()) {
 	p = absolute(p)
-	if dir, ok := b.fresh[path.Dir(p)]; ok && b.made[p] && !b.links[p] {
+	if dir, ok := b.freshAt(path.Dir(p)); ok && b.made[p] && !b.links[p] {
 		return program.Place{Dir: dir, Path: path.Base(p)}, func() {}
 	}
 	fd := b.at(p, flags)
@@ -33,22 +32,40 @@ func (b *builder) directoryAt(p string) (dir program.Arg, end func()) {
 	if p = absolute(p); p == "/" {
 		return b.root, func() {}
 	}
-	if dir, ok := b.fresh[p]; ok {
+	if dir, ok := b.freshAt(p); ok {
 		return dir, func() {}
 	}
 	dir = b.at(p, unix.O_PATH|unix.O_DIRECTORY)
 	return dir, func() { b.done(dir) }
 }
 
+// fresh is a file system in memory, and the descriptor of its root.
+type fresh struct {
+	at  string
+	dir program.Arg
+}
+
+// freshAt is the descriptor of the one that is at a clean path.
+func (b *builder) freshAt(p string) (dir program.Arg, ok bool) {
+	for _, f := range b.fresh {
+		if f.at == p {
+			return f.dir, true
+		}
+	}
+	return dir, false
+}
+
 // forget closes the fresh file systems at a path and below, which are mounted over,
 // or needed no more.
 func (b *builder) forget(p string) {
-	for _, at := range slices.Sorted(maps.Keys(b.fresh)) {
-		if at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") {
-			b.done(b.fresh[at])
-			delete(b.fresh, at)
+	b.fresh = slices.DeleteFunc(b.fresh, func(f fresh) bool {
+		rest, below := strings.CutPrefix(f.at, strings.TrimSuffix(p, "/"))
+		gone := below && (rest == "" || rest[0] == '/')
+		if gone {
+			b.done(f.dir)
 		}
-	}
+		return gone
+	})
 }
 
 // open is the op that opens a place in the container.

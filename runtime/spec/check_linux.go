@@ -87,7 +87,6 @@ func (c *Container) renamesOwn(field, name string) bool {
 func (c *Container) checkMounts() error {
 	for i := range c.Mounts {
 		m := &c.Mounts[i]
-		field := fmt.Sprintf("mounts[%d]", i)
 		bind, mapped, copied := m.Type == "bind", len(m.UIDMappings)+len(m.GIDMappings) > 0, false
 		again := false
 		for _, o := range m.Options {
@@ -103,19 +102,19 @@ func (c *Container) checkMounts() error {
 			}
 		}
 		if err := first([]refusal{
-			{m.Destination == "", field + ".destination: it is empty"},
-			{path.Clean("/"+m.Destination) == "/", field + ".destination: nothing can be mounted over the root"},
-			{len(m.UIDMappings) > 0 && len(m.GIDMappings) == 0, field + ".gidMappings: they are needed, since there are uidMappings"},
-			{len(m.GIDMappings) > 0 && len(m.UIDMappings) == 0, field + ".uidMappings: they are needed, since there are gidMappings"},
-			{mapped && !bind, field + ".options: only of a bind the ids can be mapped"},
-			{mapped && len(m.UIDMappings) == 0 && !c.own(specs.UserNamespace), field + ".uidMappings: without a user namespace of the container's own they say how ids are mapped: add them, or remove idmap"},
-			{copied && (bind || m.Type != "tmpfs"), field + ".options: tmpcopyup is for a tmpfs"},
-			{copied && (c.HostRoot || c.Overlay), field + ".options: tmpcopyup is about a root of the container's own, as it is on disk"},
-			{bind && !again && m.Source == "", field + ".source: a bind needs one"},
-			{again && (mapped || copied), field + ".options: what is mounted already gets neither idmap nor tmpcopyup"},
-			{!bind && !again && m.Type == "", field + ".type: there is none, and the mount is no bind"},
+			{m.Destination == "", ".destination: it is empty"},
+			{path.Clean("/"+m.Destination) == "/", ".destination: nothing can be mounted over the root"},
+			{len(m.UIDMappings) > 0 && len(m.GIDMappings) == 0, ".gidMappings: they are needed, since there are uidMappings"},
+			{len(m.GIDMappings) > 0 && len(m.UIDMappings) == 0, ".uidMappings: they are needed, since there are gidMappings"},
+			{mapped && !bind, ".options: only of a bind the ids can be mapped"},
+			{mapped && len(m.UIDMappings) == 0 && !c.own(specs.UserNamespace), ".uidMappings: without a user namespace of the container's own they say how ids are mapped: add them, or remove idmap"},
+			{copied && (bind || m.Type != "tmpfs"), ".options: tmpcopyup is for a tmpfs"},
+			{copied && (c.HostRoot || c.Overlay), ".options: tmpcopyup is about a root of the container's own, as it is on disk"},
+			{bind && !again && m.Source == "", ".source: a bind needs one"},
+			{again && (mapped || copied), ".options: what is mounted already gets neither idmap nor tmpcopyup"},
+			{!bind && !again && m.Type == "", ".type: there is none, and the mount is no bind"},
 		}); err != nil {
-			return err
+			return fmt.Errorf("mounts[%d]%w", i, err)
 		}
 		if bind && m.Source != "" {
 			m.Source = c.path(m.Source)

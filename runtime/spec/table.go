@@ -31,12 +31,15 @@ func allTypes() []specs.LinuxNamespaceType {
 
 // Flag is the clone flag of a namespace in OCI's spelling.
 func Flag(t specs.LinuxNamespaceType) (uint64, bool) {
-	for _, n := range namespace.All() {
-		if Type(n) == t {
-			return n.Flag, true
-		}
+	name := string(t)
+	switch t {
+	case specs.MountNamespace:
+		name = "mnt"
+	case specs.NetworkNamespace:
+		name = "net"
 	}
-	return 0, false
+	n, ok := namespace.ByName(name)
+	return n.Flag, ok && Type(n) == t
 }
 
 // resource is the number of a limit that config.json calls "RLIMIT_NOFILE".
