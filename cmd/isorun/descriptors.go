@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit"
 )
 
 // preserved reads --preserve-fds: how many descriptors from 3 on a container
@@ -34,12 +36,21 @@ func preserved(text string, listen int) (int, error) {
 // listening is how many sockets a service manager has handed to this process, to
 // be passed on; see sd_listen_fds(3).
 func listening() int {
-	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+	if getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return 0
 	}
-	n, err := strconv.ParseUint(os.Getenv("LISTEN_FDS"), 10, 16)
+	n, err := strconv.ParseUint(getenv("LISTEN_FDS"), 10, 16)
 	if err != nil {
 		return 0
 	}
 	return int(n)
+}
+
+// getenv is os.Getenv, which makes a map of the whole environment first, for what
+// each start looks at.
+func getenv(name string) string {
+	if value, known := inherit.Getenv(name); known {
+		return value
+	}
+	return os.Getenv(name)
 }

@@ -26,7 +26,7 @@ func serve(c *spec.Container, o *foreground.Options, preserve string) (end func(
 	if listen > 0 {
 		c.Process.Env = append(c.Process.Env, "LISTEN_FDS="+strconv.Itoa(listen), "LISTEN_PID=1")
 	}
-	host := os.Getenv("NOTIFY_SOCKET")
+	host := getenv("NOTIFY_SOCKET")
 	if host == "" {
 		return end, nil
 	}

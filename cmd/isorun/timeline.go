@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -84,7 +83,7 @@ func timelineFile(dir, id, command string) string {
 // nil: none is wanted. It says early what will fail then.
 func (g *globals) beginTimeline() (*timeline, error) {
 	if g.timelines == "" {
-		g.timelines = os.Getenv(timelineVariable)
+		g.timelines = getenv(timelineVariable)
 	}
 	if g.timelines == "" {
 		return nil, nil

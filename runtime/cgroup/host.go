@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit"
 )
 
 // Host is how a machine arranges its control groups, seen from this process.
@@ -30,13 +32,17 @@ type hierarchy struct {
 // /proc/thread-self/cgroup (the process's first thread may be in a group where it
 // is launching something), and which controllers version 2 has.
 func Detect() (*Host, error) {
-	mountinfo, err := readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("read /proc/self/mountinfo: %w; mount /proc", err)
+	var err error
+	mountinfo, self := inherit.Mounts.Take(), inherit.Groups.Take()
+	if mountinfo == nil {
+		if mountinfo, err = readFile(unix.AT_FDCWD, "/proc/self/mountinfo"); err != nil {
+			return nil, fmt.Errorf("read /proc/self/mountinfo: %w; mount /proc", err)
+		}
 	}
-	self, err := readFile(unix.AT_FDCWD, "/proc/thread-self/cgroup")
-	if err != nil {
-		return nil, fmt.Errorf("read /proc/thread-self/cgroup: %w; the kernel may lack CONFIG_CGROUPS", err)
+	if self == nil {
+		if self, err = readFile(unix.AT_FDCWD, "/proc/thread-self/cgroup"); err != nil {
+			return nil, fmt.Errorf("read /proc/thread-self/cgroup: %w; the kernel may lack CONFIG_CGROUPS", err)
+		}
 	}
 	return DetectAt(mountinfo, self, "")
 }

@@ -8,6 +8,8 @@ import (
 	_ "unsafe" // for linkname
 
 	"golang.org/x/sys/unix"
+
+	"isoperf/runtime/program/inherit"
 )
 
 // The loop stamps with the CPU's counter where the kernel's own clock is that
@@ -55,7 +57,11 @@ func nanotime() int64
 func setUp() error {
 	clocks.once.Do(func() {
 		clocks.source = sourceSyscall
-		switch readWord("/sys/devices/system/clocksource/clocksource0/current_clocksource") {
+		source := firstWord(inherit.ClockSource.Take())
+		if source == "" {
+			source = readWord("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+		}
+		switch source {
 		case "tsc", "arch_sys_counter":
 			clocks.source = sourceCounter
 		}
@@ -191,6 +197,10 @@ func readWord(path string) string {
 	if err != nil {
 		return ""
 	}
-	word, _, _ := strings.Cut(string(buf[:n]), "\n")
+	return firstWord(buf[:n])
+}
+
+func firstWord(text []byte) string {
+	word, _, _ := strings.Cut(string(text), "\n")
 	return word
 }

@@ -23,6 +23,7 @@ type Spare struct {
 	kinds []namespace.Namespace
 	fds   []int
 	up    bool
+	maker int // it is done, and to be reaped; 0: it was
 }
 
 // takeOnce guards what a process has once.
@@ -44,11 +45,16 @@ func takeSpare(want uint64) *Spare {
 	if maker == 0 {
 		return nil
 	}
-	if !awaitMaker(maker) {
-		return nil
-	}
+	s := &Spare{maker: maker}
 	made, complete := inherit.Made()
-	s := &Spare{up: made.Up}
+	if !complete { // it is not there yet, or will never be
+		s.maker = 0
+		if !awaitMaker(maker) {
+			return nil
+		}
+		made, complete = inherit.Made()
+	}
+	s.up = made.Up
 	for _, ns := range []struct {
 		name string
 		fd   int
@@ -101,15 +107,19 @@ func (s *Spare) Flags() (flags uint64) {
 // up already.
 func (s *Spare) LoopbackUp() bool { return s.Flags()&unix.CLONE_NEWNET != 0 && s.up }
 
-// Close gives the descriptors back: a namespace that no child has joined is
-// gone then.
+// Close gives the descriptors back, a namespace that no child has joined is gone then,
+// and reaps the maker.
 func (s *Spare) Close() {
-	if s != nil {
-		for _, fd := range s.fds {
-			unix.Close(fd)
-		}
-		s.fds, s.kinds = nil, nil
+	if s == nil {
+		return
 	}
+	for _, fd := range s.fds {
+		unix.Close(fd)
+	}
+	if s.maker != 0 {
+		awaitMaker(s.maker)
+	}
+	s.fds, s.kinds, s.maker = nil, nil, 0
 }
 
 // Join enters the namespaces of a Spare, before every other op.

@@ -3,7 +3,7 @@
 //
 //	kernel ─► entry ─► the Go runtime ─► this package ─► syscall and all others ─► main
 //	            │       on one CPU         limits back                             │
-//	            └─ a process: unshare(net, ipc, uts) ───────── joined by the child ┘ Restore
+//	            └─ a process: unshare(net, ipc, uts), read ─── joined by the child ┘ Restore
 //
 // Package syscall raises the soft limit of open files in its init. This
 // package imports nothing that needs initialising, so by the order of the Go
@@ -27,16 +27,13 @@
 //     allocation, for which it makes a table and walks the stack.
 //   - A stack of 32 kB, before any package is initialised: it would otherwise be
 //     doubled four times, and the runtime cuts eight of the smaller ones at once.
-//   - With "run" or "create" among the arguments, and no large pages, those that the heap
-//     grows into next, by one call: a start touches three quarters of them, and each
-//     would be a fault of its own.
 //   - Large pages (2 MiB; amd64), where the first touch of a page is slow, which entry
 //     measures: 10 to 25 us on a machine whose host keeps shadow page tables, where
 //     300 of them were half of a start. One for the program's data, with the runtime's
 //     small mappings behind it, and one or two for the heap. For the first the binary
 //     must be linked with -R 0x200000 as well. They cost 2 to 6 MiB of memory, and
-//     where faults are fast they would cost about what they save: to clear one takes
-//     50 to 150 us. Nor is the kernel's clock in memory (vDSO) used there: four pages,
+//     where faults are fast more time than they save: to clear one takes 50 to 250 us,
+//     with which a start took a third longer where a fault takes 2 us. Nor is the kernel's clock in memory (vDSO) used there: four pages,
 //     for some forty readings of the clock.
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
@@ -54,6 +51,7 @@ package inherit
 
 import (
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -70,12 +68,93 @@ type birth struct {
 	cpu        uint64
 	few        [2]uint64 // soft limit 3, and hard
 	maker      int64     // the process that makes namespaces; 0 or less: there is none
-	spare      uintptr   // the page shared with it; spare below
+	spare      uintptr   // the memory shared with it; spare below
+	environ    **byte    // the environment
 }
 
-// spare is what the other process leaves behind: descriptors, or -errno, and
-// whether the loopback interface is up.
-type spare struct{ done, net, uts, ipc, up int64 }
+// spare is what the other process leaves behind: descriptors, or -errno, whether
+// the loopback interface is up, and texts: each its length, 0 without one, and then
+// its bytes.
+type spare struct {
+	done, net, uts, ipc, up int64
+	clock, user             [64]byte
+	groups                  [4096 - 168]byte
+	mounts                  [12 << 10]byte
+}
+
+// text is one that the maker reads.
+type text struct {
+	name string // and NUL; empty: there are no more
+	link uintptr
+	at   uintptr // where its length is, in spare
+	room uintptr // that many bytes or more are too many
+}
+
+var texts = [...]text{
+	ClockSource:   {name: "/sys/devices/system/clocksource/clocksource0/current_clocksource\x00", at: unsafe.Offsetof(spare{}.clock), room: unsafe.Sizeof(spare{}.clock) - 8},
+	UserNamespace: {name: "/proc/self/ns/user\x00", link: 1, at: unsafe.Offsetof(spare{}.user), room: unsafe.Sizeof(spare{}.user) - 8},
+	Groups:        {name: "/proc/self/cgroup\x00", at: unsafe.Offsetof(spare{}.groups), room: unsafe.Sizeof(spare{}.groups) - 8},
+	Mounts:        {name: "/proc/self/mountinfo\x00", at: unsafe.Offsetof(spare{}.mounts), room: unsafe.Sizeof(spare{}.mounts) - 8},
+	Mounts + 1:    {},
+}
+
+// Text is a text that a start needs and the maker has read meanwhile.
+type Text int
+
+// The texts.
+const (
+	ClockSource   Text = iota // the file current_clocksource below /sys/devices/system/clocksource/clocksource0
+	UserNamespace             // the link /proc/self/ns/user
+	Groups                    // /proc/self/cgroup
+	Mounts                    // /proc/self/mountinfo
+)
+
+// taken has a bit for each text that was.
+var taken atomic.Uint32
+
+// Take gives the text, once, since it is as it was when the process began; nil: there
+// is none, because there was no maker, or it has not read it, or it is too long. It
+// must not be changed.
+func (t Text) Take() []byte {
+	if born.maker <= 0 || taken.Or(1<<t)&(1<<t) != 0 {
+		return nil
+	}
+	made := shared()
+	if atomic.LoadInt64(&made.done) == 0 {
+		return nil
+	}
+	length := (*int64)(unsafe.Add(unsafe.Pointer(made), texts[t].at))
+	if *length <= 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(length), 8)), *length)
+}
+
+// Getenv is an environment variable as the process was given it; known is false when
+// it did not begin in entry. os.Getenv makes a map of all of them first.
+func Getenv(name string) (value string, known bool) {
+	if born.environ == nil {
+		return "", false
+	}
+next:
+	for at := born.environ; *at != nil; at = (**byte)(unsafe.Add(unsafe.Pointer(at), unsafe.Sizeof(*at))) {
+		char := func(i int) *byte { return (*byte)(unsafe.Add(unsafe.Pointer(*at), i)) }
+		for i := range len(name) {
+			if *char(i) != name[i] {
+				continue next
+			}
+		}
+		if *char(len(name)) != '=' {
+			continue
+		}
+		from, n := len(name)+1, 0
+		for *char(from + n) != 0 {
+			n++
+		}
+		return string(unsafe.Slice(char(from), n)), true
+	}
+	return "", true
+}
 
 var born birth
 
@@ -109,23 +188,9 @@ func original() limit {
 		return read()
 	}
 	deep()
-	if born.spare != 0 { // to run, where faults are fast
-		populate()
-	}
 	setrlimit(rlimitNofile, unsafe.Pointer(&born.soft))
 	return limit{born.soft, born.hard}
 }
-
-// populate has the heap's next pages there before they are touched
-// (MADV_POPULATE_WRITE, Linux 5.14). Where the heap ends before them, the rest
-// is left to faults. The stack is cut out of the heap, and was a moment ago.
-func populate() {
-	var here byte
-	at := uintptr(unsafe.Pointer(&here)) &^ (1<<16 - 1)
-	syscall3(sysMadvise, at, 512<<10, madvPopulateWrite)
-}
-
-const madvPopulateWrite = 23
 
 func read() limit {
 	var l limit
@@ -184,15 +249,19 @@ type Spare struct {
 
 // Maker is the process that makes spare namespaces, a child of this one without
 // an exit signal, and 0 when there is none. It ends by itself. The caller waits
-// for it, with __WALL, and then calls Made.
+// for it, with __WALL.
 func Maker() int { return max(0, int(born.maker)) }
 
-// Made is what the maker, which has ended, left in the table of descriptors, and
-// whether it came to its end.
-func Made() (s Spare, ok bool) {
+// Made is what the maker has left in the table of descriptors; done says that it has
+// come to its end, which may be later.
+func Made() (s Spare, done bool) {
 	if born.maker <= 0 {
 		return s, false
 	}
-	made := *(**spare)(unsafe.Pointer(&born.spare))
-	return Spare{Net: int(made.net), UTS: int(made.uts), IPC: int(made.ipc), Up: made.up == 1}, made.done == 1
+	made := shared()
+	done = atomic.LoadInt64(&made.done) == 1
+	return Spare{Net: int(made.net), UTS: int(made.uts), IPC: int(made.ipc), Up: made.up == 1}, done
 }
+
+// shared is the memory that the maker writes.
+func shared() *spare { return *(**spare)(unsafe.Pointer(&born.spare)) }

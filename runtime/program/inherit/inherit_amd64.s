@@ -152,9 +152,9 @@ open:
 	CMPQ DI, $3
 	JLT  open
 
-	// A page to share, and a process on another CPU.
+	// Memory to share, and a process on another CPU.
 	XORL DI, DI
-	MOVL $4096, SI
+	MOVL $spare__size, SI
 	MOVL $3, DX               // PROT_READ|PROT_WRITE
 	MOVL $0x21, R10           // MAP_SHARED|MAP_ANONYMOUS
 	MOVQ $-1, R8
@@ -297,6 +297,9 @@ record:
 	LEAQ ·born(SB), DI
 	MOVQ R14, birth_maker(DI)
 	MOVQ R15, birth_limited(DI)
+	MOVQ 0(SP), CX            // argc
+	LEAQ 16(SP)(CX*8), AX     // beyond argv
+	MOVQ AX, birth_environ(DI)
 	MOVQ ·profiled(SB), AX
 	MOVQ $0, (AX)
 	JMP  _rt0_amd64_linux(SB)
@@ -312,7 +315,7 @@ back:
 	SYSCALL
 	JMP  record
 
-	// The other process. R13 is the page.
+	// The other process. R13 is the shared memory.
 maker:
 	MOVL $0x4c000000, DI      // CLONE_NEWUTS|NEWIPC|NEWNET
 	MOVL $272, AX             // unshare
@@ -340,7 +343,7 @@ maker:
 	MOVL $41, AX              // socket
 	SYSCALL
 	TESTQ AX, AX
-	JLT  finished
+	JLT  ahead
 	MOVQ AX, R14
 	MOVQ AX, DI
 	MOVL $0x8914, SI          // SIOCSIFFLAGS
@@ -354,6 +357,65 @@ maker:
 	MOVQ R14, DI
 	MOVL $3, AX               // close
 	SYSCALL
+
+	// What the launcher reads next. BX is one of the texts, R15 its place, R8 how much
+	// of it is there.
+ahead:
+	LEAQ ·texts(SB), BX
+
+text:
+	MOVQ text_name(BX), DI
+	TESTQ DI, DI
+	JEQ  finished
+	MOVQ text_at(BX), R15
+	ADDQ R13, R15
+	XORL R8, R8
+	CMPQ text_link(BX), $0
+	JNE  link
+	MOVL $0x80000, SI         // O_RDONLY|O_CLOEXEC
+	MOVL $2, AX               // open
+	SYSCALL
+	TESTQ AX, AX
+	JLT  next
+	MOVQ AX, R14
+
+read:
+	MOVQ R14, DI
+	LEAQ 8(R15)(R8*1), SI
+	MOVQ text_room(BX), DX
+	SUBQ R8, DX
+	JEQ  shut                 // there may be more
+	XORL AX, AX               // read
+	SYSCALL
+	TESTQ AX, AX
+	JLT  shut
+	JEQ  whole
+	ADDQ AX, R8
+	JMP  read
+
+whole:
+	MOVQ R8, (R15)
+
+shut:
+	MOVQ R14, DI
+	MOVL $3, AX               // close
+	SYSCALL
+
+next:
+	ADDQ $text__size, BX
+	JMP  text
+
+link:
+	LEAQ 8(R15), SI
+	MOVQ text_room(BX), DX
+	MOVL $89, AX              // readlink
+	SYSCALL
+	TESTQ AX, AX
+	JLT  next
+	CMPQ AX, text_room(BX)
+	JEQ  next
+	MOVQ AX, (R15)
+	JMP  next
 
 finished:
 	MOVQ $1, spare_done(R13)

@@ -56,6 +56,9 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME, $0-0
 	MOVD RSP, R24
 	ADD  $16, R24             // argv[1]
 
+	ADD  R23<<3, R24, R0      // beyond argv
+	MOVD R0, birth_environ(R20)
+
 argument:
 	SUB  $1, R23
 	CMP  $1, R23
@@ -114,9 +117,9 @@ open:
 	CMP  $3, R22
 	BLT  open
 
-	// A page to share, and a process on another CPU.
+	// Memory to share, and a process on another CPU.
 	MOVD $0, R0
-	MOVD $4096, R1
+	MOVD $spare__size, R1
 	MOVD $3, R2               // PROT_READ|PROT_WRITE
 	MOVD $0x21, R3            // MAP_SHARED|MAP_ANONYMOUS
 	MOVD $-1, R4
@@ -223,7 +226,7 @@ files:
 runtime:
 	B _rt0_arm64_linux(SB)
 
-	// The other process. R21 is the page.
+	// The other process. R21 is the shared memory.
 maker:
 	MOVD $0x4c000000, R0      // CLONE_NEWUTS|NEWIPC|NEWNET
 	MOVD $97, R8              // unshare
@@ -256,7 +259,7 @@ maker:
 	MOVD $198, R8             // socket
 	SVC
 	CMP  $0, R0
-	BLT  finished
+	BLT  ahead
 	MOVD R0, R22
 	MOVD $0x8914, R1          // SIOCSIFFLAGS
 	MOVD $loopbackUp<>(SB), R2
@@ -268,6 +271,68 @@ maker:
 	MOVD R22, R0
 	MOVD $57, R8              // close
 	SVC
+
+	// What the launcher reads next. R22 is one of the texts, R23 its place, R24 how much
+	// of it is there, R25 its file.
+ahead:
+	MOVD $·texts(SB), R22
+
+text:
+	MOVD text_name(R22), R1
+	CBZ  R1, finished
+	MOVD text_at(R22), R23
+	ADD  R21, R23
+	MOVD $0, R24
+	MOVD $-100, R0            // AT_FDCWD
+	MOVD text_link(R22), R3
+	CBNZ R3, link
+	MOVD $0x80000, R2         // O_RDONLY|O_CLOEXEC
+	MOVD $0, R3
+	MOVD $56, R8              // openat
+	SVC
+	CMP  $0, R0
+	BLT  next
+	MOVD R0, R25
+
+read:
+	MOVD R25, R0
+	ADD  $8, R23, R1
+	ADD  R24, R1
+	MOVD text_room(R22), R2
+	SUB  R24, R2
+	CBZ  R2, shut             // there may be more
+	MOVD $63, R8              // read
+	SVC
+	CMP  $0, R0
+	BLT  shut
+	BEQ  whole
+	ADD  R0, R24
+	B    read
+
+whole:
+	MOVD R24, (R23)
+
+shut:
+	MOVD R25, R0
+	MOVD $57, R8              // close
+	SVC
+
+next:
+	ADD  $text__size, R22
+	B    text
+
+link:
+	ADD  $8, R23, R2
+	MOVD text_room(R22), R3
+	MOVD $78, R8              // readlinkat
+	SVC
+	CMP  $0, R0
+	BLT  next
+	MOVD text_room(R22), R3
+	CMP  R3, R0
+	BEQ  next
+	MOVD R0, (R23)
+	B    next
 
 finished:
 	MOVD $1, R0

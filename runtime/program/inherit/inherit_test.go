@@ -8,10 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -36,7 +36,18 @@ type seen struct {
 	Children      string // that are left
 	Stdin         string // what descriptor 0 is
 	Profiled      int    // bytes between two samples of memory; 0: none is taken
-	Ahead         int    // pages that are there, of the 512 KiB of heap around the stack and above
+	Texts         [4]string
+	Again         bool // a text can be taken twice
+	Env           []string
+}
+
+// environ are the variables that a process tells of, as it was given them.
+var environ = []string{"INHERIT", "INHERIT_ONE", "INHERIT_NONE", "INHERIT_EMPTY", "LAST"}
+
+// files are what the texts are of.
+var files = map[inherit.Text]string{
+	inherit.ClockSource: "/sys/devices/system/clocksource/clocksource0/current_clocksource", inherit.UserNamespace: "/proc/self/ns/user",
+	inherit.Groups: "/proc/self/cgroup", inherit.Mounts: "/proc/self/mountinfo",
 }
 
 func TestMain(m *testing.M) {
@@ -48,7 +59,10 @@ func TestMain(m *testing.M) {
 }
 
 func look() (s seen) {
-	s.Ahead = ahead()
+	for _, name := range environ {
+		value, known := inherit.Getenv(name)
+		s.Env = append(s.Env, fmt.Sprint(known, " ", value))
+	}
 	s.Soft, s.Hard, s.Raised = inherit.Nofile()
 	var set unix.CPUSet
 	_ = unix.SchedGetaffinity(0, &set)
@@ -71,23 +85,13 @@ func look() (s seen) {
 		link := func(fd int) string { text, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); return text }
 		s.Up, s.Net, s.UTS, s.IPC = made.Up, link(made.Net), link(made.UTS), link(made.IPC)
 	}
+	for t := range s.Texts {
+		s.Texts[t] = string(inherit.Text(t).Take())
+		s.Again = s.Again || inherit.Text(t).Take() != nil
+	}
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	s.Children = string(text)
 	return s
-}
-
-// ahead does not grow the heap itself before it has looked.
-func ahead() (pages int) {
-	var there [512 << 10 / 4096]byte
-	at := uintptr(unsafe.Pointer(&there)) &^ (1<<16 - 1)
-	size := uintptr(os.Getpagesize())
-	if _, _, errno := syscall.RawSyscall(unix.SYS_MINCORE, at, 512<<10, uintptr(unsafe.Pointer(&there))); errno != 0 {
-		return -int(errno)
-	}
-	for _, v := range there[:512<<10/size] {
-		pages += int(v & 1)
-	}
-	return pages
 }
 
 func slack() int {
@@ -195,24 +199,65 @@ func TestMaker(t *testing.T) {
 	}
 }
 
-// The heap's next pages are there before "run" needs them. A heap that ends in
-// between, one of eight at its random place, has less of them.
-func TestPopulated(t *testing.T) {
+// What a start will want to read is read by the maker, whole or not at all, and is
+// there once.
+func TestTexts(t *testing.T) {
 	bin := binary(t)
-	most := func(arg string) (n int) {
-		for range 8 {
-			n = max(n, tell(t, exec.Command(bin, arg, "tell")).Ahead)
+	if os.Geteuid() != 0 {
+		if s := tell(t, exec.Command(bin, "run", "tell")); s.Texts != [4]string{} {
+			t.Errorf("there are texts of a maker that could make nothing: %q", s.Texts)
 		}
-		return n
+		return
 	}
-	all := 512 << 10 / os.Getpagesize()
-	if n := most("run"); n != all {
-		t.Errorf("%d of %d pages are there for run", n, all)
+	want := func(t *testing.T, s seen) {
+		t.Helper()
+		if s.Again {
+			t.Error("a text can be taken twice")
+		}
+		for kind, path := range files {
+			text, err := os.ReadFile(path)
+			if kind == inherit.UserNamespace {
+				var link string
+				link, err = os.Readlink(path)
+				text = []byte(link)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Texts[kind]; got != string(text) {
+				t.Errorf("%s is %q, want %q", path, got, text)
+			}
+		}
 	}
-	// Where the kernel makes pages large by itself, they are there for others as well.
-	text, _ := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
-	if n := most("walk"); n <= 0 || n == all && !strings.Contains(string(text), "[always]") {
-		t.Errorf("%d of %d pages are there for a command that is not run: the test does not see them", n, all)
+	want(t, tell(t, exec.Command(bin, "run", "tell")))
+	if s := tell(t, exec.Command(bin, "walk", "tell")); s.Texts != [4]string{} {
+		t.Errorf("there are texts without a maker: %q", s.Texts)
+	}
+	// More mounts than there is room for.
+	many := exec.Command("sh", "-c", `mount --make-rprivate / && mkdir "$0/m" && for i in $(seq 200); do mount --bind "$0/m" "$0/m" || exit; done; exec "$@"`, t.TempDir(), bin, "run", "tell")
+	many.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	s := tell(t, many)
+	if s.Texts[inherit.Mounts] != "" {
+		t.Errorf("of too many mounts there are %d bytes", len(s.Texts[inherit.Mounts]))
+	}
+	if s.Texts[inherit.Groups] == "" || !s.Made {
+		t.Errorf("with too many mounts there are no groups, %q, or no namespaces, %v", s.Texts[inherit.Groups], s.Made)
+	}
+}
+
+// The environment is the one that the process was given.
+func TestGetenv(t *testing.T) {
+	cmd := exec.Command(binary(t), "walk", "tell")
+	cmd.Env = []string{"INHERIT_ONE=a=b", "INHERIT_EMPTY=", "INHERIT_ONE2=c", "LAST=z"}
+	s := tell(t, cmd)
+	if want := []string{"true ", "true a=b", "true ", "true ", "true z"}; !slices.Equal(s.Env, want) {
+		t.Errorf("%q are %q, want %q", environ, s.Env, want)
+	}
+	if inherit.Entered() {
+		return
+	}
+	if _, known := inherit.Getenv("PATH"); known {
+		t.Error("the environment of a process that did not begin in entry is known")
 	}
 }
 
