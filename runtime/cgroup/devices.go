@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -59,19 +60,22 @@ func (d deviceRule) String() string {
 	if d.everything() {
 		return "a"
 	}
-	star := func(n int64) string {
+	var room [32]byte
+	text := append(room[:0], d.kind, ' ')
+	for i, n := range [...]int64{d.major, d.minor} {
 		if n < 0 {
-			return "*"
+			text = append(text, '*')
+		} else {
+			text = strconv.AppendInt(text, n, 10)
 		}
-		return strconv.FormatInt(n, 10)
+		text = append(text, ": "[i])
 	}
-	s := string(d.kind) + " " + star(d.major) + ":" + star(d.minor) + " "
-	for i, c := range "mrw" {
+	for i, c := range []byte("mrw") {
 		if d.access&(1<<i) != 0 {
-			s += string(c)
+			text = append(text, c)
 		}
 	}
-	return s
+	return string(text)
 }
 
 // usualDevices are what every container may use: making any node, and null,
@@ -114,11 +118,16 @@ func deviceRules(r *specs.LinuxResources) ([]deviceRule, error) {
 			*n.to = *n.from
 		}
 		for _, c := range d.Access {
-			bit, ok := map[rune]uint8{'m': accessMknod, 'r': accessRead, 'w': accessWrite}[c]
-			if !ok {
+			switch c {
+			case 'm':
+				rule.access |= accessMknod
+			case 'r':
+				rule.access |= accessRead
+			case 'w':
+				rule.access |= accessWrite
+			default:
 				return nil, refuse(fmt.Sprintf("devices[%d].access", i), "%q is not made of r, w and m", d.Access)
 			}
-			rule.access |= bit
 		}
 		if d.Access == "" {
 			if rule.kind != 'a' || rule.major >= 0 || rule.minor >= 0 {
@@ -139,7 +148,7 @@ func devicesV1(r *specs.LinuxResources, w *writes) error {
 	if err != nil {
 		return err
 	}
-	set := deviceSet{}
+	set := deviceSet{exceptions: make([]deviceRule, 0, len(rules))}
 	for i, rule := range rules {
 		if err := set.add(rule); err != nil {
 			return refuse(fmt.Sprintf("devices[%d]", i), "%w", err)
@@ -149,8 +158,10 @@ func devicesV1(r *specs.LinuxResources, w *writes) error {
 	if set.allowed {
 		reset, except = except, reset
 	}
+	pruned := set.pruned()
+	w.list = slices.Grow(w.list, 1+len(pruned))
 	w.add("devices", reset, "a")
-	for _, e := range set.pruned() {
+	for _, e := range pruned {
 		w.add("devices", except, e.String())
 	}
 	return nil
@@ -166,7 +177,7 @@ type deviceSet struct {
 func (s *deviceSet) add(rule deviceRule) error {
 	switch {
 	case rule.everything():
-		*s = deviceSet{allowed: rule.allow}
+		*s = deviceSet{allowed: rule.allow, exceptions: s.exceptions[:0]}
 		return nil
 	case rule.kind == 'a': // version 1 takes any rule of type a for all there is
 		for _, kind := range "bc" {
@@ -206,7 +217,7 @@ func (s *deviceSet) add(rule deviceRule) error {
 // reading and writing at once and needs both in one exception; making a node asks
 // for that alone.
 func (s *deviceSet) pruned() []deviceRule {
-	var list []deviceRule
+	list := make([]deviceRule, 0, len(s.exceptions))
 	for i, e := range s.exceptions {
 		for j, f := range s.exceptions {
 			if i == j || !f.covers(e) || (e.covers(f) && j > i) {

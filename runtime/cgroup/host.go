@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,8 +78,9 @@ func DetectAt(mountinfo, selfCgroup []byte, root string) (*Host, error) {
 // that is mounted more than once, the first is used.
 func (h *Host) addMount(line, prefix string) error {
 	left, right, _ := strings.Cut(line, " - ")
-	l, r := strings.Fields(left), strings.Fields(right)
-	if len(l) < 6 || len(r) < 3 {
+	var l [6]string
+	var r [3]string
+	if words(l[:], left) < len(l) || words(r[:], right) < len(r) {
 		return fmt.Errorf("read mountinfo: line %q is cut", line)
 	}
 	m := hierarchy{mount: prefix + unescape(l[4]), root: unescape(l[3])}
@@ -95,13 +97,25 @@ func (h *Host) addMount(line, prefix string) error {
 			}
 		}
 		for i := range h.v1 {
-			if strings.Join(h.v1[i].controllers, ",") == strings.Join(m.controllers, ",") {
+			if slices.Equal(h.v1[i].controllers, m.controllers) {
 				return nil
 			}
 		}
 		h.v1 = append(h.v1, m)
 	}
 	return nil
+}
+
+// words are the first words of a text, and how many there are.
+func words(list []string, text string) (n int) {
+	for word := range strings.FieldsSeq(text) {
+		if n == len(list) {
+			break
+		}
+		list[n] = word
+		n++
+	}
+	return n
 }
 
 // isController tells a controller, or a hierarchy's name, from the other

@@ -103,7 +103,15 @@ func (pl *Plan) groups() ([]rootfs.Hierarchy, error) {
 
 // ofDevices says whether a hierarchy is the one with the rules for devices.
 func ofDevices(m cgroup.Mounted) bool {
-	return !m.V2 && slices.Contains(strings.Split(m.Options, ","), "devices")
+	if m.V2 {
+		return false
+	}
+	for option := range strings.SplitSeq(m.Options, ",") {
+		if option == "devices" {
+			return true
+		}
+	}
+	return false
 }
 
 // enterGroup has a child that is to go into its group do so, and gives the group's
