@@ -18,7 +18,7 @@ func DropBounding(p *program.Program, keep Set, last int) {
 		p.Add(program.Op{
 			Name: "drop " + name(n), Call: unix.SYS_PRCTL,
 			Args: [6]program.Arg{program.Int(unix.PR_CAPBSET_DROP), program.Int(n)},
-			Text: "prctl(PR_CAPBSET_DROP, " + name(n) + ")",
+			Show: func() string { return "prctl(PR_CAPBSET_DROP, " + name(n) + ")" },
 		})
 	}
 }
@@ -93,7 +93,9 @@ func capset(opName string, effective, permitted, inheritable Set) program.Op {
 	return program.Op{
 		Name: opName, Call: unix.SYS_CAPSET,
 		Args: [6]program.Arg{program.Bytes(header), program.Bytes(data)},
-		Text: fmt.Sprintf("capset({_LINUX_CAPABILITY_VERSION_3, 0}, {effective: %v, permitted: %v, inheritable: %v})",
-			effective, permitted, inheritable),
+		Show: func() string {
+			return fmt.Sprintf("capset({_LINUX_CAPABILITY_VERSION_3, 0}, {effective: %v, permitted: %v, inheritable: %v})",
+				effective, permitted, inheritable)
+		},
 	}
 }

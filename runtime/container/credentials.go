@@ -62,7 +62,7 @@ func (pl *Plan) capabilities(privileged bool) (sets capability.Sets, last int, e
 	// What is not inheritable cannot be ambient: the kernel refuses it. Bundles
 	// that tools write ask for it all the same.
 	if extra := sets.Ambient &^ (sets.Inheritable & sets.Permitted); extra != 0 {
-		pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra))
+		pl.warn("process.capabilities.ambient: %v is left out, since it is not inheritable and permitted too", extra)
 		sets.Ambient &^= extra
 	}
 	if err := sets.Check(); err != nil {
@@ -86,7 +86,7 @@ func (pl *Plan) capabilities(privileged bool) (sets capability.Sets, last int, e
 		// The specification wants a warning, not an error.
 		given, lack := sets.Within(have)
 		if sets = given; lack != 0 {
-			pl.warnings = append(pl.warnings, fmt.Sprintf("process.capabilities: %v is left out, since the caller itself does not have it", lack))
+			pl.warn("process.capabilities: %v is left out, since the caller itself does not have it", lack)
 		}
 	}
 	return sets, last, nil

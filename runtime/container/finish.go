@@ -57,7 +57,7 @@ func (pl *Plan) attributes() error {
 	}
 	p.Add(program.Op{
 		Name: "keyring", Call: unix.SYS_KEYCTL, Args: [6]program.Arg{program.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), program.String("_ses." + pl.spec.ID)},
-		Text:   fmt.Sprintf("keyctl(KEYCTL_JOIN_SESSION_KEYRING, %q)", "_ses."+pl.spec.ID),
+		Show:   func() string { return fmt.Sprintf("keyctl(KEYCTL_JOIN_SESSION_KEYRING, %q)", "_ses."+pl.spec.ID) },
 		Accept: []syscall.Errno{unix.ENOSYS}, // a kernel without keyrings has none to share
 	})
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"isoperf/runtime/capability"
 	"isoperf/runtime/cgroup"
 	"isoperf/runtime/cgroup/systemd"
 	"isoperf/runtime/idmap"
@@ -107,7 +108,7 @@ type Plan struct {
 	created   uint64       // namespaces by clone flag
 	before    uint64       // the mount that the root is in, when the mounts are made on the host; 0: they are not
 	enters    bool         // an op enters the time namespace, and execve need not
-	warnings  []string
+	warnings  []func() string
 }
 
 // New plans a container that was checked. It looks at the host and the root
@@ -186,7 +187,19 @@ func (pl *Plan) Before() uint64 { return pl.before }
 
 // Warnings are what the container asks for and no kernel gives, each beginning
 // with the field. It runs without.
-func (pl *Plan) Warnings() []string { return pl.warnings }
+func (pl *Plan) Warnings() []string {
+	texts := make([]string, len(pl.warnings))
+	for i, text := range pl.warnings {
+		texts[i] = text()
+	}
+	return texts
+}
+
+// warn notes a warning about capabilities. Its text is made when it is asked for: the
+// child waits for its plan.
+func (pl *Plan) warn(format string, set capability.Set) {
+	pl.warnings = append(pl.warnings, func() string { return fmt.Sprintf(format, set) })
+}
 
 // Sweep removes the control groups that killed runtimes left, where the
 // container uses any itself, and their mounts on the host; it returns the groups.

@@ -83,7 +83,7 @@ func restoreLimits() (op Op, raised bool) {
 	soft, hard, raised := inherit.Nofile()
 	return Op{
 		Name: "restore nofile", Call: unix.SYS_PRLIMIT64, Args: [6]Arg{{}, Int(unix.RLIMIT_NOFILE), Words(Int(soft), Int(hard))},
-		Text: fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard),
+		Show: func() string { return fmt.Sprintf("prlimit64(0, RLIMIT_NOFILE, {%d, %d}, NULL)", soft, hard) },
 	}, raised
 }
 

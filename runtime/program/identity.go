@@ -22,7 +22,10 @@ func Setgroups(gids []uint32) Op {
 	for _, g := range gids {
 		list = append(list, byte(g), byte(g>>8), byte(g>>16), byte(g>>24))
 	}
-	return Op{Name: "setgroups", Call: unix.SYS_SETGROUPS, Args: [6]Arg{Int(len(gids)), Bytes(list)}, Text: fmt.Sprintf("setgroups(%d, %v)", len(gids), gids)}
+	return Op{
+		Name: "setgroups", Call: unix.SYS_SETGROUPS, Args: [6]Arg{Int(len(gids)), Bytes(list)},
+		Show: func() string { return fmt.Sprintf("setgroups(%d, %v)", len(gids), gids) },
+	}
 }
 
 // Umask is umask(2).
@@ -37,7 +40,7 @@ func Setsid() Op { return Op{Name: "setsid", Call: unix.SYS_SETSID} }
 func Prlimit(name string, resource int, soft, hard uint64) Op {
 	return Op{
 		Name: "limit " + name, Call: unix.SYS_PRLIMIT64, Args: [6]Arg{Int(0), Int(resource), Words(Int(soft), Int(hard))},
-		Text: fmt.Sprintf("prlimit64(0, %s, {%d, %d}, NULL)", name, soft, hard),
+		Show: func() string { return fmt.Sprintf("prlimit64(0, %s, {%d, %d}, NULL)", name, soft, hard) },
 	}
 }
 

@@ -14,9 +14,10 @@ type Op struct {
 	// Call is the system call's number, or one of the controls below.
 	Call Call
 	Args [6]Arg
-	// Text is the call as it is printed. Empty: made from Call and Args, when it
-	// is asked for, since a start has no time for it.
+	// Text is the call as it is printed. Empty: made when it is asked for, since a
+	// start has no time for it, by Show or, without one, from Call and Args.
 	Text string
+	Show func() string
 	// Accept lists up to four errnos that do not end the program. An op that
 	// fails otherwise ends it: the child exits, and Wait returns an *OpError.
 	Accept []syscall.Errno

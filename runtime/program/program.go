@@ -146,11 +146,12 @@ type Tell uint32
 func (p *Program) Tell(name string) Tell {
 	p.watched = true
 	p.tells++
+	n := p.tells
 	p.Add(Op{
-		Name: name, Call: callTell, Text: fmt.Sprintf("tell %d: %s", p.tells, name),
-		Args: [6]Arg{inHeader(offsetTell), Int(futexWake), Int(1<<31 - 1), {}, {}, Int(p.tells)},
+		Name: name, Call: callTell, Show: func() string { return fmt.Sprintf("tell %d: %s", n, name) },
+		Args: [6]Arg{inHeader(offsetTell), Int(futexWake), Int(1<<31 - 1), {}, {}, Int(n)},
 	})
-	return Tell(p.tells)
+	return Tell(n)
 }
 
 // Gate is a point at which the child waits for the launcher; see Process.Open.
@@ -161,11 +162,12 @@ type Gate uint32
 func (p *Program) Wait(name string) Gate {
 	p.watched = true
 	p.gates++
+	n := p.gates
 	p.Add(Op{
-		Name: name, Call: callWait, Text: fmt.Sprintf("wait %d: %s", p.gates, name),
-		Args: [6]Arg{inHeader(offsetOpen), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(p.gates)},
+		Name: name, Call: callWait, Show: func() string { return fmt.Sprintf("wait %d: %s", n, name) },
+		Args: [6]Arg{inHeader(offsetOpen), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(n)},
 	})
-	return Gate(p.gates)
+	return Gate(n)
 }
 
 // DieWithParent arms SIGKILL for the end of the launching thread
@@ -201,9 +203,10 @@ func (p *Program) Confirm() {
 	if !p.bond {
 		return
 	}
+	armed := p.armed
 	p.Add(Op{
-		Name: "confirm", Call: callWait, Text: fmt.Sprintf("wait until the launcher has seen tell %d", p.armed),
-		Args: [6]Arg{inHeader(offsetBond), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(uint32(p.armed))},
+		Name: "confirm", Call: callWait, Show: func() string { return fmt.Sprintf("wait until the launcher has seen tell %d", armed) },
+		Args: [6]Arg{inHeader(offsetBond), Int(futexWait), {}, inHeader(offsetStopAfter), {}, Int(uint32(armed))},
 	})
 }
 
@@ -278,7 +281,7 @@ const (
 func setName() Op {
 	return Op{
 		Name: "name", Call: unix.SYS_PRCTL, Args: [6]Arg{Int(unix.PR_SET_NAME), String(initComm)},
-		Text: fmt.Sprintf("prctl(PR_SET_NAME, %q)", initComm),
+		Text: `prctl(PR_SET_NAME, "` + initComm + `")`,
 	}
 }
 

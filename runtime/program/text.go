@@ -12,8 +12,11 @@ import (
 
 // callText is the op's call with symbolic arguments.
 func (op Op) callText() string {
-	if op.Text != "" {
+	switch {
+	case op.Text != "":
 		return op.Text
+	case op.Show != nil:
+		return op.Show()
 	}
 	if show := op.table(); show != nil {
 		return show(op.Args)
