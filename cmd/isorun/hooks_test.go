@@ -307,6 +307,30 @@ func TestHooksForeground(t *testing.T) {
 	}
 }
 
+// A container that is planned while it gets ready, and goes into its group by itself,
+// waits for the hooks of the runtime all the same.
+func TestHooksAhead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // only root's goes there by itself
+	}
+	h := newHooked(t, `{"type": "mount"}, {"type": "pid"}`, "[ -e /notes/createRuntime ]")
+	h.hooks(map[string]any{"createRuntime": []any{h.note("createRuntime", "")}})
+	h.set(func(config map[string]any) {
+		linux := config["linux"].(map[string]any)
+		delete(linux, "cgroupsPath")
+		linux["resources"] = map[string]any{"devices": []any{map[string]any{"allow": false, "access": "rwm"}}}
+		config["mounts"] = append(config["mounts"].([]any), map[string]any{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"})
+		hook := config["hooks"].(map[string]any)["createRuntime"].([]any)[0].(map[string]any)
+		args := hook["args"].([]any)
+		args[3] = "$0 sleep 0.3; " + args[3].(string)
+		args = append(args, hook["path"])
+		hook["args"] = args
+	})
+	if out, err := exec.Command(h.isorun, "run", "-b", h.dir, "life").CombinedOutput(); err != nil {
+		t.Errorf("the command did not wait for the hook: %v: %s", err, out)
+	}
+}
+
 // One that is not there is said so.
 func TestHookMissing(t *testing.T) {
 	for _, kind := range kinds[:5] {

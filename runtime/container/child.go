@@ -94,6 +94,10 @@ func (pl *Plan) further() error {
 	return pl.proceed(reached)
 }
 
+// stepwise says whether the child may go on before the program is complete: gates open
+// in their order, and others are opened when it is.
+func (pl *Plan) stepwise() bool { return pl.ahead != 0 && pl.mapped == 0 && pl.moved == 0 }
+
 // build writes what the child does then.
 func (pl *Plan) build() error {
 	if pl.options.Entered != nil {
@@ -117,6 +121,11 @@ func (pl *Plan) build() error {
 	tty, err := pl.fileSystem()
 	if err != nil {
 		return err
+	}
+	if pl.goes && pl.group != nil && !pl.group.Empty() && pl.hooks == nil && pl.stepwise() { // it has waited for its group
+		if err := pl.further(); err != nil {
+			return err
+		}
 	}
 	pl.names()
 	if pl.group != nil && !pl.group.Empty() && !pl.goes {
@@ -257,7 +266,7 @@ func (pl *Plan) fileSystem() (tty program.Arg, err error) {
 		Console:         pl.options.Console, Owner: int(c.Process.User.UID), Size: c.Process.ConsoleSize,
 		Groups: pl.groups, Old: pl.options.OldMounts || !hasMountAPI(), Look: pl.options.Look,
 	}
-	if pl.ahead != 0 && pl.mapped == 0 && pl.moved == 0 { // gates open in their order
+	if pl.stepwise() {
 		o.Further = pl.further
 	}
 	if pl.goes {
