@@ -33,8 +33,9 @@
 //     small mappings behind it, and one or two for the heap. For the first the binary
 //     must be linked with -R 0x200000 as well. They cost 2 to 6 MiB of memory, and
 //     where faults are fast more time than they save: to clear one takes 50 to 250 us,
-//     with which a start took a third longer where a fault takes 2 us. Nor is the kernel's clock in memory (vDSO) used there: four pages,
-//     for some forty readings of the clock.
+//     and a start took a third longer with them where a fault takes 2 us. Nor is the
+//     kernel's clock in memory (vDSO) used there: four pages, for some forty readings
+//     of the clock.
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the
@@ -84,8 +85,8 @@ type spare struct {
 
 // text is one that the maker reads.
 type text struct {
-	name string // and NUL; empty: there are no more
-	link uintptr
+	name string  // and NUL; empty: there are no more
+	link uintptr // 1: it is a link, and the text is where that leads
 	at   uintptr // where its length is, in spare
 	room uintptr // that many bytes or more are too many
 }
