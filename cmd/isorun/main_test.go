@@ -308,6 +308,21 @@ func TestSpareNamespaces(t *testing.T) {
 		}
 		return string(out)
 	}
+	// Who makes them is reaped, whatever comes of the container.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	reaped := func(what string) {
+		t.Helper()
+		if pid, err := unix.Wait4(-1, nil, unix.WALL|unix.WNOHANG, nil); err != unix.ECHILD {
+			t.Errorf("%s leaves process %d behind: %v", what, pid, err)
+		}
+	}
 	ours, err := map[string]string{}, error(nil)
 	for _, name := range []string{"net", "uts", "ipc"} {
 		if ours[name], err = os.Readlink("/proc/self/ns/" + name); err != nil {
@@ -323,10 +338,12 @@ func TestSpareNamespaces(t *testing.T) {
 		}
 		most := `{"type": "mount"}, {"type": "pid"}, {"type": "network"}, {"type": "uts"}`
 		plan := run(most, "--plan", "spare")
+		reaped("a plan")
 		if tells := strings.Contains(plan, "unshare(CLONE_NEWNET|CLONE_NEWUTS), lo up, in a process beside the start of Go"); tells != beside {
 			t.Errorf("they are made beside the start: %v; the plan tells of that: %v\n%s", beside, tells, plan)
 		}
 		out := strings.Fields(run(most, "spare"))
+		reaped("a container")
 		if len(out) != 4 || out[3] != "1" {
 			t.Fatalf("the container has %v, want three namespaces, and its own 127.0.0.1", out)
 		}
@@ -339,6 +356,7 @@ func TestSpareNamespaces(t *testing.T) {
 		if out := strings.Fields(run(`{"type": "mount"}`, "spare")); len(out) != 4 || out[0] != ours["net"] || out[1] != ours["uts"] {
 			t.Errorf("without namespaces the container has %v, want %v", out, ours)
 		}
+		reaped("a container without namespaces")
 	}
 }
 

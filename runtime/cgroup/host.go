@@ -31,7 +31,9 @@ type hierarchy struct {
 
 // Detect reads the arrangement from /proc/self/mountinfo and
 // /proc/thread-self/cgroup (the process's first thread may be in a group where it
-// is launching something), and which controllers version 2 has.
+// is launching something), and which controllers version 2 has. The first time both
+// are as they were when the process began, where package inherit has read them:
+// nothing was launched or mounted since.
 func Detect() (*Host, error) {
 	var err error
 	mountinfo, self := inherit.Mounts.Take(), inherit.Groups.Take()

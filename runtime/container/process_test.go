@@ -3,6 +3,7 @@ package container
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"isoperf/runtime/capability"
+	"isoperf/runtime/cgroup"
+	"isoperf/runtime/program"
 	"isoperf/runtime/seccomp/profile"
 )
 
@@ -304,7 +307,7 @@ func TestParts(t *testing.T) {
 			}
 		}
 		for _, op := range plan.Program().Ops()[:last] {
-			if strings.HasPrefix(op.Text, "wait ") && op.Name != "rest of the program" {
+			if strings.HasPrefix(op.String(), "wait ") && op.Name != "rest of the program" {
 				others++
 			}
 		}
@@ -319,6 +322,36 @@ func TestParts(t *testing.T) {
 			t.Errorf("%d gates for parts, want %d, and %d others before the last of them, want none", gates, want, others)
 		}
 	})
+}
+
+// A child that has waited for its group goes on with the old root before the rest is
+// planned, except where hooks of the runtime have a gate before that.
+func TestPartBehindGroup(t *testing.T) {
+	asRoot(t)
+	for _, hooked := range []bool{false, true} {
+		b := quick(t, plain(t))
+		b.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}
+		b.Linux.Namespaces = slices.DeleteFunc(b.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+		b.options.Ahead = true
+		if hooked {
+			b.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
+		}
+		plan, err := b.plan()
+		must(t, err)
+		defer plan.spare.Close()
+		defer plan.closeHooks()
+		if goes := cgroup.DevicesAlone(b.Linux.Resources); plan.goes != goes {
+			t.Fatalf("the child goes into its group by itself: %v, want %v", plan.goes, goes)
+		}
+		ops := plan.Program().Ops()
+		at := slices.IndexFunc(ops, func(op program.Op) bool { return op.Name == "enter /" })
+		if at < 0 || at+1 == len(ops) {
+			t.Fatal("the child does not enter its root")
+		}
+		if gate := ops[at+1].Name == "rest of the program"; gate != (plan.goes && !hooked) {
+			t.Errorf("with hooks %v, and a child that goes into its group by itself %v, there is a gate behind the old root: %v", hooked, plan.goes, gate)
+		}
+	}
 }
 
 // What turns out to be wrong while the rest is planned, when the child is there

@@ -106,7 +106,7 @@ func (pl *Plan) start(ctx context.Context, connect Connect) (*Container, error) 
 	if err != nil {
 		return nil, errors.Join(err, c.unmount(), c.removeGroup())
 	}
-	if pl.options.Spare {
+	if pl.options.Spare && pl.spare == nil {
 		program.TakeSpare(0) // it may not have been asked for any
 	}
 	err = c.place(ctx)

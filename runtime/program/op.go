@@ -15,7 +15,8 @@ type Op struct {
 	Call Call
 	Args [6]Arg
 	// Text is the call as it is printed. Empty: made when it is asked for, since a
-	// start has no time for it, by Show or, without one, from Call and Args.
+	// start has no time for it, by Show or, without one, from Call and Args: readers
+	// take String.
 	Text string
 	Show func() string
 	// Accept lists up to four errnos that do not end the program. An op that

@@ -23,20 +23,30 @@ type Spare struct {
 	kinds []namespace.Namespace
 	fds   []int
 	up    bool
-	maker int // it is done, and to be reaped; 0: it was
+	maker int // it is done, and to be reaped; 0: nothing is to be
 }
 
-// takeOnce guards what a process has once.
-var takeOnce sync.Once
+// takeOnce guards what a process has once, and taken is who took it; nil: nobody.
+var (
+	takeOnce sync.Once
+	taken    *Spare
+)
 
 // TakeSpare gives those of the wanted namespaces, by clone flags, that are
 // ready, once in a process. Nil: there are none, because the process was started
 // without their maker, or the kernel did not let it make or open them. The
-// caller must Close it after the start. The others are given up; 0 gives all up,
-// which every process has to do that does not take any.
+// caller must Close it after the start. The others are given up; 0 gives all up that
+// nobody has taken, and reaps their maker, which every process has to do before it
+// ends.
 func TakeSpare(want uint64) *Spare {
 	var s *Spare
-	takeOnce.Do(func() { s = takeSpare(want) })
+	takeOnce.Do(func() {
+		s = takeSpare(want)
+		taken = s
+	})
+	if want == 0 {
+		taken.reap()
+	}
 	return s
 }
 
@@ -116,10 +126,16 @@ func (s *Spare) Close() {
 	for _, fd := range s.fds {
 		unix.Close(fd)
 	}
-	if s.maker != 0 {
+	s.fds, s.kinds = nil, nil
+	s.reap()
+}
+
+// reap reaps the maker. Until a container has its child there are more urgent things.
+func (s *Spare) reap() {
+	if s != nil && s.maker != 0 {
 		awaitMaker(s.maker)
+		s.maker = 0
 	}
-	s.fds, s.kinds, s.maker = nil, nil, 0
 }
 
 // Join enters the namespaces of a Spare, before every other op.

@@ -39,7 +39,10 @@ func Flag(t specs.LinuxNamespaceType) (uint64, bool) {
 		name = "net"
 	}
 	n, ok := namespace.ByName(name)
-	return n.Flag, ok && Type(n) == t
+	if !ok || Type(n) != t { // "mnt" is not OCI's spelling
+		return 0, false
+	}
+	return n.Flag, true
 }
 
 // resource is the number of a limit that config.json calls "RLIMIT_NOFILE".

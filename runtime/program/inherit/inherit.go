@@ -39,10 +39,11 @@
 //   - "run" or "create" among the arguments: a process makes the namespaces net, ipc and
 //     uts on the other CPU, for which the kernel takes half as long as Go takes
 //     to start, opens them into the common table of descriptors, brings the
-//     loopback interface up, a tenth of a millisecond more, and ends. Who
-//     does not need them still has to wait for it and to close them. (A thread
-//     would slow the start down by more than it saves: with two CPUs in one
-//     address space each change of a mapping interrupts the other one.) Where 0,
+//     loopback interface up, a tenth of a millisecond more, reads some texts that a
+//     start will want (Text), and ends. Who needs none of it still has to wait for it,
+//     and to close them. (A thread would slow the start down by more than it saves:
+//     with two CPUs in one address space each change of a mapping interrupts the other
+//     one.) Where 0,
 //     1 or 2 is closed, there is no such process; nor where the first touch of a page
 //     is slow: the clone then costs 1.1 ms, more than the namespaces.
 //

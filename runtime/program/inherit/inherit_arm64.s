@@ -336,7 +336,7 @@ link:
 
 finished:
 	MOVD $1, R0
-	MOVD R0, spare_done(R21)
+	STLR R0, (R21)            // spare_done, when all else is there
 
 leave:
 	MOVD $0, R0

@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// rooms are the lengths from which on a text is too long.
+var rooms = map[inherit.Text]int{inherit.ClockSource: 56, inherit.UserNamespace: 56, inherit.Groups: 3920, inherit.Mounts: 12280}
+
 func look() (s seen) {
 	for _, name := range environ {
 		value, known := inherit.Getenv(name)
@@ -221,8 +224,8 @@ func TestTexts(t *testing.T) {
 				link, err = os.Readlink(path)
 				text = []byte(link)
 			}
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || len(text) >= rooms[kind] {
+				text = nil
 			}
 			if got := s.Texts[kind]; got != string(text) {
 				t.Errorf("%s is %q, want %q", path, got, text)
