@@ -106,9 +106,7 @@ func (h *Host) request(all []*request, c *controller, r *specs.LinuxResources, k
 	if v2 && c.v2 != "" {
 		q.enable = append(q.enable, c.v2)
 	}
-	if q.writes.list == nil {
-		q.writes.list = make([]write, 0, len(w.list))
-	}
+	q.writes.list = slices.Grow(q.writes.list, len(w.list))
 	for _, w := range w.list {
 		if w.late = late(w.file, v2); w.late {
 			q.late = append(q.late, w)
